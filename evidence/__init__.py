@@ -1,0 +1,1 @@
+"""Evidence: signing, the append-only ledger, artifacts, git links, and their verification."""

@@ -1,0 +1,115 @@
+"""The DSSE envelope around a statement. Pure.
+
+Source: DSSE v1.0.2, https://github.com/secure-systems-lab/dsse (protocol.md, envelope.md), narrowed:
+the payload type is in-toto's, there is exactly one signature, and an envelope has one byte form, so
+that any change of a stored envelope is seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+
+from muniment.schemas import strictjson
+from muniment.schemas.errors import SignatureError
+
+from .keys import PublicKey, SigningKey
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+_MAX_ENVELOPE = 2 << 20
+_FORM = re.compile(
+    rb'\{"payload": "([^"]*)", "payloadType": "application/vnd\.in-toto\+json", '
+    rb'"signatures": \[\{"keyid": "(SHA256:[^"]*)", "sig": "([^"]*)"\}\]\}'
+)
+_PAE_HEAD = b"DSSEv1 %d %s " % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode())
+
+
+def pae(payload: bytes) -> bytes:
+    """Pre-authentication encoding: the bytes that are signed (DSSE protocol.md)."""
+    return b"%s%d %s" % (_PAE_HEAD, len(payload), payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A signed statement."""
+
+    payload: bytes
+    keyid: str
+    """OpenSSH fingerprint of the signer; a hint, never an authority."""
+    signature: bytes
+
+    @classmethod
+    def sign(cls, payload: bytes, key: SigningKey) -> Envelope:
+        """Sign ``payload``."""
+        return cls(payload, key.public.fingerprint, key.sign(pae(payload)))
+
+    def verify(self, key: PublicKey) -> None:
+        """Check the signature with ``key``.
+
+        Raises:
+            SignatureError: ``signature.invalid``.
+        """
+        key.verify(self.signature, pae(self.payload))
+
+    def to_bytes(self) -> bytes:
+        """The one byte form of this envelope."""
+        return (
+            b'{"payload": "%s", "payloadType": "%s", "signatures": [{"keyid": "%s", "sig": "%s"}]}'
+            % (
+                base64.b64encode(self.payload),
+                PAYLOAD_TYPE.encode(),
+                self.keyid.encode(),
+                base64.b64encode(self.signature),
+            )
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Envelope:
+        """Read the one byte form: other white space, base64 or keys are refused.
+
+        Raises:
+            SignatureError: ``envelope.malformed``.
+        """
+        # NOTE: comparing with our own writing settles every question of form at once: duplicate
+        # keys, trailing bytes, non-canonical base64, a second signature, another payload type.
+        try:
+            payload, keyid, sig = _FORM.fullmatch(data).groups()  # type: ignore[union-attr]
+            envelope = cls(
+                base64.b64decode(payload, validate=True),
+                keyid.decode("ascii"),
+                base64.b64decode(sig, validate=True),
+            )
+        except (ValueError, AttributeError, binascii.Error) as error:
+            raise _malformed("it has not the form in which envelopes are stored") from error
+        if envelope.to_bytes() != data:
+            raise _malformed("its base64 is not canonical")
+        return envelope
+
+    @classmethod
+    def from_foreign(cls, data: bytes) -> Envelope:
+        """Read an envelope that other software wrote: any JSON layout, the same content rules.
+
+        Raises:
+            SignatureError: ``envelope.malformed``.
+            InputError: the bytes are not strict JSON.
+        """
+        if len(data) > _MAX_ENVELOPE:
+            raise _malformed(f"it has {len(data):,} bytes")
+        value = strictjson.loads(data, what="envelope")
+        try:
+            (signature,) = value["signatures"]
+            if value["payloadType"] != PAYLOAD_TYPE:
+                raise ValueError(f"its payload type is {value['payloadType']!r}")
+            return cls(
+                base64.b64decode(value["payload"], validate=True),
+                str(signature.get("keyid", "")),
+                base64.b64decode(signature["sig"], validate=True),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
+            raise _malformed(str(error)) from error
+
+
+def _malformed(why: str) -> SignatureError:
+    return SignatureError("envelope.malformed", f"the envelope is malformed: {why}")

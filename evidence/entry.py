@@ -1,0 +1,115 @@
+"""An entry: envelope and leaf, and everything the ledger derives from them. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from muniment.schemas.errors import SignatureError
+from muniment.schemas.statement import Statement
+from muniment.schemas.times import format_time
+
+from .dsse import Envelope, pae
+from .keys import PublicKey, load_spki
+from .leaf import leaf_bytes
+from .merkle import hash_leaf
+
+_SPKI_HEAD = b'"publicKey":{"rawBytes":"'
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record as the ledger holds it, parsed but not yet trusted."""
+
+    index: int
+    envelope: Envelope
+    key: PublicKey
+    """The signer's key, from the leaf."""
+    statement: Statement
+    leaf: bytes
+    leaf_hash: bytes
+    """RFC 6962 hash of the leaf, 32 bytes: the record's digest."""
+
+    @property
+    def sha256(self) -> str:
+        """The record's digest in hexadecimal."""
+        return self.leaf_hash.hex()
+
+    @classmethod
+    def new(cls, index: int, envelope: Envelope, key: PublicKey) -> Entry:
+        """The entry that ``envelope``, signed by ``key``, makes at place ``index``."""
+        leaf = leaf_bytes(envelope, key)
+        statement = Statement.from_payload(envelope.payload)
+        return cls(index, envelope, key, statement, leaf, hash_leaf(leaf))
+
+    @classmethod
+    def from_stored(cls, index: int, envelope: bytes, leaf: bytes) -> Entry:
+        """Read stored bytes; the leaf must be exactly that of the envelope.
+
+        Raises:
+            SignatureError: ``envelope.malformed``, ``leaf.malformed`` or ``leaf.differs``.
+            InputError: the payload is no statement, or the key is refused.
+        """
+        parsed = Envelope.from_bytes(envelope)
+        entry = cls.new(index, parsed, leaf_key(leaf))
+        if entry.leaf != leaf:
+            raise SignatureError(
+                "leaf.differs",
+                "the leaf is not that of the envelope",
+                expected=entry.sha256,
+                found=hash_leaf(leaf).hex(),
+            )
+        if parsed.keyid != entry.key.fingerprint:
+            raise SignatureError(
+                "envelope.keyid",
+                "the envelope names another key than the one that signed",
+                expected=entry.key.fingerprint,
+                found=parsed.keyid,
+            )
+        return entry
+
+    def columns(self) -> dict[str, Any]:
+        """The values of the derived columns."""
+        statement = self.statement
+        return {
+            "leaf_hash": self.sha256,
+            "fingerprint": statement.fingerprint(),
+            "predicate_type": statement.predicate_type,
+            "kind": statement.kind or "",
+            "system_id": statement.system.id if statement.system else "",
+            "system_version": statement.system.version if statement.system else "",
+            "collected_at": format_time(statement.collected_at),
+            "signer": self.key.fingerprint,
+        }
+
+    def subjects(self) -> Sequence[tuple[int, str, str]]:
+        """Position, SHA-256 and name of each subject."""
+        return [
+            (position, subject.sha256, subject.name)
+            for position, subject in enumerate(self.statement.subjects)
+        ]
+
+    @property
+    def signed_message(self) -> bytes:
+        """The bytes the signature is over."""
+        return pae(self.envelope.payload)
+
+
+def leaf_key(leaf: bytes) -> PublicKey:
+    """The signer's key in a leaf.
+
+    Raises:
+        SignatureError: ``leaf.malformed``.
+        InputError: the key is refused.
+    """
+    _, found, rest = leaf.partition(_SPKI_HEAD)
+    try:
+        if not found:
+            raise ValueError("it holds no key")
+        return load_spki(base64.b64decode(rest.partition(b'"')[0], validate=True))
+    except (ValueError, binascii.Error) as error:
+        raise SignatureError("leaf.malformed", f"the leaf is malformed: {error}") from error
+

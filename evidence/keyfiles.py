@@ -1,0 +1,165 @@
+"""Private keys on disk: PKCS#8 PEM files, mode 0600, in the user's configuration folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from muniment.schemas.errors import InputError
+
+from .keys import PublicKey, SigningKey, from_cryptography, load_public
+from .note import VerifierKey
+
+AskPassphrase = Callable[[str], str | None]
+"""Asks for the passphrase of the named key; None where nobody can be asked."""
+
+CONFIG_VARIABLE = "MUNIMENT_CONFIG"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def config_folder() -> Path:
+    """The user's configuration folder: ``$MUNIMENT_CONFIG`` or the platform's."""
+    if chosen := os.environ.get(CONFIG_VARIABLE):
+        return Path(chosen)
+    from platformdirs import user_config_path
+
+    return user_config_path("muniment")
+
+
+class KeyFiles:
+    """The keys of one user.
+
+    Args:
+        folder: the configuration folder.
+        ask: asks for a passphrase when a file is encrypted.
+    """
+
+    def __init__(self, folder: Path, ask: AskPassphrase) -> None:
+        self._folder = folder
+        self._ask = ask
+
+    def path(self, name: str) -> Path:
+        """File of the key called ``name``.
+
+        Raises:
+            InputError: ``key.name``.
+        """
+        if not _NAME.fullmatch(name):
+            raise InputError(
+                "key.name",
+                f"{name!r} cannot name a key",
+                expected="letters, digits, dot, hyphen and underscore",
+                found=name,
+            )
+        return self._folder / "keys" / f"{name}.pem"
+
+    def ledger_path(self, vkey: VerifierKey) -> Path:
+        """File of a ledger's own key."""
+        name = vkey.name.replace("/", "_")
+        return self._folder / "ledgers" / f"{name}-{vkey.id.hex()}.pem"
+
+    def names(self) -> list[str]:
+        """Names of the user's keys."""
+        return sorted(file.stem for file in (self._folder / "keys").glob("*.pem"))
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a key of that name."""
+        return self.path(name).exists()
+
+    def save(self, path: Path, key: SigningKey, passphrase: str | None) -> None:
+        """Write a new key file and, beside it, its public half; an old one is never overwritten.
+
+        Raises:
+            InputError: ``key.exists`` or ``key.unwritable``.
+        """
+        encryption: KeySerializationEncryption = (
+            BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+        )
+        pem = key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(pem)
+            path.with_suffix(".pub").write_text(key.public.openssh() + "\n")
+        except FileExistsError as error:
+            raise InputError("key.exists", f"there is a key file {path} already") from error
+        except OSError as error:
+            raise InputError(
+                "key.unwritable", f"the key cannot be written to {path}: {error.strerror}"
+            ) from error
+
+    def public(self, name: str) -> PublicKey:
+        """Public half of a key, without its passphrase.
+
+        Raises:
+            InputError: ``key.missing`` or the file is no key.
+        """
+        path = self.path(name).with_suffix(".pub")
+        try:
+            return load_public(path.read_bytes())
+        except OSError as error:
+            raise _missing(name, path) from error
+
+    def load(self, path: Path) -> SigningKey:
+        """Read a private key, asking for its passphrase if it has one.
+
+        Raises:
+            InputError: ``key.missing``, ``key.permissions``, ``key.passphrase``,
+                ``key.malformed``, ``key.wrong-type`` or ``key.small-order``.
+        """
+        try:
+            if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+                raise InputError(
+                    "key.permissions",
+                    f"others can read the key file {path}",
+                    hint=f"chmod 600 {path}",
+                )
+            pem = path.read_bytes()
+        except OSError as error:
+            raise _missing(path.stem, path) from error
+        return self._decrypt(pem, path)
+
+    def _decrypt(self, pem: bytes, path: Path) -> SigningKey:
+        passphrase: str | None = None
+        if b"ENCRYPTED" in pem:
+            passphrase = os.environ.get("MUNIMENT_PASSPHRASE") or self._ask(path.stem)
+            if not passphrase:
+                raise InputError(
+                    "key.passphrase",
+                    f"the key {path.stem} is encrypted",
+                    hint="set MUNIMENT_PASSPHRASE, or run in a terminal to be asked",
+                )
+        try:
+            private = load_pem_private_key(pem, passphrase.encode() if passphrase else None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            if passphrase:
+                raise InputError(
+                    "key.passphrase", f"the passphrase does not open the key {path.stem}"
+                ) from error
+            raise InputError("key.malformed", f"{path} holds no private key") from error
+        from_cryptography(private.public_key())
+        assert isinstance(private, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey)
+        return SigningKey(private)
+
+
+def _missing(name: str, path: Path) -> InputError:
+    return InputError(
+        "key.missing",
+        f"there is no key file {path}",
+        hint=f"muniment key new {name} makes one; copy a ledger's key from who made the ledger",
+    )

@@ -1,0 +1,362 @@
+"""The ledger: the append-only Merkle log of all records, over storage.
+
+One append is one transaction: entries, tiles and a checkpoint signed twice by the ledger, or nothing.
+What is appended is verified first, so that the ledger never takes what it would not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from muniment.schemas import times
+from muniment.schemas.errors import InputError, SchemaError, StoreError, VerificationError
+from muniment.schemas.kinds import KindRegistry
+from muniment.schemas.record import Record
+from muniment.schemas.statement import GENESIS, RecordRef, Statement
+
+from .checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint, verify_checkpoint
+from .dsse import Envelope
+from .entry import Entry
+from .keys import SigningKey
+from .merkle import consistency_proof, inclusion_proof, tree_root
+from .note import ED25519, VerifierKey
+from .receipt import Receipt
+from .storage import CheckpointRow, EntryRow, Reader, Storage, SubjectRow, Writer
+from .tiles import add_leaf, node_reader
+from .trust import KEY_KIND, KeyRing
+
+_CLOCK_SLACK = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append answered."""
+
+    record: Record
+    is_new: bool
+    """False if the same statement by the same signer was there already."""
+
+
+class Ledger:
+    """One ledger.
+
+    Args:
+        storage: its database.
+        vkey: the ledger's verifier key; its name is the origin.
+        root: pinned fingerprint of the genesis root.
+        clock: gives the recorded time, UTC.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        vkey: VerifierKey,
+        root: str,
+        clock: Callable[[], datetime] = times.now,
+    ) -> None:
+        self.storage = storage
+        self.vkey = vkey
+        self.root = root
+        self._clock = clock
+
+    @classmethod
+    def open(
+        cls,
+        storage: Storage,
+        origin: str,
+        root: str,
+        clock: Callable[[], datetime] = times.now,
+    ) -> Ledger:
+        """Open a ledger by its pinned root: the genesis it signed names the ledger's key.
+
+        Raises:
+            StoreError: ``store.missing``.
+            VerificationError: the genesis does not hold, or is another's.
+        """
+        with storage.read() as reader:
+            row = reader.entry(0)
+        if row is None:
+            raise VerificationError("entry.missing", "the ledger has no genesis")
+        entry = Entry.from_stored(0, row.envelope, row.leaf)
+        entry.envelope.verify(entry.key)
+        ring = KeyRing()
+        ring.apply_genesis(entry.statement, entry.key)
+        assert ring.ledger is not None
+        for what, expected, found in (
+            ("root key", root, str(ring.root)),
+            ("origin", origin, ring.ledger.name),
+        ):
+            if expected != found:
+                raise VerificationError(
+                    "root.differs",
+                    f"the ledger has another {what} than muniment.yaml pins",
+                    expected=expected,
+                    found=found,
+                )
+        return cls(storage, ring.ledger, root, clock)
+
+    @classmethod
+    def create(
+        cls,
+        storage: Storage,
+        ledger_key: SigningKey,
+        origin: str,
+        envelope: Envelope,
+        signer: SigningKey,
+        kinds: KindRegistry,
+        clock: Callable[[], datetime] = times.now,
+    ) -> Ledger:
+        """Start a ledger with its genesis.
+
+        Raises:
+            StoreError: ``store.exists``.
+            TrustError: ``trust.genesis``.
+        """
+        vkey = VerifierKey(origin, ED25519, ledger_key.public)
+        ledger = cls(storage, vkey, signer.public.fingerprint, clock)
+        storage.create()
+        with storage.write() as writer:
+            ledger._append(writer, ledger_key, [(envelope, signer)], kinds)
+        return ledger
+
+    def append(
+        self, key: SigningKey, envelopes: Sequence[tuple[Envelope, SigningKey]], kinds: KindRegistry
+    ) -> list[Appended]:
+        """Verify and add records, all or none.
+
+        Args:
+            key: the ledger's own key.
+            envelopes: each with the key that signed it.
+
+        Raises:
+            TrustError, SignatureError: a signer was not entitled.
+            SchemaError: a body breaks its kind.
+            StoreError: the ledger did not take it; nothing is written.
+        """
+        with self.storage.write() as writer:
+            return self._append(writer, key, envelopes, kinds)
+
+    def _append(
+        self,
+        writer: Writer,
+        key: SigningKey,
+        envelopes: Sequence[tuple[Envelope, SigningKey]],
+        kinds: KindRegistry,
+    ) -> list[Appended]:
+        if key.public != self.vkey.key:
+            raise InputError(
+                "ledger.wrong-key",
+                "this is not the ledger's key",
+                expected=self.vkey.key.fingerprint,
+                found=key.public.fingerprint,
+            )
+        last = self._last(writer)
+        size = last.size if last else 0
+        now = self._now(last)
+        ring = self.key_ring(writer, kinds)
+        appended: list[Appended] = []
+        for envelope, signer in envelopes:
+            entry = Entry.new(size, envelope, signer.public)
+            envelope.verify(entry.key)
+            known = self._known(writer, entry, ring)
+            if known is not None:
+                appended.append(Appended(known, False))
+                continue
+            record = admit(entry, ring, now, kinds, self._genesis(writer, size))
+            self._insert(writer, entry)
+            appended.append(Appended(record, True))
+            size += 1
+        if last is None or size > last.size:
+            read = writer.tile
+            root = tree_root(size, node_reader(read))
+            signed = sign_checkpoint(Checkpoint(self.vkey.name, size, root), key, now)
+            writer.add([CheckpointRow(size=size, note=signed.note.to_bytes())])
+        return appended
+
+    def _insert(self, writer: Writer, entry: Entry) -> None:
+        row = EntryRow(
+            number=entry.index,
+            envelope=entry.envelope.to_bytes(),
+            leaf=entry.leaf,
+            **entry.columns(),
+        )
+        writer.add([row])
+        writer.add(
+            [
+                SubjectRow(number=entry.index, position=position, sha256=sha256, name=name)
+                for position, sha256, name in entry.subjects()
+            ]
+        )
+        changed = add_leaf(entry.index, entry.leaf_hash, writer.tile)
+        for (level, number), hashes in changed.items():
+            writer.put_tile(level, number, hashes)
+
+    def _last(self, reader: Reader) -> SignedCheckpoint | None:
+        """The last checkpoint, after checking that the tree in storage is the one it signs."""
+        note, size = reader.last_checkpoint(), reader.size()
+        if note is None:
+            if size:
+                raise StoreError("ledger.damaged", "the ledger has entries but no checkpoint")
+            return None
+        try:
+            last = verify_checkpoint(note, self.vkey)
+            root = tree_root(last.size, node_reader(reader.tile))
+        except VerificationError as error:
+            raise StoreError(
+                "ledger.damaged",
+                f"the last checkpoint does not hold: {error}",
+                hint="muniment verify says what was changed",
+            ) from error
+        if last.size != size or root != last.root:
+            raise StoreError(
+                "ledger.damaged",
+                "the ledger is not the one its last checkpoint signs",
+                expected=f"{last.size} entries, root {last.root.hex()}",
+                found=f"{size} entries, root {root.hex()}",
+                hint="muniment verify says what was changed",
+            )
+        return last
+
+    def _now(self, last: SignedCheckpoint | None) -> datetime:
+        now = self._clock()
+        if last is None or now >= last.time:
+            return now
+        if last.time - now > _CLOCK_SLACK:
+            raise StoreError(
+                "clock.backwards",
+                "this machine's clock is behind the ledger's last checkpoint",
+                expected=f"{times.format_time(last.time)} or later",
+                found=times.format_time(now),
+                hint="set the clock; recorded times must not run backwards",
+            )
+        return last.time
+
+    def key_ring(self, reader: Reader, kinds: KindRegistry) -> KeyRing:
+        """The state of all keys, from the key records alone; entry 0 was checked on opening."""
+        ring = KeyRing()
+        genesis: str | None = None
+        for row in reader.find(kind=KEY_KIND):
+            entry = Entry.from_stored(row.number, row.envelope, row.leaf)
+            entry.envelope.verify(entry.key)
+            admit(entry, ring, self._covering(reader, entry.index).time, kinds, genesis)
+            genesis = genesis or entry.sha256
+        return ring
+
+    def _covering(self, reader: Reader, index: int) -> SignedCheckpoint:
+        """The first checkpoint that covers an entry."""
+        note = reader.covering_checkpoint(index)
+        if note is None:
+            raise StoreError("ledger.damaged", f"no checkpoint covers #{index}")
+        return verify_checkpoint(note, self.vkey)
+
+    def _known(self, writer: Writer, entry: Entry, ring: KeyRing) -> Record | None:
+        """The same statement by the same signer, if it was appended before."""
+        rows = writer.find(fingerprint=entry.statement.fingerprint(), signer=entry.key.fingerprint)
+        holder = ring.get(entry.key.fingerprint)
+        if not rows or holder is None:
+            return None
+        first = Entry.from_stored(rows[0].number, rows[0].envelope, rows[0].leaf)
+        first.envelope.verify(first.key)
+        recorded_at = self._covering(writer, first.index).time
+        return Record(first.index, first.sha256, first.statement, holder.signer, recorded_at)
+
+    def _genesis(self, reader: Reader, size: int) -> str | None:
+        row = reader.entry(0) if size else None
+        return row.leaf_hash if row else None
+
+    @cached_property
+    def genesis(self) -> RecordRef:
+        """The genesis record, which every statement names."""
+        with self.storage.read() as reader:
+            row = reader.entry(0)
+        if row is None:
+            raise StoreError("ledger.damaged", "the ledger has no genesis")
+        return RecordRef(0, row.leaf_hash)
+
+    def checkpoint(self) -> SignedCheckpoint:
+        """The last checkpoint, verified against the tree.
+
+        Raises:
+            StoreError: ``ledger.damaged``.
+        """
+        with self.storage.read() as reader:
+            last = self._last(reader)
+        if last is None:
+            raise StoreError("ledger.damaged", "the ledger has no checkpoint")
+        return last
+
+    def receipts(self, indices: Sequence[int], at: SignedCheckpoint) -> Iterator[Receipt]:
+        """Receipts of entries under the checkpoint ``at``."""
+        with self.storage.read() as reader:
+            node = node_reader(reader.tile)
+            for index in indices:
+                row = reader.entry(index)
+                if row is None:
+                    raise InputError("record.unknown", f"there is no record #{index}")
+                entry = Entry.from_stored(index, row.envelope, row.leaf)
+                proof = tuple(inclusion_proof(index, at.size, node))
+                yield Receipt(entry.envelope, entry.key, index, proof, at.note.to_bytes())
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """Proof that the tree of ``new`` entries extends that of ``old``."""
+        with self.storage.read() as reader:
+            return consistency_proof(old, new, node_reader(reader.tile))
+
+    def recording_checkpoints(self, indices: Sequence[int]) -> dict[int, SignedCheckpoint]:
+        """For each entry the first checkpoint that covers it: the source of its recorded time."""
+        with self.storage.read() as reader:
+            return {index: self._covering(reader, index) for index in indices}
+
+
+def admit(
+    entry: Entry, ring: KeyRing, recorded_at: datetime, kinds: KindRegistry, genesis: str | None
+) -> Record:
+    """Judge an entry at its place: schema, ledger, signer. A key record moves the ring on.
+
+    Args:
+        genesis: digest of entry 0; None if this is entry 0.
+
+    Raises:
+        SchemaError: ``kind.unknown`` or ``body.malformed``.
+        TrustError: the signer was not entitled.
+        VerificationError: ``statement.foreign-ledger``.
+    """
+    statement = entry.statement
+    check_body(statement, kinds)
+    if genesis is None:
+        signer = ring.apply_genesis(statement, entry.key)
+        return Record(entry.index, entry.sha256, statement, signer, recorded_at)
+    if statement.genesis != genesis:
+        raise VerificationError(
+            "statement.foreign-ledger",
+            "the statement was made for another ledger",
+            expected=f"a {GENESIS} reference to {genesis}",
+            found=str(statement.genesis),
+        )
+    signer = ring.authorise(statement, entry.key.fingerprint, recorded_at)
+    record = Record(entry.index, entry.sha256, statement, signer, recorded_at)
+    if statement.kind == KEY_KIND:
+        ring.apply(record)
+    return record
+
+
+def check_body(statement: Statement, kinds: KindRegistry) -> None:
+    """Hold a statement's body against its kind.
+
+    Raises:
+        SchemaError: ``kind.unknown`` or ``body.malformed``, with every fault.
+    """
+    problems = kinds.problems(statement)
+    if problems is None:
+        raise SchemaError(
+            "kind.unknown", f"no kind is known for {statement.predicate_type}"
+        )
+    if problems:
+        raise SchemaError(
+            "body.malformed",
+            f"this is no {statement.kind}: {problems[0].path} {problems[0].message}",
+            problems,
+        )

@@ -1,0 +1,436 @@
+"""Storage: the ledger's tables in SQLite or PostgreSQL, through SQLModel.
+
+A row of ``entry`` holds the exact envelope and leaf; every other column is derived from them, can be
+rebuilt, and is compared by verification. Triggers refuse to change or remove rows, but nothing relies
+on them for proof. This is the only module that knows SQL.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sqlalchemy import Connection, Engine, LargeBinary, event, func
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlmodel import Field, Session, SQLModel, create_engine, select, text
+
+from muniment.schemas.errors import InputError, StoreError, StoreLockedError
+
+SCHEMA_VERSION = "1"
+_LOCK_SECONDS = 20
+_PAGE = 8192
+
+
+class EntryRow(SQLModel, table=True):
+    """One record."""
+
+    __tablename__ = "entry"
+    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    envelope: bytes = Field(sa_type=LargeBinary)
+    leaf: bytes = Field(sa_type=LargeBinary)
+    # Derived from the two above:
+    leaf_hash: str = Field(unique=True)
+    fingerprint: str = Field(index=True)
+    predicate_type: str
+    kind: str = Field(index=True)
+    system_id: str = Field(index=True)
+    system_version: str
+    collected_at: str
+    signer: str
+
+
+class SubjectRow(SQLModel, table=True):
+    """One subject of a record; derived."""
+
+    __tablename__ = "subject"
+    number: int = Field(primary_key=True, foreign_key="entry.number")
+    position: int = Field(primary_key=True)
+    sha256: str = Field(index=True)
+    name: str
+
+
+class TileRow(SQLModel, table=True):
+    """One tile of the tree; derived."""
+
+    __tablename__ = "tile"
+    level: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    hashes: bytes = Field(sa_type=LargeBinary)
+
+
+class CheckpointRow(SQLModel, table=True):
+    """One signed checkpoint."""
+
+    __tablename__ = "checkpoint"
+    size: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    note: bytes = Field(sa_type=LargeBinary)
+
+
+class MetaRow(SQLModel, table=True):
+    """Facts about the database itself."""
+
+    __tablename__ = "meta"
+    key: str = Field(primary_key=True)
+    value: str
+
+
+class Reader:
+    """Queries within one consistent view of the ledger."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def size(self) -> int:
+        """Number of entries: one more than the highest number."""
+        highest = self._session.exec(select(func.max(EntryRow.number))).one()
+        return 0 if highest is None else int(highest) + 1
+
+    def entries(self, start: int = 0, stop: int | None = None) -> Iterator[EntryRow]:
+        """Entries in order of their number, ``stop`` excluded; streamed."""
+        query = select(EntryRow).where(EntryRow.number >= start).order_by(_column("number"))
+        if stop is not None:
+            query = query.where(EntryRow.number < stop)
+        options = {"yield_per": 500}
+        for row in self._session.exec(query, execution_options=options):
+            yield row
+            self._session.expunge(row)
+
+    def find(self, **columns: str) -> list[EntryRow]:
+        """Entries whose derived columns have these values, in order."""
+        query = select(EntryRow).order_by(_column("number"))
+        for name, value in columns.items():
+            query = query.where(_column(name) == value)
+        return list(self._session.exec(query))
+
+    def entry(self, number: int) -> EntryRow | None:
+        """One entry."""
+        return self._session.get(EntryRow, number)
+
+    def by_digest(self, prefix: str, limit: int = 3) -> list[EntryRow]:
+        """Entries whose leaf hash begins with ``prefix`` (hexadecimal)."""
+        query = select(EntryRow).where(
+            _column("leaf_hash") >= prefix, _column("leaf_hash") < prefix + "g"
+        )
+        return list(self._session.exec(query.limit(limit)))
+
+    def by_subject(self, sha256: str) -> set[int]:
+        """Numbers of the entries that speak of this digest."""
+        return set(self._session.exec(select(SubjectRow.number).where(SubjectRow.sha256 == sha256)))
+
+    def subjects(self, start: int, stop: int) -> Iterator[SubjectRow]:
+        """Subject rows of a range of entries, in order."""
+        query = (
+            select(SubjectRow)
+            .where(SubjectRow.number >= start, SubjectRow.number < stop)
+            .order_by(_column("number", SubjectRow), _column("position", SubjectRow))
+        )
+        for row in self._session.exec(query):
+            yield row
+            self._session.expunge(row)
+
+    def count_subjects(self) -> int:
+        """Number of subject rows."""
+        return int(self._session.exec(select(func.count()).select_from(SubjectRow)).one())
+
+    def tile(self, level: int, number: int) -> bytes:
+        """Hashes of one tile; empty if it does not exist."""
+        row = self._session.get(TileRow, (level, number))
+        return b"" if row is None else row.hashes
+
+    def tiles(self) -> Iterator[TileRow]:
+        """Every tile."""
+        query = select(TileRow).order_by(_column("level", TileRow), _column("number", TileRow))
+        for row in self._session.exec(query, execution_options={"yield_per": 100}):
+            yield row
+            self._session.expunge(row)
+
+    def checkpoints(self) -> Iterator[tuple[int, bytes]]:
+        """Every checkpoint's size column and note, smallest first."""
+        query = select(CheckpointRow.size, CheckpointRow.note).order_by(
+            _column("size", CheckpointRow)
+        )
+        yield from self._session.exec(query, execution_options={"yield_per": 500})
+
+    def covering_checkpoint(self, number: int) -> bytes | None:
+        """Note of the smallest checkpoint that covers an entry."""
+        query = select(CheckpointRow.note).where(CheckpointRow.size > number)
+        return self._session.exec(query.order_by(_column("size", CheckpointRow)).limit(1)).first()
+
+    def last_checkpoint(self) -> bytes | None:
+        """Note of the largest checkpoint."""
+        query = select(CheckpointRow.note).order_by(_column("size", CheckpointRow).desc())
+        return self._session.exec(query.limit(1)).first()
+
+    def meta(self, key: str) -> str | None:
+        """One fact about the database."""
+        row = self._session.get(MetaRow, key)
+        return None if row is None else row.value
+
+
+class Writer(Reader):
+    """Queries and insertions within the one write transaction."""
+
+    def add(self, rows: Sequence[SQLModel]) -> None:
+        """Insert rows."""
+        self._session.add_all(rows)
+        self._session.flush()
+
+    def put_tile(self, level: int, number: int, hashes: bytes) -> None:
+        """Insert a tile, or extend it."""
+        row = self._session.get(TileRow, (level, number))
+        if row is None:
+            self._session.add(TileRow(level=level, number=number, hashes=hashes))
+        else:
+            row.hashes = hashes
+
+
+class Storage:
+    """One ledger database.
+
+    Args:
+        url: SQLAlchemy URL, ``sqlite:///…`` or ``postgresql+psycopg://…``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _parse(url)
+        self._engine = _engine(self._url)
+
+    @property
+    def path(self) -> Path | None:
+        """The file of an embedded ledger."""
+        is_file = self._url.get_backend_name() == "sqlite" and self._url.database
+        return Path(str(self._url.database)) if is_file else None
+
+    def create(self) -> None:
+        """Make the tables and triggers in an empty database.
+
+        Raises:
+            StoreError: ``store.exists`` or what the database says.
+        """
+        with translated_errors():
+            if self.path is not None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.touch(mode=0o644)
+            with self._engine.begin() as connection:
+                if self._has_tables(connection):
+                    raise StoreError("store.exists", "the database holds a ledger already")
+                SQLModel.metadata.create_all(connection)
+                for statement in _triggers(self._engine.dialect.name):
+                    connection.execute(text(statement))
+                connection.execute(
+                    text("INSERT INTO meta (key, value) VALUES ('schema', :v)"),
+                    {"v": SCHEMA_VERSION},
+                )
+
+    def exists(self) -> bool:
+        """Whether the database holds a ledger."""
+        if self.path is not None and not (self.path.exists() and self.path.stat().st_size):
+            return False
+        with translated_errors(), self._engine.connect() as connection:
+            return self._has_tables(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Reader]:
+        """One consistent view.
+
+        Raises:
+            StoreError: ``store.missing`` or what the database says.
+        """
+        self._require()
+        with translated_errors(), Session(self._engine, autoflush=False) as session:
+            if self._engine.dialect.name == "postgresql":
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            self._check_version(Reader(session))
+            yield Reader(session)
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        """The one write transaction: all of it is committed at the end, or none.
+
+        Raises:
+            StoreLockedError: ``store.locked`` after waiting.
+            StoreError: ``store.missing`` or what the database says.
+        """
+        self._require()
+        with translated_errors(), Session(self._engine) as session:
+            session.connection(execution_options={"muniment_write": True})
+            if self._engine.dialect.name == "postgresql":
+                session.connection().execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
+                session.connection().execute(text("LOCK TABLE entry IN EXCLUSIVE MODE"))
+            writer = Writer(session)
+            self._check_version(writer)
+            yield writer
+            session.commit()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    def _require(self) -> None:
+        if not self.exists():
+            raise StoreError(
+                "store.missing",
+                "there is no ledger here yet",
+                found=self._url.render_as_string(hide_password=True),
+                hint="muniment init makes one; a clone of the repository needs the team's ledger",
+            )
+
+    @staticmethod
+    def _has_tables(connection: Connection) -> bool:
+        from sqlalchemy import inspect
+
+        return bool(inspect(connection).has_table("entry"))
+
+    @staticmethod
+    def _check_version(reader: Reader) -> None:
+        found = reader.meta("schema")
+        if found != SCHEMA_VERSION:
+            raise StoreError(
+                "store.version",
+                "the ledger was written by another version of Muniment",
+                expected=SCHEMA_VERSION,
+                found=str(found),
+            )
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn what the database and the disk say into our own errors."""
+    try:
+        yield
+    except DBAPIError as error:
+        _raise_store_error(error)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError("store.full", "the disk is full", hint=_UNCHANGED) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StoreError(
+                "store.read-only", f"the ledger cannot be written: {error.strerror}"
+            ) from error
+        raise
+
+
+_UNCHANGED = "nothing was written; the ledger is as it was before"
+_MESSAGES = (
+    # Words of the message, our code, our message.
+    ("database or disk is full", "store.full", "the disk is full"),
+    ("no space left", "store.full", "the disk is full"),
+    ("readonly database", "store.read-only", "the ledger cannot be written"),
+    ("unable to open", "store.unreadable", "the ledger cannot be opened"),
+    ("malformed", "store.corrupt", "the database file is damaged"),
+    ("not a database", "store.corrupt", "the file is not a ledger"),
+    ("disk i/o error", "store.io", "the disk does not answer"),
+    ("append-only", "store.append-only", "the ledger is append-only"),
+    ("connection", "store.unreachable", "the database server does not answer"),
+)
+
+
+def _raise_store_error(error: DBAPIError) -> NoReturn:
+    words = str(error.orig).lower()
+    if "locked" in words or "lock timeout" in words:
+        raise StoreLockedError(
+            "store.locked",
+            "another process holds the ledger",
+            hint="try again when it has finished; " + _UNCHANGED,
+        ) from error
+    for fragment, code, message in _MESSAGES:
+        if fragment in words:
+            raise StoreError(code, message, found=str(error.orig), hint=_UNCHANGED) from error
+    code = "store.conflict" if isinstance(error, IntegrityError) else "store.failed"
+    raise StoreError(
+        code, "the database refused", found=str(error.orig).strip(), hint=_UNCHANGED
+    ) from error
+
+
+def _column(name: str, table: type[SQLModel] = EntryRow) -> Any:
+    return getattr(table, name)
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise InputError("ledger.url", f"{url!r} is not a database URL") from error
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise InputError(
+            "ledger.url",
+            "the ledger's URL names a database that Muniment does not use",
+            expected="sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME",
+            found=parsed.render_as_string(hide_password=True),
+        )
+    return parsed
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        if url.get_backend_name() == "postgresql":
+            return create_engine(url)
+        engine = create_engine(
+            url, connect_args={"timeout": _LOCK_SECONDS, "check_same_thread": False}
+        )
+    except (NoSuchModuleError, ImportError) as error:
+        raise InputError(
+            "ledger.driver",
+            f"the driver for this database is not installed: {error}",
+            hint="pip install 'muniment[postgres]' and write postgresql+psycopg://…",
+        ) from error
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    # NOTE: the driver must not open transactions by itself, or a read would upgrade to a write
+    # midway and fail under contention.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"page_size={_PAGE}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("muniment_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _triggers(dialect: str) -> Iterator[str]:
+    """SQL that refuses UPDATE and DELETE; a tile may only grow."""
+    tables = ("entry", "subject", "checkpoint", "meta")
+    if dialect == "sqlite":
+        refuse = "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+        for table in tables:
+            yield f"CREATE TRIGGER {table}_keep BEFORE UPDATE ON {table} {refuse}"
+        for table in (*tables, "tile"):
+            yield f"CREATE TRIGGER {table}_stay BEFORE DELETE ON {table} {refuse}"
+        yield (
+            "CREATE TRIGGER tile_grow BEFORE UPDATE ON tile WHEN NEW.level <> OLD.level "
+            "OR NEW.number <> OLD.number "
+            f"OR substr(NEW.hashes, 1, length(OLD.hashes)) <> OLD.hashes {refuse}"
+        )
+        return
+    yield (
+        "CREATE FUNCTION muniment_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$"
+    )
+    call = "EXECUTE FUNCTION muniment_refuse()"
+    for table in tables:
+        yield f"CREATE TRIGGER {table}_keep BEFORE UPDATE ON {table} FOR EACH ROW {call}"
+    for table in (*tables, "tile"):
+        yield f"CREATE TRIGGER {table}_stay BEFORE DELETE ON {table} FOR EACH ROW {call}"
+        yield f"CREATE TRIGGER {table}_whole BEFORE TRUNCATE ON {table} {call}"
+    yield (
+        "CREATE TRIGGER tile_grow BEFORE UPDATE ON tile FOR EACH ROW WHEN (NEW.level <> OLD.level "
+        "OR NEW.number <> OLD.number OR "
+        f"substring(NEW.hashes FROM 1 FOR length(OLD.hashes)) <> OLD.hashes) {call}"
+    )

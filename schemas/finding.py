@@ -1,0 +1,100 @@
+"""What a verification found: checks made, checks that could not be made, and faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """How one check ended."""
+
+    HELD = "held"
+    FAILED = "failed"
+    NOT_CHECKED = "not-checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault, with enough to look it up."""
+
+    code: str
+    """Stable identifier, ``area.fault``."""
+    message: str
+    record: int | None = None
+    """Place of the record in the ledger, zero-based."""
+    expected: str | None = None
+    found: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding as the ``--json`` documents show it."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "record": self.record,
+            "expected": self.expected,
+            "found": self.found,
+        }
+
+
+@dataclass(slots=True)
+class Check:
+    """One kind of check over everything it applies to."""
+
+    name: str
+    """Stable identifier, such as ``signatures``."""
+    claim: str
+    """What holds if the check holds, one sentence."""
+    checked: int = 0
+    """How many things were checked; a check of nothing is not a pass."""
+    findings: list[Finding] = field(default_factory=list)
+    not_checked: list[str] = field(default_factory=list)
+    """What could not be checked, each with the reason."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """Failed if anything failed, held only if something was checked."""
+        if self.findings:
+            return Outcome.FAILED
+        return Outcome.HELD if self.checked else Outcome.NOT_CHECKED
+
+    def to_json(self) -> dict[str, Any]:
+        """The check as the ``--json`` documents show it."""
+        return {
+            "name": self.name,
+            "claim": self.claim,
+            "outcome": str(self.outcome),
+            "checked": self.checked,
+            "findings": [finding.to_json() for finding in self.findings],
+            "not_checked": self.not_checked,
+        }
+
+
+@dataclass(slots=True)
+class VerificationReport:
+    """All checks of one verification, in the order they were made."""
+
+    subject: str
+    """What was verified, such as a ledger's origin or a file's name."""
+    checks: list[Check] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """True if something was checked and nothing failed."""
+        outcomes = {check.outcome for check in self.checks}
+        return Outcome.HELD in outcomes and Outcome.FAILED not in outcomes
+
+    @property
+    def findings(self) -> Iterator[Finding]:
+        """Every fault of every check."""
+        return (finding for check in self.checks for finding in check.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as the ``--json`` documents show it."""
+        return {
+            "ok": self.ok,
+            "subject": self.subject,
+            "checks": [check.to_json() for check in self.checks],
+        }

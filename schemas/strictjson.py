@@ -1,0 +1,136 @@
+"""JSON read strictly (RFC 8259 within the limits of RFC 7493, I-JSON) and written canonically.
+
+One payload must have one meaning: duplicate keys, NaN, numbers that overflow, lone surrogates and
+deep nesting are refused instead of being read one way here and another way elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+from muniment.schemas.errors import InputError
+
+MAX_DEPTH = 64
+"""Deepest nesting of objects and arrays that is read."""
+MAX_INTEGER = 2**53 - 1
+"""Largest whole number that every JSON reader keeps exact (RFC 7493 §2.2)."""
+
+
+def loads(data: bytes, *, what: str = "document") -> Any:
+    """Read one JSON document.
+
+    Args:
+        data: UTF-8 bytes without a byte-order mark.
+        what: what the bytes are, for the message.
+
+    Raises:
+        InputError: ``json.malformed``, ``json.duplicate-key``, ``json.number``, ``json.surrogate``
+            or ``json.too-deep``.
+    """
+    try:
+        text = data.decode("utf-8", "strict")
+    except UnicodeDecodeError as error:
+        raise InputError("json.malformed", f"{what} is not UTF-8: {error}") from error
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(text, what)
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_constant,
+            parse_float=_float,
+            parse_int=_integer,
+        )
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError("json.malformed", f"{what} is not JSON: {error}") from error
+    if "\\u" in text:
+        _check_surrogates(value)
+    return value
+
+
+def canonical(value: Any) -> bytes:
+    """Write ``value`` as canonical JSON (RFC 8785).
+
+    Raises:
+        InputError: ``json.number`` or ``json.malformed`` where it has no canonical form.
+    """
+    import rfc8785
+
+    try:
+        return rfc8785.dumps(value)
+    except (rfc8785.FloatDomainError, rfc8785.IntegerDomainError) as error:
+        raise InputError(
+            "json.number",
+            f"a number has no exact JSON form: {error}",
+            hint="NaN and Infinity are not values; leave the field out and say why in a check",
+        ) from error
+    except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as error:
+        raise InputError("json.malformed", f"the value has no JSON form: {error}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise InputError("json.duplicate-key", f"the key {twice!r} stands twice in one object")
+    return result
+
+
+def _constant(token: str) -> NoReturn:
+    raise InputError("json.number", f"{token} is not a JSON number")
+
+
+def _float(token: str) -> float:
+    value = float(token)
+    if math.isinf(value):
+        raise InputError("json.number", f"{token} is too large for a JSON number")
+    return value
+
+
+def _integer(token: str) -> int:
+    # NOTE: length first; int() of a million digits is quadratic.
+    if len(token) > 17 or abs(value := int(token)) > MAX_INTEGER:
+        raise InputError("json.number", f"{token[:40]} is too large to be kept exact")
+    return value
+
+
+def _check_depth(text: str, what: str) -> None:
+    depth, in_string, escaped = 0, False, False
+    for char in text:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif char == "\\":
+                escaped = True
+            elif char == '"':
+                in_string = False
+        elif char == '"':
+            in_string = True
+        elif char in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise InputError(
+                    "json.too-deep", f"{what} nests deeper than {MAX_DEPTH} levels"
+                )
+        elif char in "]}":
+            depth -= 1
+
+
+def _check_surrogates(value: Any) -> None:
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InputError("json.surrogate", "a text holds half of a character") from error
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_surrogates(key)
+            _check_surrogates(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_surrogates(item)

@@ -1,0 +1,58 @@
+"""Times: always UTC, whole seconds, written as RFC 3339 with a ``Z``."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+
+from muniment.schemas.errors import InputError
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def now() -> datetime:
+    """The clock, cut to whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def format_time(moment: datetime) -> str:
+    """Write ``moment`` as ``2026-01-31T09:30:00Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    """Read an RFC 3339 time with its offset; fractions of a second are dropped.
+
+    Raises:
+        InputError: ``time.malformed``, also for a time without an offset.
+    """
+    if _RFC3339.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC).replace(microsecond=0)
+        except (ValueError, OverflowError):
+            pass
+    raise InputError(
+        "time.malformed",
+        f"{text!r} is not a time",
+        expected="RFC 3339 with an offset, such as 2026-01-31T09:30:00Z",
+        found=text,
+    )
+
+
+def parse_moment(text: str) -> datetime:
+    """Read what a person types: a time, or a date that means the end of that day in UTC.
+
+    Raises:
+        InputError: ``time.malformed``.
+    """
+    if _DATE.fullmatch(text):
+        try:
+            day = date.fromisoformat(text)
+        except ValueError:
+            pass
+        else:
+            return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(
+                hours=23, minutes=59, seconds=59
+            )
+    return parse_time(text)

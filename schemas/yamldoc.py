@@ -1,0 +1,81 @@
+"""YAML read as plain data: safe tags only, no dates guessed, no duplicate keys, no aliases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from muniment.schemas.errors import InputError
+
+_MAX_BYTES = 4 << 20
+
+
+def load(data: bytes | str, *, what: str) -> Any:
+    """Read one YAML document into JSON-like data; dates stay text.
+
+    Args:
+        what: what is read, for the message.
+
+    Raises:
+        InputError: ``yaml.malformed``.
+    """
+    import yaml
+
+    if len(data) > _MAX_BYTES:
+        raise InputError("yaml.malformed", f"{what} is larger than {_MAX_BYTES:,} bytes")
+    try:
+        return yaml.load(data, Loader=_loader())  # noqa: S506 - a SafeLoader made stricter
+    except (yaml.YAMLError, UnicodeError, ValueError, RecursionError) as error:
+        raise InputError(
+            "yaml.malformed", f"{what} cannot be read: {' '.join(str(error).split())}"
+        ) from error
+
+
+def load_mapping(path: Path, *, what: str) -> dict[str, Any]:
+    """Read a YAML file that holds one mapping.
+
+    Raises:
+        InputError: ``file.missing``, ``file.no-permission`` or ``yaml.malformed``.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError("file.missing", f"there is no file {path}") from error
+    except OSError as error:
+        raise InputError(
+            "file.no-permission", f"{path} cannot be read: {error.strerror}"
+        ) from error
+    value = load(data, what=what)
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise InputError(
+            "yaml.malformed", f"{what} must hold names with values", found=type(value).__name__
+        )
+    return value
+
+
+def _loader() -> Any:
+    import yaml
+
+    class StrictLoader(yaml.SafeLoader):
+        """``SafeLoader`` without timestamps, aliases and duplicate keys."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            # NOTE: nested aliases make a small file expand without bound.
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError("aliases are not used here")
+            return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [key.value for key, _ in node.value]
+            for key in keys:
+                if keys.count(key) > 1:
+                    raise yaml.YAMLError(f"the key {key!r} stands twice")
+            return super().construct_mapping(node, deep)
+
+    StrictLoader.yaml_implicit_resolvers = {
+        first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return StrictLoader
