@@ -92,7 +92,7 @@ class ArtifactStore:
             StoreError: ``artifact.missing`` or ``store.failed``.
         """
         try:
-            return open_regular(self.path(sha256))
+            return _open_regular(self.path(sha256))
         except FileNotFoundError as error:
             raise StoreError(
                 "artifact.missing",
@@ -188,11 +188,35 @@ def hash_file(path: Path, on_bytes: Callable[[int], None] | None = None) -> Hash
         return _read(real, source, on_bytes, lambda chunk: None)
 
 
+def read_again(file: HashedFile) -> Iterator[bytes]:
+    """Yield the bytes that were hashed, piece by piece.
+
+    Raises:
+        InputError: ``file.…`` as :func:`hash_file`; ``file.changed``, at the end, where the bytes
+            are no longer those that were hashed.
+    """
+    sha256 = hashlib.sha256()
+    with _source(file.path) as (path, source):
+        buffer = memoryview(bytearray(_BUFFER))
+        while count := _fill(path, source, buffer):
+            chunk = bytes(buffer[:count])
+            sha256.update(chunk)
+            yield chunk
+    if sha256.hexdigest() != file.sha256:
+        raise InputError(
+            "file.changed",
+            f"{_shown(file.path)} changed after it was read",
+            hint="wait until whatever writes it is done, then try again",
+            expected=file.sha256,
+            found=sha256.hexdigest(),
+        )
+
+
 class _NotAFileError(Exception):
     """What is there is no regular file."""
 
 
-def open_regular(path: Path) -> BufferedReader:
+def _open_regular(path: Path) -> BufferedReader:
     """Open a regular file, never waiting for whatever else may be in its place."""
     # Looked at before it is opened: merely opening a device can act on it.
     if not stat.S_ISREG(path.lstat().st_mode):
@@ -209,7 +233,7 @@ def _source(path: Path) -> Iterator[tuple[Path, BufferedReader]]:
     """Open the real file behind ``path``."""
     try:
         real = path.resolve(strict=True)
-        source = open_regular(real)
+        source = _open_regular(real)
     except (_NotAFileError, OSError, RuntimeError, ValueError) as error:
         raise _source_error(path, error) from error
     with source:

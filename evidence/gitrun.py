@@ -6,7 +6,7 @@ import hashlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -113,6 +113,30 @@ def run(folder: Path, *arguments: str, timeout: float | None = None) -> Result:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
     return Result(process.returncode, out, error.decode("utf-8", "replace"))
+
+
+def hash_converted(folder: Path, name: str, chunks: Iterable[bytes]) -> str:
+    """The blob id that git would give these bytes if they were added as ``name``.
+
+    Args:
+        name: file name within ``folder``; decides which conversions apply.
+
+    Raises:
+        GitError: ``git.not-installed`` or ``git.failed``.
+    """
+    # NOTE: given the bytes, not the file, which may change between our reading and git's.
+    with start(
+        folder, "hash-object", "--stdin", f"--path={name}", stdin=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        try:
+            for chunk in chunks:
+                process.stdin.write(chunk)
+        except BrokenPipeError:
+            pass  # git gave up; its status says why
+        out, error = process.communicate()
+    result = Result(process.returncode, out, error.decode("utf-8", "replace"))
+    return result.or_raise().decode("ascii", "replace").strip()
 
 
 def failed(error: str) -> GitError:
@@ -226,7 +250,7 @@ class Objects:
     def _read(self, name: str, kind: str) -> tuple[str, bytes] | None:
         data = bytearray()
         found = self.feed(name, data.extend)
-        if found is None or found[1] != kind:
+        if found is None or found[1] != kind or name not in ("HEAD", found[0]):
             return None
         algorithm = hashlib.sha256 if len(found[0]) == 64 else hashlib.sha1
         computed = algorithm(f"{kind} {len(data)}\0".encode() + data).hexdigest()
@@ -245,22 +269,23 @@ class Objects:
         found = self._read(name, "tree")
         if found is None:
             raise GitError(
-                "git.corrupt", "a tree of the commit is not there", hint="run git fsck", expected=name
+                "git.corrupt", "a tree of the commit is missing", hint="run git fsck", expected=name
             )
-        data, width, place = found[1], len(name) // 2, 0
-        entries = {}
-        while place < len(data):
-            end = data.index(b"\0", place)
-            mode, _, entry = data[place:end].partition(b" ")
-            place = end + 1 + width
-            entries[entry] = (mode, data[end + 1 : place].hex())
-        return entries
+        try:
+            return dict(_entries(found[1], len(name) // 2))
+        except ValueError as error:
+            raise GitError("git.corrupt", "a tree is malformed", found=name) from error
 
     def _ended(self) -> GitError:
         error = self._process.communicate()[1]
         return failed(error.decode("utf-8", "replace"))
 
 
-def hash_through_filters(folder: Path, name: str, chunks: Sequence[bytes]) -> str:
-    """x"""
-    raise NotImplementedError
+def _entries(data: bytes, width: int) -> Iterator[tuple[bytes, tuple[bytes, str]]]:
+    """Entries of a tree, ``<mode> <name>``, NUL, id of ``width`` bytes: name, (mode, id)."""
+    place = 0
+    while place < len(data):
+        end = data.index(b"\0", place)
+        mode, name = data[place:end].split(b" ", 1)
+        place = end + 1 + width
+        yield name, (mode, data[end + 1 : place].hex())

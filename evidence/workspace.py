@@ -283,7 +283,7 @@ class Workspace:
 
     # Adding
 
-    def attach(
+    def add(
         self, evidence: Evidence, on_bytes: Callable[[int], None] | None = None
     ) -> Attached:
         """Sign one record and append it; all of it happens, or nothing.

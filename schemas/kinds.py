@@ -52,6 +52,11 @@ class Kind:
         self.predicate_type = predicate_type(name)
         self._validator = Validator(schema, shared)
 
+    @property
+    def root(self) -> Node:
+        """The schema, for reading field by field."""
+        return self._validator.root
+
     def problems(self, body: Mapping[str, Any]) -> list[Problem]:
         """Every fault of ``body``; empty if it is of this kind."""
         return self._validator.problems(body)
@@ -66,7 +71,7 @@ class Kind:
 
     def fields(self) -> list[FieldRow]:
         """Every field, parents before their parts, in the schema's order."""
-        return list(_rows(self._validator.root, "", frozenset()))
+        return list(_rows(self.root, "", frozenset()))
 
     def template(self) -> str:
         """YAML to fill: required fields open and first, optional ones commented out.
@@ -75,7 +80,7 @@ class Kind:
         begins with, an optional field is YAML as well.
         """
         head = f"## {self.title}: {self.description}" if self.description else f"## {self.title}"
-        lines = [_one_line(head), *_template(self._validator.root, "", False, frozenset())]
+        lines = [_one_line(head), *_template(self.root, "", False, frozenset())]
         return "\n".join(lines) + "\n"
 
 

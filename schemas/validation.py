@@ -109,7 +109,7 @@ class Validator:
                 found[problem] = None
         if next(errors, None) is not None:
             found[Problem("", f"has over {MAX_PROBLEMS:,} faults; the rest is not listed")] = None
-        return list(found)
+        return list(found) or [Problem("", "does not fit its schema")]
 
 
 class Node:
@@ -200,16 +200,27 @@ def _problems(error: Any, root: Node) -> Iterator[Problem]:
     path: list[str | int] = list(error.instance_path)
     node = root.at(path)
     if error.kind.name == "required":
-        path.append(error.kind.property)
-        node = node and node.properties().get(error.kind.property)
-        yield Problem(dotted(path), "is required", node.description if node else "")
+        yield from _missing(node, path, error.kind.property)
     elif error.kind.name in ("unevaluatedProperties", "additionalProperties"):
         known = list(node.properties()) if node else []
         for name in error.kind.unexpected:
-            yield Problem(dotted([*path, name]), f"is not a known field{_nearest(name, known)}")
+            # NOTE: a branch that fails takes its fields with it; those have a fault of their own.
+            if name not in known:
+                yield Problem(dotted([*path, name]), f"is not a known field{_nearest(name, known)}")
     else:
         description = node.description if node else ""
         yield Problem(dotted(path), _message(error, node), description)
+
+
+def _missing(node: Node | None, path: list[str | int], name: str) -> Iterator[Problem]:
+    """A field that is not there, and what a group would have to hold: nobody should learn it after."""
+    part = node.properties().get(name) if node else None
+    here = [*path, name]
+    yield Problem(dotted(here), "is required", part.description if part else "")
+    if part is not None and len(here) < _MAX_REFERENCES:
+        for inner in part.properties():
+            if inner in part.required():
+                yield from _missing(part, here, inner)
 
 
 def _message(error: Any, node: Node | None) -> str:

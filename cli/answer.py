@@ -1,0 +1,105 @@
+"""How every command answers: data on stdout as text or one JSON document, talk on stderr."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn, ParamSpec
+
+import typer
+
+from muniment.schemas.errors import MunimentError, SchemaError
+
+SCHEMA_VERSION = 1
+"""Version of the ``--json`` documents; it rises when a field changes its meaning or goes."""
+DEBUG_VARIABLE = "MUNIMENT_DEBUG"
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command has to say."""
+
+    data: Mapping[str, Any]
+    """For ``--json``."""
+    text: Callable[[], None]
+    """Prints the same for a person."""
+    exit_code: int = 0
+    """0 held, 1 answered "no"."""
+
+
+def command(function: Callable[P, Answer]) -> Callable[P, None]:
+    """Make a Typer command of a function that returns an ``Answer``."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        as_json = bool(kwargs.get("as_json"))
+        try:
+            answer = function(*args, **kwargs)
+            if as_json:
+                _print_json({"ok": answer.exit_code == 0, "data": answer.data})
+            else:
+                answer.text()
+        except MunimentError as error:
+            fail(error, as_json)
+        if answer.exit_code:
+            raise typer.Exit(answer.exit_code)
+
+    # NOTE: Typer reads the signature; without this it would find the return type misleading.
+    run.__annotations__ = {**function.__annotations__, "return": None}
+    return run
+
+
+def fail(error: MunimentError, as_json: bool) -> NoReturn:
+    """Print an error and leave with its exit code."""
+    if as_json:
+        _print_json({"ok": False, "error": _error(error)})
+    else:
+        _print_error(error)
+    if os.environ.get(DEBUG_VARIABLE):
+        raise error
+    raise typer.Exit(error.exit_code)
+
+
+def _error(error: MunimentError) -> dict[str, Any]:
+    problems = error.problems if isinstance(error, SchemaError) else ()
+    return {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "expected": error.expected,
+        "found": error.found,
+        "problems": [
+            {"path": item.path, "message": item.message, "description": item.description}
+            for item in problems
+        ],
+    }
+
+
+def _print_json(document: Mapping[str, Any]) -> None:
+    print(json.dumps({"schema_version": SCHEMA_VERSION, **document}, ensure_ascii=False, indent=2))
+
+
+def _print_error(error: MunimentError) -> None:
+    from muniment.schemas.text import shorten, visible
+
+    def say(line: str) -> None:
+        print(visible(shorten(line, 2000)), file=sys.stderr)
+
+    say(f"muniment: error: {error.message} [{error.code}]")
+    if isinstance(error, SchemaError):
+        for problem in error.problems:
+            say(f"  {problem.path or 'document'}: {problem.message}")
+            if problem.description:
+                say(f"      {problem.description}")
+    if error.expected is not None:
+        say(f"  expected: {error.expected}")
+    if error.found is not None:
+        say(f"  found: {error.found}")
+    if error.hint:
+        say(f"hint: {error.hint}")

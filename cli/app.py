@@ -1,0 +1,104 @@
+"""The ``muniment`` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from muniment.schemas.errors import InputError, MunimentError
+
+from . import attach, demo, keys, kinds, records, review, setup, systems
+from .answer import DEBUG_VARIABLE, fail
+
+app = typer.Typer(
+    name="muniment",
+    help="Signed, checkable evidence that an AI system was fit to launch.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from muniment import __version__
+
+        print(f"muniment {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Signed, checkable evidence that an AI system was fit to launch."""
+
+
+app.command("init")(setup.init)
+app.command("demo")(demo.demo)
+app.add_typer(systems.app, name="system")
+app.add_typer(keys.app, name="key")
+app.add_typer(kinds.app, name="kind")
+app.command("attach")(attach.attach)
+app.command("approve")(attach.approve)
+app.command("assign")(attach.assign)
+app.add_typer(records.app, name="record")
+app.command("coverage")(review.coverage)
+app.command("gate")(review.gate)
+app.command("packet")(review.packet)
+app.command("verify")(review.verify)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; returns the exit code."""
+    as_json = "--json" in arguments
+    try:
+        return _guarded(arguments, as_json)
+    except typer.Exit as leaving:
+        return leaving.exit_code
+    except (Abort, KeyboardInterrupt):
+        print("muniment: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # NOTE: whoever read us has gone; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _guarded(arguments: list[str], as_json: bool) -> int:
+    try:
+        code = app(arguments, standalone_mode=False)
+    except TyperException as error:
+        message = error.format_message()
+        if not message:
+            print(error, file=sys.stderr)
+            return 2
+        hint = "muniment --help, or muniment COMMAND --help"
+        fail(InputError("usage", message[0].lower() + message[1:], hint=hint), as_json)
+    except (typer.Exit, Abort, BrokenPipeError, MunimentError):
+        raise
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        fail(
+            MunimentError(
+                "internal",
+                f"something unforeseen happened: {type(error).__name__}: {error}",
+                hint=f"this is a fault in Muniment; {DEBUG_VARIABLE}=1 shows where",
+            ),
+            as_json,
+        )
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,52 @@
+"""``muniment demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .answer import Answer, command
+from .options import AsJson
+
+
+@command
+def demo(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder to make; must not exist or be empty.")
+    ] = Path("muniment-demo"),
+    as_json: AsJson = False,
+) -> Answer:
+    """Build a story with real tool files, print coverage, fail a gate, write and verify a packet.
+
+    Example: muniment demo d
+    """
+    from muniment.reports.demo import story
+
+    from . import review, show
+
+    told = story.tell(folder, show.note)
+
+    def text() -> None:
+        review.print_coverage(told.coverage)
+        review.print_gate(told.gated)
+        show.line()
+        show.line(f"packet: {told.packet} ({told.packet.stat().st_size:,} bytes)")
+        review.print_report(told.verified, brief=True)
+        show.line()
+        show.line(f"the same packet with byte {told.flipped_at:,} changed: {told.flipped}")
+        review.print_report(told.refused, brief=True)
+        show.line()
+        show.line(f"next: cd {folder} && muniment coverage && muniment verify")
+
+    return Answer(
+        {
+            "workspace": str(told.workspace),
+            "packet": str(told.packet),
+            "gate_passed": told.gated.decision.passed,
+            "packet_holds": told.verified.ok,
+            "changed_packet_holds": told.refused.ok,
+        },
+        text,
+    )

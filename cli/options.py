@@ -1,0 +1,68 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from muniment.reports.workspace import Workspace
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+InWorkspace = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace",
+        envvar="MUNIMENT_WORKSPACE",
+        show_envvar=True,
+        help="Folder of the workspace; by default the one you stand in.",
+    ),
+]
+WithKey = Annotated[
+    str | None,
+    typer.Option("--key", envvar="MUNIMENT_KEY", show_envvar=True, help="Name of the signing key."),
+]
+OfSystem = Annotated[
+    str | None,
+    typer.Option("--system", help="ID@VERSION; may be left out where there is only one."),
+]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", help="Judge at this date or time (UTC) instead of now."),
+]
+OfArtifact = Annotated[
+    str | None,
+    typer.Option(
+        "--artifact", help="The model in question: a file, or its SHA-256."
+    ),
+]
+WithProfile = Annotated[str, typer.Option("--profile", help="Profile of the gate.")]
+Frameworks = Annotated[
+    list[str] | None,
+    typer.Option("--framework", help="Catalog to use; may be repeated."),
+]
+
+
+def open_workspace(folder: Path | None, key: str | None = None) -> Workspace:
+    """The workspace at ``folder``, or the one around the current folder."""
+    from muniment.reports.workspace import Workspace
+
+    return Workspace.find(folder, key=key, ask=ask_passphrase)
+
+
+def ask_passphrase(name: str) -> str | None:
+    """Ask on the terminal; None where there is none."""
+    import sys
+
+    if not sys.stdin.isatty():
+        return None
+    return str(typer.prompt(f"Passphrase of key {name}", hide_input=True, err=True))
+
+
+def moment(text: str | None) -> Any:
+    """A date or time a person typed."""
+    from muniment.schemas.times import parse_moment
+
+    return parse_moment(text) if text else None

@@ -1,0 +1,235 @@
+"""``muniment record``: look at records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .answer import Answer, command
+from .options import AsJson, InWorkspace, OfSystem, moment, open_workspace
+
+if TYPE_CHECKING:
+    from muniment.evidence.workspace import VerifiedLedger
+    from muniment.reports.workspace import Workspace
+    from muniment.schemas.record import Record
+    from muniment.schemas.statement import Subject
+
+app = typer.Typer(help="Look at records.", no_args_is_help=True)
+
+
+@app.command("list")
+@command
+def list_records(
+    system: OfSystem = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="Only this kind.")] = None,
+    control: Annotated[
+        str | None, typer.Option("--control", help="Only records that claim this control.")
+    ] = None,
+    signer: Annotated[
+        str | None, typer.Option("--signer", help="Name, e-mail or fingerprint of the signer.")
+    ] = None,
+    subject: Annotated[
+        str | None, typer.Option("--subject", help="A file, or the SHA-256 of one.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Recorded at this time or later (UTC).")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Recorded at this time or earlier (UTC).")
+    ] = None,
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """List records; every record shown was verified.
+
+    Example: muniment record list --kind eval-result --control "MEASURE 2.3"
+    """
+    from . import show
+
+    opened = open_workspace(workspace)
+    with show.progress("verifying") as bar:
+        verified = opened.verified(bar)
+    found = opened.select(
+        verified,
+        system=system,
+        kind=kind,
+        control=control,
+        signer=signer,
+        subject=subject,
+        since=moment(since),
+        until=moment(until),
+    )
+    faults = len(list(verified.report.findings))
+
+    def text() -> None:
+        record_table([record_row(record) for record in found])
+        _say_faults(faults)
+
+    return Answer({"records": [record_summary(record) for record in found], "faults": faults}, text)
+
+
+@app.command("show")
+@command
+def show_record(
+    record: Annotated[str, typer.Argument(help="#NUMBER, or the beginning of its digest.")],
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """Show a record: statement, signer, receipt, artifacts, and who approved it.
+
+    Example: muniment record show "#17"
+    """
+    from muniment.schemas.errors import VerificationError
+
+    opened = open_workspace(workspace)
+    ref = opened.resolve(record)
+    verified = opened.verified()
+    found = [item for item in verified.records if item.sha256 == ref.sha256]
+    if not found:
+        fault = next((item for item in verified.report.findings if item.record == ref.index), None)
+        raise VerificationError(
+            fault.code if fault else "record.untrusted",
+            f"#{ref.index} is not trusted: {fault.message if fault else 'the ledger does not hold'}",
+            hint="muniment verify lists every fault",
+        )
+    return answer_record(opened, verified, found[0])
+
+
+def answer_record(opened: Workspace, verified: VerifiedLedger, record: Record) -> Answer:
+    """One record with everything around it."""
+    from muniment.schemas.times import format_time
+
+    from . import show
+
+    statement = record.statement
+    around = opened.around(verified, record)
+    checkpoint = verified.require() if not list(verified.report.findings) else None
+    data = {
+        **record_summary(record),
+        "statement": statement.to_json(),
+        "receipt": {
+            "leaf_sha256": record.sha256,
+            "checkpoint": checkpoint.note.to_bytes().decode() if checkpoint else None,
+        },
+        "approvals": [record_summary(item) for item in around.approvals],
+        "superseded_by": [record_summary(item) for item in around.superseded_by],
+    }
+
+    def text() -> None:
+        show.line(f"{record} {record.kind}", "bold")
+        show.pairs(
+            [
+                ("system", str(statement.system or "the ledger itself")),
+                ("digest", record.sha256),
+                ("signed by", f"{record.signer.name} <{record.signer.email}>"),
+                ("key", record.signer.fingerprint),
+                ("collected", format_time(statement.collected_at)),
+                ("recorded", format_time(record.recorded_at)),
+                ("controls", ", ".join(statement.controls) or "none claimed"),
+                ("source", _source(statement.source)),
+                (
+                    "receipt",
+                    f"entry {record.index} of {checkpoint.size}, root {checkpoint.root.hex()}"
+                    if checkpoint
+                    else "the ledger does not hold: muniment verify",
+                ),
+                ("approved by", _people(around.approvals, "decision")),
+                ("superseded by", ", ".join(map(str, around.superseded_by)) or "nothing"),
+            ]
+        )
+        show.table(
+            ["subject", "sha256", "git"],
+            [[item.name, item.sha256, _git(item)] for item in statement.subjects],
+        )
+        import yaml
+
+        show.line(yaml.safe_dump(_plain(statement.body), sort_keys=False, allow_unicode=True))
+
+    return Answer(data, text)
+
+
+def record_summary(record: Record) -> dict[str, Any]:
+    """A record in one JSON object, without its body."""
+    from muniment.schemas.times import format_time
+
+    statement = record.statement
+    return {
+        "index": record.index,
+        "sha256": record.sha256,
+        "kind": record.kind,
+        "system": statement.system.to_json() if statement.system else None,
+        "controls": list(statement.controls),
+        "signer": {
+            "name": record.signer.name,
+            "email": record.signer.email,
+            "fingerprint": record.signer.fingerprint,
+        },
+        "collected_at": format_time(statement.collected_at),
+        "recorded_at": format_time(record.recorded_at),
+        "subjects": [subject.to_json() for subject in statement.subjects],
+    }
+
+
+def record_row(record: Record) -> list[str]:
+    """A record in one line of a table."""
+    statement = record.statement
+    return [
+        str(record),
+        record.kind,
+        str(statement.system or ""),
+        record.signer.name,
+        statement.collected_at.strftime("%Y-%m-%d"),
+        record.recorded_at.strftime("%Y-%m-%d %H:%M"),
+        ", ".join(control.partition(":")[2] for control in statement.controls),
+    ]
+
+
+def record_table(rows: Sequence[Sequence[str]]) -> None:
+    """A table of records."""
+    from . import show
+
+    show.table(["", "kind", "system", "signed by", "collected", "recorded", "controls"], rows)
+    if not rows:
+        show.line("no records")
+
+
+def _say_faults(faults: int) -> None:
+    from . import show
+
+    if faults:
+        show.note(f"the ledger has {faults} faults; records at fault are not shown: muniment verify")
+
+
+def _git(subject: Subject) -> str:
+    link = subject.git
+    if not link:
+        return ""
+    if link["state"] != "committed":
+        return str(link["state"]).upper()
+    return f"{link['commit'][:12]}:{link['path']}"
+
+
+def _source(source: Any) -> str:
+    if not source:
+        return "given by the signer"
+    version = f" {source['version']}" if "version" in source else ""
+    return f"{source['tool']}{version}, {source['format']}"
+
+
+def _people(records: Sequence[Record], field: str) -> str:
+    return (
+        ", ".join(
+            f"{record.signer.name} as {record.statement.body['role']} "
+            f"({record.statement.body[field]}, {record})"
+            for record in records
+        )
+        or "nobody"
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,301 @@
+"""``muniment coverage``, ``gate``, ``packet`` and ``verify``: for those who judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .answer import Answer, command
+from .options import (
+    AsJson,
+    AsOf,
+    Frameworks,
+    InWorkspace,
+    OfArtifact,
+    OfSystem,
+    WithKey,
+    WithProfile,
+    moment,
+    open_workspace,
+)
+
+if TYPE_CHECKING:
+    from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage
+    from muniment.reports.workspace import Gated
+    from muniment.schemas.finding import Check, VerificationReport
+
+_MARKS = {"held": "✓", "failed": "✗", "not-checked": "–"}
+_BRIEF = 5
+
+
+@command
+def coverage(
+    system: OfSystem = None,
+    framework: Frameworks = None,
+    as_of: AsOf = None,
+    artifact: OfArtifact = None,
+    profile: WithProfile = "production",
+    detail: Annotated[
+        bool, typer.Option("--detail", help="List every control, not only those with evidence.")
+    ] = False,
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """Show the state of every control, with reasons.
+
+    Example: muniment coverage --framework nist-ai-rmf-1.0 --as-of 2026-06-30
+    """
+    from . import show
+
+    opened = open_workspace(workspace)
+    with show.progress("verifying") as bar:
+        result = opened.coverage(
+            system,
+            profile=profile,
+            frameworks=framework or (),
+            as_of=moment(as_of),
+            artifact=artifact,
+            progress=bar,
+        )
+    return Answer(result.to_json(), lambda: print_coverage(result, detail=detail))
+
+
+@command
+def gate(
+    system: OfSystem = None,
+    profile: WithProfile = "production",
+    as_of: AsOf = None,
+    artifact: OfArtifact = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do not sign and append the decision.")
+    ] = False,
+    workspace: InWorkspace = None,
+    key: WithKey = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """Say whether the system may launch: exit 0 if it may, 1 if not.
+
+    Example: muniment gate --profile production --artifact model.onnx
+    """
+    from . import show
+    from .records import record_summary
+
+    opened = open_workspace(workspace, key)
+    with show.progress("verifying") as bar:
+        gated = opened.gate(
+            system,
+            profile=profile,
+            as_of=moment(as_of),
+            artifact=artifact,
+            dry_run=dry_run,
+            progress=bar,
+        )
+    decision = gated.decision
+    data = {
+        "passed": decision.passed,
+        "profile": decision.profile.id,
+        "system": decision.coverage.system.to_json(),
+        "blocking": [control.to_json() for control in decision.blocking],
+        "reasons": [reason.to_json() for reason in decision.reasons],
+        "record": record_summary(gated.attached.record) if gated.attached else None,
+    }
+    return Answer(data, lambda: print_gate(gated), 0 if decision.passed else 1)
+
+
+@command
+def packet(
+    output: Annotated[Path, typer.Option("--output", "-o", help="PDF file to write.")],
+    system: OfSystem = None,
+    framework: Frameworks = None,
+    as_of: AsOf = None,
+    artifact: OfArtifact = None,
+    profile: WithProfile = "production",
+    workspace: InWorkspace = None,
+    key: WithKey = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """Write the audit packet: a signed PDF that holds its own proof.
+
+    Example: muniment packet --framework nist-ai-rmf-1.0 -o packet.pdf
+    """
+    from muniment.reports.files import write_atomically
+
+    from . import show
+
+    opened = open_workspace(workspace, key)
+    with show.progress("verifying the ledger, rendering") as bar:
+        pdf = opened.packet(
+            system,
+            profile=profile,
+            frameworks=framework or (),
+            as_of=moment(as_of),
+            artifact=artifact,
+            progress=bar,
+        )
+    sha256 = write_atomically(output, pdf)
+
+    def text() -> None:
+        show.line(f"wrote {output} ({len(pdf):,} bytes), signed with {opened.key_name}")
+        show.line(f"sha256 {sha256}")
+        show.line(f"anyone checks it with: muniment verify {output} --root {opened.config.root}")
+
+    return Answer(
+        {"file": str(output), "size": len(pdf), "sha256": sha256, "root": opened.config.root}, text
+    )
+
+
+@command
+def verify(
+    packet_file: Annotated[
+        Path | None, typer.Argument(help="A packet; without it, the workspace's ledger.")
+    ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option("--root", help="Fingerprint of the root key you expect in the packet."),
+    ] = None,
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """Verify the whole ledger, or a packet from the PDF alone: exit 0 if it holds, 1 if not.
+
+    Example: muniment verify packet.pdf --root SHA256:…
+    """
+    from . import show
+
+    if packet_file is not None:
+        from muniment.reports.verify import verify_packet
+
+        report = verify_packet(packet_file, root)
+    else:
+        opened = open_workspace(workspace)
+        with show.progress("verifying") as bar:
+            report = opened.verify(bar)
+    return Answer(report.to_json(), lambda: print_report(report), 0 if report.ok else 1)
+
+
+def print_coverage(coverage: Coverage, *, detail: bool = False) -> None:
+    """Counts per group of each catalog, then the controls that have something to say."""
+    from . import show
+
+    show.line(f"{coverage.system} as of {coverage.as_of:%Y-%m-%d %H:%M} UTC", "bold")
+    model = coverage.artifact or "no model is named: evidence is not bound to one"
+    show.line(f"model {model}; {coverage.considered} records considered")
+    for catalog in coverage.catalogs:
+        _print_catalog(catalog, detail)
+    for reason in coverage.left_out:
+        numbers = ", ".join(f"#{record.index}" for record in reason.records)
+        show.line(f"left out: {numbers + ': ' if numbers else ''}{reason.text}")
+
+
+def _print_catalog(catalog: CatalogCoverage, detail: bool) -> None:
+    from muniment.controls.coverage import State
+
+    from . import show
+
+    present = [state for state, count in catalog.counts().items() if count]
+    show.line()
+    show.line(f"{catalog.name}: {_counted(catalog)}", "bold")
+    show.table(
+        ["group", *map(str, present), "of"],
+        [
+            [
+                group,
+                *(
+                    str(sum(control.state is state for control in controls) or "·")
+                    for state in present
+                ),
+                str(len(controls)),
+            ]
+            for group, controls in catalog.groups().items()
+        ],
+    )
+    listed = [
+        control for control in catalog.controls if detail or control.state is not State.MISSING
+    ]
+    if listed:
+        show.table(
+            ["control", "state", "why"],
+            [
+                [control.id.partition(":")[2], str(control.state), _why(control)]
+                for control in listed
+            ],
+            style=1,
+        )
+    hidden = len(catalog.controls) - len(listed)
+    if hidden:
+        show.line(f"{hidden} controls are missing evidence; --detail lists them")
+
+
+def _counted(catalog: CatalogCoverage) -> str:
+    return ", ".join(f"{count} {state}" for state, count in catalog.counts().items() if count)
+
+
+def _why(control: ControlResult) -> str:
+    return "\n".join(
+        reason.text
+        + (" " + " ".join(f"#{ref.index}" for ref in reason.records) if reason.records else "")
+        for reason in control.reasons
+    )
+
+
+def print_gate(gated: Gated) -> None:
+    """The verdict, what blocks, and what would unblock it."""
+    from . import show
+
+    decision = gated.decision
+    show.line()
+    word = "PASSED" if decision.passed else "NOT PASSED"
+    show.line(
+        f"gate {decision.profile.id} for {decision.coverage.system}: {word}",
+        "bold green" if decision.passed else "bold red",
+    )
+    for reason in decision.reasons:
+        show.line(reason.text)
+    if decision.blocking:
+        show.line(f"{len(decision.blocking)} of {len(decision.scope)} controls block:")
+        show.table(
+            ["control", "state", "what is wanted", "what would unblock it"],
+            [
+                [
+                    control.id.partition(":")[2],
+                    str(control.state),
+                    control.title,
+                    control.unblock or "",
+                ]
+                for control in decision.blocking
+            ],
+            style=1,
+        )
+    if gated.attached:
+        show.line(f"the decision is signed and recorded as {gated.attached.record}")
+    else:
+        show.line("dry run: the decision was not recorded")
+
+
+def print_report(report: VerificationReport, *, brief: bool = False) -> None:
+    """Every check with its outcome, every fault, and what could not be checked."""
+    from . import show
+
+    show.line()
+    show.line(f"{report.subject}: {'HOLDS' if report.ok else 'DOES NOT HOLD'}", "bold")
+    for check in report.checks:
+        count = f" ({check.checked:,})" if check.checked else ""
+        show.line(f"{_MARKS[check.outcome]} {check.name}: {check.claim}{count}")
+        _print_findings(check, _BRIEF if brief else len(check.findings))
+        for reason in check.not_checked:
+            show.line(f"    not checked: {reason}")
+
+
+def _print_findings(check: Check, most: int) -> None:
+    from . import show
+
+    for finding in check.findings[:most]:
+        place = "" if finding.record is None else f" #{finding.record}"
+        show.line(f"    {finding.code}{place}: {finding.message}", "red")
+        if finding.expected is not None or finding.found is not None:
+            show.line(f"        expected {finding.expected}")
+            show.line(f"        found    {finding.found}")
+    if len(check.findings) > most:
+        show.line(f"    and {len(check.findings) - most} more")

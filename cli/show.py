@@ -1,0 +1,91 @@
+"""Text for a terminal: tables, states and progress. Untrusted text never reaches it raw."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from muniment.schemas.text import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PLAIN_WIDTH = 120
+STYLES = {
+    "failed": "bold red",
+    "missing": "red",
+    "stale": "yellow",
+    "unapproved": "yellow",
+    "partial": "yellow",
+    "met": "green",
+    "waived": "cyan",
+    "not-applicable": "dim",
+}
+
+
+def console() -> Console:
+    """The console for stdout; colour only on a terminal that wants it."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns
+    return Console(width=width, highlight=False, soft_wrap=False)
+
+
+def line(text: str = "", style: str = "") -> None:
+    """One line on stdout."""
+    from rich.text import Text
+
+    console().print(Text(visible(text, keep="\n"), style=style), soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """One line of talk on stderr."""
+    print(visible(text), file=sys.stderr)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, style: int = -1) -> None:
+    """A table on stdout.
+
+    Args:
+        style: number of the column whose words are states and carry their colour.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for number, name in enumerate(columns):
+        shown.add_column(name, overflow="fold", no_wrap=number == 0)
+    for row in rows:
+        shown.add_row(
+            *(
+                Text(visible(cell, keep="\n"), style=STYLES.get(cell, "") if at == style else "")
+                for at, cell in enumerate(row)
+            )
+        )
+    console().print(shown)
+
+
+def pairs(items: Iterable[tuple[str, str]]) -> None:
+    """Names with their values, one a line."""
+    listed = list(items)
+    width = max((len(name) for name, _ in listed), default=0)
+    for name, value in listed:
+        line(f"{name:<{width}}  {value}")
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr for work that takes over a second; silent where nobody looks."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

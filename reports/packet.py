@@ -1,0 +1,127 @@
+"""Making a packet: what the verified ledger says of one system version, rendered, proved and signed."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from muniment import __version__
+from muniment.controls.catalog import load_catalog
+from muniment.controls.coverage import Coverage
+from muniment.controls.gate import GateDecision
+from muniment.controls.profile import Profile
+from muniment.evidence.trust import KEY_KIND, EnrolledKey, KeyRing
+from muniment.evidence.workspace import VerifiedLedger
+from muniment.schemas.errors import InputError
+from muniment.schemas.record import Record, Signer
+
+from .model import KeyLine, PacketInput
+from .proofs import proof_files
+
+if TYPE_CHECKING:
+    from .workspace import Workspace
+
+
+def assemble(
+    workspace: Workspace,
+    verified: VerifiedLedger,
+    coverage: Coverage,
+    decision: GateDecision,
+    profile: Profile,
+) -> bytes:
+    """The signed PDF.
+
+    Raises:
+        InputError: ``packet.key`` if the reviewer's key cannot sign a PDF.
+        ReportError: the PDF cannot be made.
+    """
+    from .render import render_pdf
+    from .signature import sign_pdf
+
+    checkpoint = verified.require()
+    reviewer = _reviewer(workspace, verified.ring)
+    key = workspace.signing_key.private
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise InputError(
+            "packet.key",
+            "a packet is signed with a P-256 key: PDF readers do not know Ed25519",
+            hint="choose another key with --key",
+        )
+    used = [
+        record
+        for record in verified.records
+        if record.statement.system == coverage.system or record.kind == KEY_KIND
+    ]
+    files = proof_files(
+        workspace.ledger,
+        checkpoint,
+        used,
+        verified.ring,
+        workspace.kinds,
+        [load_catalog(catalog.catalog) for catalog in coverage.catalogs],
+        profile,
+        coverage,
+        decision,
+    )
+    packet = PacketInput(
+        organisation=workspace.config.organisation,
+        coverage=coverage,
+        passed=decision.passed,
+        profile_name=profile.name,
+        blocking=decision.blocking,
+        records=tuple(record for record in used if record.kind != KEY_KIND),
+        keys=tuple(map(_key_line, verified.ring)),
+        origin=checkpoint.checkpoint.origin,
+        checkpoint=checkpoint.note.to_bytes().decode(),
+        checkpoint_time=checkpoint.time,
+        tree_size=checkpoint.size,
+        root_hash=base64.b64encode(checkpoint.root).decode(),
+        root_fingerprint=workspace.config.root,
+        reviewer=reviewer,
+        muniment_version=__version__,
+        not_included=tuple(_not_included(verified.records, used)),
+    )
+    pdf = render_pdf(packet, files)
+    return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())
+
+
+def _reviewer(workspace: Workspace, ring: KeyRing) -> Signer:
+    fingerprint = workspace.signing_key.public.fingerprint
+    known = ring.get(fingerprint)
+    if known is None or known.retired is not None:
+        raise InputError(
+            "packet.signer",
+            f"the key {workspace.key_name} is not enrolled in this ledger",
+            found=fingerprint,
+            hint="choose an enrolled key with --key; see muniment key list",
+        )
+    return known.signer
+
+
+def _key_line(enrolled: EnrolledKey) -> KeyLine:
+    signer = enrolled.signer
+    return KeyLine(
+        signer.fingerprint,
+        signer.name,
+        signer.email,
+        signer.type,
+        signer.roles,
+        signer.functions,
+        enrolled.enrolled,
+        enrolled.expires,
+    )
+
+
+def _not_included(records: list[Record], used: list[Record]) -> list[str]:
+    sentences = [
+        "The bytes of the artifacts are not in this packet; each is named by its SHA-256.",
+    ]
+    others = len(records) - len(used)
+    if others:
+        sentences.append(
+            f"{others} records of the ledger speak of other systems or versions and are not in "
+            "this packet. Their places are covered by the checkpoint, their contents are not shown."
+        )
+    return sentences

@@ -1,0 +1,400 @@
+"""Verification of a packet from the PDF alone: no workspace, no network, nothing taken on trust.
+
+1. The PDF signature is intact and covers the entire file.
+2. Every embedded file is the one the manifest names, and there are no others.
+3. The genesis names the ledger's key, and the root is the one that is expected.
+4. The checkpoint is signed by the ledger.
+5. Every receipt holds: record signature, leaf, inclusion under the checkpoint.
+6. Every record is dated by a checkpoint that the packet's checkpoint extends.
+7. Every record is of a known kind and its signer was entitled at its place.
+8. Catalogs and profile are those this verifier ships.
+9. Coverage and gate, computed again from the records, are what the packet says.
+10. The PDF is signed by a key that is enrolled in the ledger.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from muniment.controls.catalog import Catalog, load_catalog
+from muniment.controls.evaluator import evaluate
+from muniment.controls.gate import decide
+from muniment.controls.profile import Profile, load_profile
+from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
+from muniment.evidence.entry import Entry
+from muniment.evidence.ledger import admit
+from muniment.evidence.merkle import verify_consistency, verify_inclusion
+from muniment.evidence.note import VerifierKey
+from muniment.evidence.receipt import Receipt
+from muniment.evidence.trust import KeyRing
+from muniment.schemas import strictjson
+from muniment.schemas.errors import InputError, MunimentError
+from muniment.schemas.finding import Check, Finding, VerificationReport
+from muniment.schemas.kinds import KindRegistry
+from muniment.schemas.record import Record
+from muniment.schemas.statement import SystemRef
+from muniment.schemas.times import parse_time
+
+from . import proofs
+
+
+def verify_packet(path: Path, root: str | None = None) -> VerificationReport:
+    """Verify the packet at ``path``.
+
+    Args:
+        root: the root key's fingerprint, known from elsewhere; without it the report says that
+            the root was taken from the packet itself.
+
+    Raises:
+        InputError: ``file.missing`` or ``file.no-permission``.
+    """
+    try:
+        pdf = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError("file.missing", f"there is no file {path}") from error
+    except OSError as error:
+        raise InputError(
+            "file.no-permission", f"{path} cannot be read: {error.strerror}"
+        ) from error
+    return _PacketVerifier(path.name, root).run(pdf)
+
+
+class _PacketVerifier:
+    """One verification; each step adds its check to the report."""
+
+    def __init__(self, name: str, root: str | None) -> None:
+        self._pinned = root
+        self.report = VerificationReport(name)
+        self._ring = KeyRing()
+        self._files: dict[str, bytes] = {}
+        self._read: set[str] = set()
+        self._records: dict[int, Record] = {}
+
+    def run(self, pdf: bytes) -> VerificationReport:
+        """All steps; a step that cannot be made is reported, and so are those that rest on it."""
+        fingerprint = self._signature(pdf)
+        if not self._attachments(pdf):
+            return self.report
+        try:
+            self._proofs(fingerprint)
+        except MunimentError as error:
+            # NOTE: the embedded files are inside the signed range, so this is a packet that was
+            # made wrong, or one whose signature check above already failed.
+            self._check("form", "the embedded proof can be read").findings.append(_finding(error))
+        return self.report
+
+    def _check(self, name: str, claim: str) -> Check:
+        check = Check(name, claim)
+        self.report.checks.append(check)
+        return check
+
+    # (1)
+    def _signature(self, pdf: bytes) -> str | None:
+        from .signature import check_signature
+
+        check = self._check("pdf-signature", "the PDF is as it was signed, to the last byte")
+        status = check_signature(pdf)
+        check.checked = 1
+        check.findings.extend(status.faults)
+        return status.fingerprint
+
+    # (2)
+    def _attachments(self, pdf: bytes) -> bool:
+        from .signature import read_attachments
+
+        check = self._check("manifest", "every embedded file is the one the manifest names")
+        try:
+            self._files = read_attachments(pdf)
+            listed = self._json(proofs.MANIFEST)["files"]
+            named = {str(item["name"]): str(item["sha256"]) for item in listed}
+        except (MunimentError, KeyError, TypeError) as error:
+            finding = (
+                _finding(error)
+                if isinstance(error, MunimentError)
+                else Finding("packet.malformed", "the manifest cannot be read")
+            )
+            check.findings.append(finding)
+            return False
+        for name in sorted({*named, *self._files} - {proofs.MANIFEST}):
+            check.checked += 1
+            found = self._files.get(name)
+            digest = hashlib.sha256(found).hexdigest() if found is not None else "no such file"
+            if digest != named.get(name):
+                check.findings.append(
+                    Finding(
+                        "packet.file-differs",
+                        f"the embedded file {name} is not the one the manifest names",
+                        expected=named.get(name, "no such file"),
+                        found=digest,
+                    )
+                )
+        return not check.findings
+
+    def _proofs(self, fingerprint: str | None) -> None:
+        given = self._json(proofs.INPUT)
+        receipts = self._receipts(given)
+        if not receipts:
+            self._check("receipts", "every record is in the ledger").findings.append(
+                Finding("packet.empty", "the packet holds no receipts")
+            )
+            return
+        vkey = self._root(receipts[0])
+        checkpoint = self._checkpoint(vkey)
+        self._inclusion(receipts, vkey, checkpoint)
+        times = self._history(vkey, checkpoint)
+        self._admit(receipts, times, checkpoint)
+        self._coverage(given)
+        self._signer(fingerprint)
+        self._limits(checkpoint, len(receipts))
+
+    def _receipts(self, given: Mapping[str, Any]) -> list[Receipt]:
+        indices = sorted({*given["records"], *given["keys"]})
+        return [Receipt.from_bundle(self._file(proofs.receipt_name(index))) for index in indices]
+
+    # (3)
+    def _root(self, genesis: Receipt) -> VerifierKey:
+        check = self._check("root", "the ledger is the one whose root key you expect")
+        entry = Entry.new(genesis.index, genesis.envelope, genesis.key)
+        genesis.envelope.verify(genesis.key)
+        ring = KeyRing()
+        ring.apply_genesis(entry.statement, entry.key)
+        assert ring.ledger is not None
+        if self._pinned is None:
+            check.not_checked.append(
+                f"no root was given: compare {ring.root} with what the organisation publishes, "
+                "or give it with --root"
+            )
+        else:
+            check.checked = 1
+            if self._pinned != ring.root:
+                check.findings.append(
+                    Finding(
+                        "root.differs",
+                        "the packet's root key is not the one expected",
+                        0,
+                        self._pinned,
+                        str(ring.root),
+                    )
+                )
+        if str(ring.ledger) != self._file(proofs.VKEY).decode("utf-8", "replace").strip():
+            check.findings.append(
+                Finding("root.ledger-key", "the embedded verifier key is not the ledger's", 0)
+            )
+        return ring.ledger
+
+    # (4)
+    def _checkpoint(self, vkey: VerifierKey) -> SignedCheckpoint:
+        check = self._check("checkpoint", "the checkpoint is signed by the ledger")
+        signed = verify_checkpoint(self._file(proofs.CHECKPOINT), vkey)
+        check.checked = 1
+        return signed
+
+    # (5)
+    def _inclusion(
+        self, receipts: list[Receipt], vkey: VerifierKey, checkpoint: SignedCheckpoint
+    ) -> None:
+        check = self._check(
+            "receipts", "every record is signed and stands in the ledger where it says"
+        )
+        for receipt in receipts:
+            check.checked += 1
+            try:
+                receipt.envelope.verify(receipt.key)
+                if receipt.checkpoint != checkpoint.note.to_bytes():
+                    raise InputError("packet.checkpoint", "a receipt is under another checkpoint")
+                entry = Entry.new(receipt.index, receipt.envelope, receipt.key)
+                verify_inclusion(
+                    entry.leaf_hash,
+                    receipt.index,
+                    checkpoint.size,
+                    receipt.proof,
+                    checkpoint.root,
+                )
+                bundle = receipt.to_bundle(vkey, checkpoint.size, checkpoint.root)
+                if bundle != self._file(proofs.receipt_name(receipt.index)):
+                    raise InputError("packet.receipt", "a receipt says more than it proves")
+            except MunimentError as error:
+                check.findings.append(_finding(error, receipt.index))
+
+    # (6)
+    def _history(self, vkey: VerifierKey, last: SignedCheckpoint) -> list[SignedCheckpoint]:
+        check = self._check("history", "the checkpoints that date the records lead up to this one")
+        found: list[SignedCheckpoint] = []
+        for step in self._json(proofs.HISTORY)["checkpoints"]:
+            check.checked += 1
+            try:
+                signed = verify_checkpoint(str(step["note"]).encode(), vkey)
+                proof = [base64.b64decode(item, validate=True) for item in step["consistency"]]
+                verify_consistency(signed.size, last.size, proof, signed.root, last.root)
+                if found and signed.time < found[-1].time:
+                    raise InputError("checkpoint.time", "recorded times run backwards")
+                found.append(signed)
+            except MunimentError as error:
+                check.findings.append(_finding(error))
+            except (KeyError, TypeError, ValueError, binascii.Error):
+                check.findings.append(Finding("packet.malformed", "a step of history is malformed"))
+        return found
+
+    # (7)
+    def _admit(
+        self,
+        receipts: list[Receipt],
+        times: list[SignedCheckpoint],
+        last: SignedCheckpoint,
+    ) -> None:
+        check = self._check("trust", "every record fits its kind and its signer was entitled")
+        kinds = KindRegistry(own=self._own_kinds())
+        genesis: str | None = None
+        for receipt in receipts:
+            check.checked += 1
+            dated = next((item for item in times if item.size > receipt.index), last)
+            try:
+                entry = Entry.new(receipt.index, receipt.envelope, receipt.key)
+                record = admit(entry, self._ring, dated.time, kinds, genesis)
+                self._records[record.index] = record
+            except MunimentError as error:
+                check.findings.append(_finding(error, receipt.index))
+            genesis = genesis or Entry.new(0, receipt.envelope, receipt.key).sha256
+
+    # (8) and (9)
+    def _coverage(self, given: Mapping[str, Any]) -> None:
+        catalogs = [
+            Catalog.from_json(self._json(proofs.catalog_name(name))) for name in given["catalogs"]
+        ]
+        profile = Profile.from_json(given["profile"])
+        self._judged_by(catalogs, profile)
+        check = self._check(
+            "coverage", "coverage and verdict follow from the records in the packet"
+        )
+        system = SystemRef(given["system"]["id"], given["system"]["version"])
+        coverage = evaluate(
+            [self._records[index] for index in given["records"] if index in self._records],
+            catalogs,
+            profile,
+            system,
+            parse_time(given["as_of"]),
+            given["artifact_sha256"],
+        )
+        self._compare(check, coverage.to_json(), self._json(proofs.COVERAGE))
+        decision = proofs.gate_document(decide(coverage, profile))
+        check.checked += 1
+        stated = self._json(proofs.GATE)
+        if stated != decision:
+            check.findings.append(
+                Finding(
+                    "gate.differs",
+                    "the gate does not answer what the packet says",
+                    expected="passed" if decision["passed"] else "not passed",
+                    found="passed" if stated.get("passed") else "not passed",
+                )
+            )
+
+    def _judged_by(self, catalogs: list[Catalog], profile: Profile) -> None:
+        check = self._check("rules", "catalogs and profile are those this verifier ships")
+        for catalog in catalogs:
+            self._same(check, "catalog", catalog.id, catalog.sha256, load_catalog)
+        self._same(check, "profile", profile.id, profile.sha256, load_profile)
+
+    def _same(self, check: Check, what: str, name: str, digest: str, load: Any) -> None:
+        try:
+            own = load(name).sha256
+        except MunimentError:
+            check.not_checked.append(f"this verifier ships no {what} {name}")
+            return
+        check.checked += 1
+        if own != digest:
+            check.findings.append(
+                Finding(
+                    "rules.differ",
+                    f"the packet was judged by another {what} {name} than this verifier ships",
+                    expected=own,
+                    found=digest,
+                )
+            )
+
+    @staticmethod
+    def _compare(check: Check, computed: Mapping[str, Any], stated: Any) -> None:
+        if stated == computed:
+            check.checked += sum(len(item["controls"]) for item in computed["catalogs"])
+            return
+        said = {
+            control["id"]: control
+            for catalog in stated.get("catalogs", [])
+            for control in catalog["controls"]
+        }
+        differs = False
+        for catalog in computed["catalogs"]:
+            for control in catalog["controls"]:
+                check.checked += 1
+                found = said.pop(control["id"], None)
+                if found != control:
+                    differs = True
+                    check.findings.append(
+                        Finding(
+                            "coverage.differs",
+                            f"{control['id']} is not in the state the packet says",
+                            expected=control["state"],
+                            found=str(found and found.get("state")),
+                        )
+                    )
+        if said or not differs:
+            check.findings.append(
+                Finding("coverage.differs", "the packet states another coverage than follows")
+            )
+
+    # (10)
+    def _signer(self, fingerprint: str | None) -> None:
+        check = self._check("reviewer", "the packet is signed by a key the ledger knows")
+        check.checked = 1
+        known = self._ring.get(fingerprint or "")
+        if known is None or known.retired is not None:
+            check.findings.append(
+                Finding(
+                    "packet.signer",
+                    "the PDF's signer is not enrolled in the ledger",
+                    expected="an enrolled key",
+                    found=str(fingerprint),
+                )
+            )
+
+    def _limits(self, checkpoint: SignedCheckpoint, shown: int) -> None:
+        check = self._check("beyond", "what a packet alone cannot show")
+        hidden = checkpoint.size - shown
+        if hidden:
+            check.not_checked.append(
+                f"{hidden} of {checkpoint.size} records are not in the packet; that none of them "
+                "revokes a key or speaks of this system, only the ledger can show"
+            )
+        check.not_checked.append(
+            "artifacts and git commits: their digests are here, their bytes are not"
+        )
+        check.not_checked.append(
+            "the printed pages: read them beside coverage.json; the signature binds both"
+        )
+        check.not_checked.append(
+            "that no other history was shown to somebody else: compare checkpoints"
+        )
+
+    def _own_kinds(self) -> dict[str, bytes]:
+        return {
+            name.removeprefix("kind-").removesuffix(".json"): data
+            for name, data in self._files.items()
+            if name.startswith("kind-")
+        }
+
+    def _file(self, name: str) -> bytes:
+        if name not in self._files:
+            raise InputError("packet.file-missing", f"the packet holds no file {name}")
+        return self._files[name]
+
+    def _json(self, name: str) -> Any:
+        return strictjson.loads(self._file(name), what=name)
+
+
+def _finding(error: MunimentError, record: int | None = None) -> Finding:
+    return Finding(error.code, error.message, record, error.expected, error.found)

@@ -1,0 +1,320 @@
+"""The workspace with everything on it: attach evidence, read coverage, pass the gate, write the packet.
+
+This is the public Python API, ``from muniment import Workspace``; the command line calls nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from muniment.controls.catalog import Catalog, load_catalog, load_catalogs, resolve
+from muniment.controls.coverage import Coverage
+from muniment.controls.evaluator import evaluate
+from muniment.controls.gate import GateDecision, decide, to_body
+from muniment.controls.profile import Profile, load_profile
+from muniment.evidence import workspace as base
+from muniment.evidence.artifacts import hash_file
+from muniment.evidence.workspace import Attached, Evidence, Holder, VerifiedLedger
+from muniment.schemas.record import Record
+from muniment.schemas.statement import (
+    GENESIS,
+    VSA_TYPE,
+    Statement,
+    Subject,
+    SystemRef,
+)
+
+if TYPE_CHECKING:
+    from muniment.evidence.verification import Progress
+
+__all__ = ["Around", "Attached", "Gated", "Holder", "Workspace"]
+
+DEFAULT_PROFILE = "production"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """What the gate answered."""
+
+    decision: GateDecision
+    attached: Attached | None
+    """The signed decision; None after a dry run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What other records say of one record."""
+
+    approvals: tuple[Record, ...]
+    """Approvals and rejections of it, counted or not."""
+    superseded_by: tuple[Record, ...]
+
+
+class Workspace(base.Workspace):
+    """One workspace; ``Workspace.find()`` opens the one you stand in."""
+
+    @cached_property
+    def catalogs(self) -> tuple[Catalog, ...]:
+        """The catalogs of the frameworks in ``muniment.yaml``."""
+        return tuple(load_catalog(name) for name in self.config.frameworks)
+
+    def attach(
+        self,
+        kind: str,
+        *files: Path | str,
+        system: str | None = None,
+        controls: Sequence[str] = (),
+        body: Mapping[str, Any] | None = None,
+        settings: Sequence[tuple[str, Any]] = (),
+        digests: Mapping[str, Path | str] | None = None,
+        collected_at: datetime | None = None,
+        valid_until: datetime | None = None,
+        supersedes: str | None = None,
+        link_only: bool = False,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Attached:
+        """Sign one record and append it.
+
+        Args:
+            kind: the kind's name, such as ``eval-result``.
+            files: the subjects: hashed, stored, linked to git; a known tool's file also fills the
+                body.
+            system: ``ID@VERSION``; may be left out where there is only one.
+            controls: control ids as people write them.
+            body: the kind's fields, laid over what the tool's file says.
+            settings: paths into the body with values, laid over ``body``.
+            digests: paths into the body that get the SHA-256 of a file.
+            collected_at: when the facts held, UTC; by default what the tool's file says, else now.
+            valid_until: when the evidence lapses by its own word, UTC.
+            supersedes: the record this one takes the place of.
+            link_only: do not copy the files into the artifact store.
+            on_bytes: called with the number of bytes read since the last call.
+
+        Raises:
+            InputError, SchemaError: what is wrong, all faults at once.
+            TrustError: the key may not sign this.
+            StoreError: a file or the ledger did not answer.
+        """
+        return self.add(
+            Evidence(
+                kind=kind,
+                system=SystemRef.parse(system) if system else None,
+                files=[Path(file) for file in files],
+                controls=[resolve(text, load_catalogs()) for text in controls],
+                body=body or {},
+                settings=settings,
+                digests=[(path, Path(file)) for path, file in (digests or {}).items()],
+                collected_at=collected_at,
+                valid_until=valid_until,
+                supersedes=supersedes,
+                link_only=link_only,
+            ),
+            on_bytes,
+        )
+
+    def select(
+        self,
+        verified: VerifiedLedger,
+        *,
+        system: str | None = None,
+        kind: str | None = None,
+        control: str | None = None,
+        signer: str | None = None,
+        subject: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[Record]:
+        """The verified records that fit every filter given.
+
+        Args:
+            signer: part of a name or e-mail address, or a fingerprint.
+            subject: a file, or its SHA-256.
+            since: earliest recorded time, inclusive.
+            until: latest recorded time, inclusive.
+
+        Raises:
+            InputError: a filter names something that does not exist.
+        """
+        wanted_system = self.system(system) if system else None
+        wanted_kind = self.kinds.get(kind).name if kind else None
+        wanted_control = resolve(control, load_catalogs()) if control else None
+        digest = _digest(subject)
+        return [
+            record
+            for record in verified.records
+            if (wanted_system is None or record.statement.system == wanted_system)
+            and (wanted_kind is None or record.kind == wanted_kind)
+            and (wanted_control is None or wanted_control in record.statement.controls)
+            and (signer is None or _is_signer(record, signer))
+            and (digest is None or _speaks_of(record, digest))
+            and (since is None or record.recorded_at >= since)
+            and (until is None or record.recorded_at <= until)
+        ]
+
+    def around(self, verified: VerifiedLedger, record: Record) -> Around:
+        """What other verified records say of this one."""
+        approvals = [
+            item
+            for item in verified.records
+            if item.kind == "approval"
+            and any(ref["sha256"] == record.sha256 for ref in item.statement.body["records"])
+        ]
+        superseding = [
+            item
+            for item in verified.records
+            if item.statement.supersedes and item.statement.supersedes.sha256 == record.sha256
+        ]
+        return Around(tuple(approvals), tuple(superseding))
+
+    def coverage(
+        self,
+        system: str | None = None,
+        *,
+        profile: str = DEFAULT_PROFILE,
+        frameworks: Sequence[str] = (),
+        as_of: datetime | None = None,
+        artifact: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Coverage:
+        """State of every control of one system version.
+
+        Args:
+            frameworks: catalogs, by default those of ``muniment.yaml``.
+            as_of: the moment to judge, UTC; by default now.
+            artifact: the model in question, a file or its SHA-256; by default the one that the
+                system's record names.
+
+        Raises:
+            VerificationError: ``ledger.unsound``; nothing is concluded from such a ledger.
+        """
+        verified = self.verified(progress)
+        verified.require()
+        return self._evaluate(
+            verified, self.system(system), load_profile(profile), frameworks, as_of, artifact
+        )
+
+    def gate(
+        self,
+        system: str | None = None,
+        *,
+        profile: str = DEFAULT_PROFILE,
+        as_of: datetime | None = None,
+        artifact: str | Path | None = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> Gated:
+        """Whether the system version may launch; the decision is signed and appended.
+
+        Raises:
+            VerificationError: ``ledger.unsound``.
+        """
+        verified = self.verified(progress)
+        verified.require()
+        known = load_profile(profile)
+        coverage = self._evaluate(
+            verified, self.system(system), known, tuple(known.blocks), as_of, artifact
+        )
+        decision = decide(coverage, known)
+        attached = None if dry_run else self.append(self._vsa(decision, artifact))
+        return Gated(decision, attached)
+
+    def packet(
+        self,
+        system: str | None = None,
+        *,
+        profile: str = DEFAULT_PROFILE,
+        frameworks: Sequence[str] = (),
+        as_of: datetime | None = None,
+        artifact: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> bytes:
+        """The audit packet of one system version: a signed PDF that holds its own proof.
+
+        Raises:
+            VerificationError: ``ledger.unsound``.
+            ReportError: the PDF cannot be made.
+        """
+        from .packet import assemble
+
+        verified = self.verified(progress)
+        verified.require()
+        known = load_profile(profile)
+        named = frameworks or self.config.frameworks
+        coverage = self._evaluate(
+            verified, self.system(system), known, (*named, *known.blocks), as_of, artifact
+        )
+        return assemble(self, verified, coverage, decide(coverage, known), known)
+
+    def _evaluate(
+        self,
+        verified: VerifiedLedger,
+        system: SystemRef,
+        profile: Profile,
+        frameworks: Sequence[str],
+        as_of: datetime | None,
+        artifact: str | Path | None,
+    ) -> Coverage:
+        named = [load_catalog(name) for name in frameworks] or self.catalogs
+        catalogs = {catalog.id: catalog for catalog in named}
+        return evaluate(
+            verified.records,
+            tuple(catalogs.values()),
+            profile,
+            system,
+            as_of or self.clock(),
+            _digest(artifact),
+        )
+
+    def _vsa(self, decision: GateDecision, artifact: str | Path | None) -> Statement:
+        import secrets
+
+        from muniment import __version__
+
+        coverage = decision.coverage
+        subject = coverage.system.descriptor()
+        if coverage.artifact is not None:
+            name = Path(artifact).name if artifact and not _is_digest(artifact) else "model"
+            subject = Subject(name, {"sha256": coverage.artifact})
+        genesis = self.ledger.genesis
+        return Statement(
+            subjects=(subject,),
+            predicate_type=VSA_TYPE,
+            system=coverage.system,
+            collected_at=self.clock(),
+            body=to_body(decision, __version__),
+            salt=secrets.token_hex(16),
+            references=({"relation": GENESIS, **genesis.to_json()},),
+        )
+
+
+def _digest(artifact: str | Path | None) -> str | None:
+    """SHA-256 of the model in question.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    if artifact is None or _is_digest(artifact):
+        return str(artifact) if artifact is not None else None
+    return hash_file(Path(artifact)).sha256
+
+
+def _is_digest(artifact: str | Path) -> bool:
+    return bool(_SHA256.fullmatch(str(artifact))) and not Path(artifact).exists()
+
+
+def _is_signer(record: Record, text: str) -> bool:
+    signer = record.signer
+    if text.startswith("SHA256:"):
+        return signer.fingerprint == text
+    return text.casefold() in f"{signer.name} <{signer.email}>".casefold()
+
+
+def _speaks_of(record: Record, sha256: str) -> bool:
+    return any(subject.sha256 == sha256 for subject in record.statement.subjects)
