@@ -24,7 +24,9 @@ def attach(
     kind: Annotated[str, typer.Argument(help="Kind of evidence; see muniment kind list.")],
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="Files the evidence is or speaks of; a known tool's file fills the body."),
+        typer.Argument(
+            help="Files the evidence is or speaks of; a known tool's file fills the body."
+        ),
     ] = None,
     system: OfSystem = None,
     control: Annotated[
@@ -91,9 +93,7 @@ def approve(
         typer.Option("--role", help="Function you approve for; may be left out if you have one."),
     ] = None,
     reject: Annotated[bool, typer.Option("--reject", help="Say no instead.")] = False,
-    statement: Annotated[
-        str | None, typer.Option("--statement", help="What you declare.")
-    ] = None,
+    statement: Annotated[str | None, typer.Option("--statement", help="What you declare.")] = None,
     condition: Annotated[
         list[str] | None, typer.Option("--condition", help="Condition you set; repeatable.")
     ] = None,

@@ -44,7 +44,9 @@ def list_kinds(workspace: InWorkspace = None, as_json: AsJson = False) -> Answer
 @command
 def show_kind(
     name: Annotated[str, typer.Argument(help="Name of the kind.")],
-    template: Annotated[bool, typer.Option("--template", help="Print a YAML file to fill.")] = False,
+    template: Annotated[
+        bool, typer.Option("--template", help="Print a YAML file to fill.")
+    ] = False,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
@@ -65,7 +67,12 @@ def show_kind(
         show.table(
             ["field", "type", "", "meaning"],
             [
-                [row.path, row.type, "required" if row.required else "", row.description or row.title]
+                [
+                    row.path,
+                    row.type,
+                    "required" if row.required else "",
+                    row.description or row.title,
+                ]
                 for row in kind.fields()
             ],
         )

@@ -34,9 +34,7 @@ AsOf = Annotated[
 ]
 OfArtifact = Annotated[
     str | None,
-    typer.Option(
-        "--artifact", help="The model in question: a file, or its SHA-256."
-    ),
+    typer.Option("--artifact", help="The model in question: a file, or its SHA-256."),
 ]
 WithProfile = Annotated[str, typer.Option("--profile", help="Profile of the gate.")]
 Frameworks = Annotated[

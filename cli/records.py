@@ -199,7 +199,9 @@ def _say_faults(faults: int) -> None:
     from . import show
 
     if faults:
-        show.note(f"the ledger has {faults} faults; records at fault are not shown: muniment verify")
+        show.note(
+            f"the ledger has {faults} faults; records at fault are not shown: muniment verify"
+        )
 
 
 def _git(subject: Subject) -> str:

@@ -27,9 +27,7 @@ def add(
     owner: Annotated[
         str | None, typer.Option("--owner", help='Who answers for it: "Name <mail@example.com>".')
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="The model file that ships.")
-    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="The model file that ships.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="PATH=VALUE of another field.")
     ] = None,
@@ -136,6 +134,4 @@ def show_system(
         shown.text()
         record_table([record_row(record) for record in about])
 
-    return Answer(
-        {**shown.data, "records": [record_summary(record) for record in about]}, text
-    )
+    return Answer({**shown.data, "records": [record_summary(record) for record in about]}, text)

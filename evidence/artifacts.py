@@ -29,6 +29,15 @@ _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 # link put in its place is noticed.
 _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
 
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a fifo",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class HashedFile:
@@ -213,19 +222,25 @@ def read_again(file: HashedFile) -> Iterator[bytes]:
 
 
 class _NotAFileError(Exception):
-    """What is there is no regular file."""
+    """What is there is no regular file; the text says what it is."""
 
 
 def _open_regular(path: Path) -> BufferedReader:
     """Open a regular file, never waiting for whatever else may be in its place."""
     # Looked at before it is opened: merely opening a device can act on it.
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise _NotAFileError("not a regular file")
-    source = os.fdopen(os.open(path, _OPEN_FLAGS), "rb")
-    if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-        source.close()
-        raise _NotAFileError("not a regular file")
-    return source
+    _check_regular(path.lstat())
+    descriptor = os.open(path, _OPEN_FLAGS)
+    try:
+        _check_regular(os.fstat(descriptor))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check_regular(state: os.stat_result) -> None:
+    if not stat.S_ISREG(state.st_mode):
+        raise _NotAFileError(_KINDS.get(stat.S_IFMT(state.st_mode), "something else"))
 
 
 @contextmanager
@@ -325,28 +340,12 @@ def _source_error(path: Path, error: Exception) -> InputError:
                 f"{name} is not a file",
                 hint="attach files; put a folder into an archive first",
                 expected="a regular file",
-                found=_what(path),
+                found=str(error),
             )
         case _:
             return InputError(
                 "file.unreadable", f"{name} could not be read: {_why(error)}", found=_why(error)
             )
-
-
-def _what(path: Path) -> str:
-    """What ``path`` is, in a word."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        return _why(error)
-    kinds = {
-        stat.S_IFDIR: "a folder",
-        stat.S_IFIFO: "a fifo",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a device",
-        stat.S_IFBLK: "a device",
-    }
-    return kinds.get(stat.S_IFMT(mode), "something else")
 
 
 def _unreadable(sha256: str, error: Exception) -> StoreError:
@@ -397,7 +396,13 @@ def _sync_folder(folder: Path) -> None:
 
 def _why(error: Exception) -> str:
     """What the system says, without the path it says it of."""
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    match error:
+        case OSError():
+            return error.strerror or str(error)
+        case _NotAFileError():
+            return f"it is {error}"
+        case _:
+            return str(error)
 
 
 def _shown(path: Path) -> str:

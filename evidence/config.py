@@ -16,7 +16,16 @@ FILE_NAME = "muniment.yaml"
 STATE_FOLDER = ".muniment"
 """What belongs to one checkout: the embedded ledger, the artifacts, the choice of key."""
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
-_FIELDS = ("version", "organisation", "origin", "ledger", "artifacts", "frameworks", "root", "kinds")
+_FIELDS = (
+    "version",
+    "organisation",
+    "origin",
+    "ledger",
+    "artifacts",
+    "frameworks",
+    "root",
+    "kinds",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The DSSE envelope around a statement. Pure.
 
-Source: DSSE v1.0.2, https://github.com/secure-systems-lab/dsse (protocol.md, envelope.md), narrowed:
-the payload type is in-toto's, there is exactly one signature, and an envelope has one byte form, so
-that any change of a stored envelope is seen.
+Source: DSSE v1.0.2, https://github.com/secure-systems-lab/dsse (protocol.md, envelope.md),
+narrowed: the payload type is in-toto's, there is exactly one signature, and an envelope has one
+byte form, so that any change of a stored envelope is seen.
 """
 
 from __future__ import annotations

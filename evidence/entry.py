@@ -112,4 +112,3 @@ def leaf_key(leaf: bytes) -> PublicKey:
         return load_spki(base64.b64decode(rest.partition(b'"')[0], validate=True))
     except (ValueError, binascii.Error) as error:
         raise SignatureError("leaf.malformed", f"the leaf is malformed: {error}") from error
-

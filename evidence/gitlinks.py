@@ -200,7 +200,9 @@ def check_links(
                 not_checked.append(f"#{record} {visible(item.name)}: {error}")
                 continue
             except GitError as error:
-                findings.append(_finding(error, record))
+                message = f"{visible(item.name)}: {error}"
+                found = Finding(error.code, message, record, error.expected, error.found)
+                findings.append(found)
             checked += 1
     return checked, findings, not_checked
 
@@ -348,9 +350,7 @@ def _signature(
             *("log", "--no-walk", "--no-show-signature", "--format=%G?%x00%GS", head.id),
             timeout=_SIGNATURE_SECONDS,
         )
-    except GitError as error:
-        if error.code != "git.timeout":
-            raise
+    except GitError:  # it took too long
         return CommitSignature.UNVERIFIABLE, None
     grade, _, signer = result.out.decode("utf-8", "replace").strip().partition("\0")
     signature = CommitSignature(_GRADES.get(grade, "unverifiable"))
@@ -498,7 +498,3 @@ class _Checker:
             expected=commit,
             found="no such commit",
         )
-
-
-def _finding(error: GitError, record: int) -> Finding:
-    return Finding(error.code, error.message, record, error.expected, error.found)

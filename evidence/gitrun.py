@@ -232,7 +232,7 @@ class Objects:
         try:
             process.stdin.write(name.encode() + b"\n")
             process.stdin.flush()
-        except BrokenPipeError as error:
+        except (BrokenPipeError, ValueError) as error:  # ended just now, or closed before
             raise self._ended() from error
         words = process.stdout.readline().decode("utf-8", "replace").split()
         if not words:

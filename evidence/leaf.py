@@ -1,7 +1,8 @@
 """The leaf: what the Merkle tree holds of a record. Pure.
 
 Source: Rekor v2 ``hashedrekord`` 0.0.2 (sigstore/rekor-tiles, ``hashedrekord.proto``), written as
-canonical JSON (RFC 8785). It holds a digest, a signature and a key: nothing personal, 400-500 bytes.
+canonical JSON (RFC 8785). It holds a digest, a signature and a key: nothing personal, 400-500
+bytes.
 """
 
 from __future__ import annotations

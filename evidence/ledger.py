@@ -1,7 +1,7 @@
 """The ledger: the append-only Merkle log of all records, over storage.
 
-One append is one transaction: entries, tiles and a checkpoint signed twice by the ledger, or nothing.
-What is appended is verified first, so that the ledger never takes what it would not count.
+One append is one transaction: entries, tiles and a checkpoint signed twice by the ledger, or
+nothing. What is appended is verified first, so that the ledger never takes what it would not count.
 """
 
 from __future__ import annotations
@@ -351,9 +351,7 @@ def check_body(statement: Statement, kinds: KindRegistry) -> None:
     """
     problems = kinds.problems(statement)
     if problems is None:
-        raise SchemaError(
-            "kind.unknown", f"no kind is known for {statement.predicate_type}"
-        )
+        raise SchemaError("kind.unknown", f"no kind is known for {statement.predicate_type}")
     if problems:
         raise SchemaError(
             "body.malformed",

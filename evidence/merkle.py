@@ -75,9 +75,7 @@ def inclusion_proof(index: int, size: int, node: NodeReader) -> list[bytes]:
         InclusionError: ``proof.out-of-range``.
     """
     if not 0 <= index < size:
-        raise InclusionError(
-            "proof.out-of-range", f"there is no entry {index} in a tree of {size}"
-        )
+        raise InclusionError("proof.out-of-range", f"there is no entry {index} in a tree of {size}")
     path: list[bytes] = []
     low, high = 0, size
     while high - low > 1:
@@ -130,9 +128,7 @@ def verify_inclusion(
     Source: RFC 9162 §2.1.3.2.
     """
     if not 0 <= index < size:
-        raise InclusionError(
-            "proof.out-of-range", f"there is no entry {index} in a tree of {size}"
-        )
+        raise InclusionError("proof.out-of-range", f"there is no entry {index} in a tree of {size}")
     position, last, result = index, size - 1, leaf_hash
     for sibling in proof:
         if last == 0:

@@ -139,9 +139,7 @@ class SignedNote:
             SignatureError: ``signature.invalid``.
         """
         lines = [
-            line
-            for line in self.signatures
-            if line.name == vkey.name and line.key_id == vkey.id
+            line for line in self.signatures if line.name == vkey.name and line.key_id == vkey.id
         ]
         if not lines:
             raise CheckpointError(

@@ -1,8 +1,8 @@
 """Storage: the ledger's tables in SQLite or PostgreSQL, through SQLModel.
 
-A row of ``entry`` holds the exact envelope and leaf; every other column is derived from them, can be
-rebuilt, and is compared by verification. Triggers refuse to change or remove rows, but nothing relies
-on them for proof. This is the only module that knows SQL.
+A row of ``entry`` holds the exact envelope and leaf; every other column is derived from them, can
+be rebuilt, and is compared by verification. Triggers refuse to change or remove rows, but nothing
+relies on them for proof. This is the only module that knows SQL.
 """
 
 from __future__ import annotations

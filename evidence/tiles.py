@@ -1,7 +1,7 @@
 """Tiles: the tree stored as rows of up to 256 hashes. Pure.
 
-Source: C2SP tlog-tiles. Tile (level L, number N) holds the hashes of the nodes at tree level 8·L from
-index 256·N on, so any proof reads O(log n) tiles, and a full tile never changes.
+Source: C2SP tlog-tiles. Tile (level L, number N) holds the hashes of the nodes at tree level 8·L
+from index 256·N on, so any proof reads O(log n) tiles, and a full tile never changes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Trust: which key may sign what at which place in the ledger. Pure.
 
-Entry 0, the genesis, enrols a root key that signs it itself; every later ``key`` record, signed by a
-root, changes the state for the records that follow. A record is judged by the state at its own place.
+Entry 0, the genesis, enrols a root key that signs it itself; every later ``key`` record, signed by
+a root, changes the state for the records that follow. A record is judged by the state at its own
+place.
 """
 
 from __future__ import annotations
@@ -75,7 +76,11 @@ class KeyRing:
             vkey = VerifierKey.parse(str(body.get("ledger", "")))
         except (CheckpointError, InputError) as error:
             raise _genesis(f"it names no ledger key: {error}") from error
-        if statement.kind != KEY_KIND or body["action"] != "enrol" or Role.ROOT not in body["roles"]:
+        if (
+            statement.kind != KEY_KIND
+            or body["action"] != "enrol"
+            or Role.ROOT not in body["roles"]
+        ):
             raise _genesis("it does not enrol a root")
         if body["fingerprint"] != key.fingerprint:
             raise _genesis("the root has not signed for itself")
@@ -85,9 +90,7 @@ class KeyRing:
         self.root, self.ledger = key.fingerprint, vkey
         return enrolled.signer
 
-    def authorise(
-        self, statement: Statement, fingerprint: str, recorded_at: datetime
-    ) -> Signer:
+    def authorise(self, statement: Statement, fingerprint: str, recorded_at: datetime) -> Signer:
         """Who signed, if that key may sign this here.
 
         Raises:
@@ -129,9 +132,7 @@ class KeyRing:
                     "trust.key-record", "this version does not act on compromisedSince"
                 )
             word = "revoked" if body["action"] == "revoke" else "replaced"
-            self._keys[known.key.fingerprint] = replace(
-                known, retired=place, retired_because=word
-            )
+            self._keys[known.key.fingerprint] = replace(known, retired=place, retired_because=word)
         if body["action"] in ("enrol", "rotate"):
             self._enrol(place, record.statement)
 

@@ -11,8 +11,8 @@ Steps for each entry, in ledger order:
 and for the whole:
 
 6. the tiles are those of the leaves;
-7. every checkpoint is signed twice by the ledger and signs the root over the entries, times do not run
-   backwards, and the last one covers the last entry;
+7. every checkpoint is signed twice by the ledger and signs the root over the entries, times do not
+run backwards, and the last one covers the last entry;
 8. the root key is the one that is pinned.
 
 Artifacts and git links come after (``verify_artifacts``, ``verify_git_links``).
@@ -179,9 +179,7 @@ class LedgerVerifier:
         from .merkle import hash_leaf
 
         leaf_hash = entry.leaf_hash if isinstance(entry, Entry) else hash_leaf(row.leaf)
-        changed = add_leaf(
-            self._frontier.size, leaf_hash, lambda *tile: self._tiles.get(tile, b"")
-        )
+        changed = add_leaf(self._frontier.size, leaf_hash, lambda *tile: self._tiles.get(tile, b""))
         self._tiles.update(changed)
         self._frontier.append(leaf_hash)
 
@@ -366,18 +364,16 @@ class LedgerVerifier:
             missing.discard(place)
             if self._tiles.get(place) != row.hashes:
                 check.findings.append(
-                    Finding("tile.differs", f"tile {place[0]}/{place[1]} is not that of the entries")
+                    Finding(
+                        "tile.differs", f"tile {place[0]}/{place[1]} is not that of the entries"
+                    )
                 )
         for level, number in sorted(missing):
             check.checked += 1
-            check.findings.append(
-                Finding("tile.missing", f"tile {level}/{number} is gone")
-            )
+            check.findings.append(Finding("tile.missing", f"tile {level}/{number} is gone"))
 
     def _check_leftovers(self, size: int) -> None:
-        stray = self._reader.count_subjects() - sum(
-            1 for _ in self._reader.subjects(0, size)
-        )
+        stray = self._reader.count_subjects() - sum(1 for _ in self._reader.subjects(0, size))
         if stray:
             self._checks.columns.findings.append(
                 Finding("subjects.stray", f"{stray} subject rows belong to no entry")
@@ -413,9 +409,7 @@ class LedgerVerifier:
             )
 
 
-def verify_artifacts(
-    subjects: Sequence[tuple[int, Subject]], store: ArtifactStore
-) -> Check:
+def verify_artifacts(subjects: Sequence[tuple[int, Subject]], store: ArtifactStore) -> Check:
     """Re-hash every artifact that a record says was stored, each digest once."""
     check = Check("artifacts", "every stored artifact has the bytes its record names")
     seen: set[str] = set()
@@ -495,5 +489,3 @@ def _check_signatures(chunk: _Parsed) -> dict[int, MunimentError]:
 
 def _finding(error: MunimentError, record: int | None) -> Finding:
     return Finding(error.code, error.message, record, error.expected, error.found)
-
-

@@ -1,4 +1,5 @@
-"""A workspace: a folder with ``muniment.yaml``, its ledger, artifacts and keys, and what one does there."""
+"""A workspace: a folder with ``muniment.yaml``, its ledger, artifacts and keys, and what one does
+there."""
 
 from __future__ import annotations
 
@@ -202,7 +203,10 @@ class Workspace:
         kinds = KindRegistry()
         check_body(statement, kinds)
         config = Config(
-            organisation, origin, user.public.fingerprint, tuple(frameworks),
+            organisation,
+            origin,
+            user.public.fingerprint,
+            tuple(frameworks),
             **({"ledger": ledger} if ledger else {}),
         )
         root.mkdir(parents=True, exist_ok=True)
@@ -283,9 +287,7 @@ class Workspace:
 
     # Adding
 
-    def add(
-        self, evidence: Evidence, on_bytes: Callable[[int], None] | None = None
-    ) -> Attached:
+    def add(self, evidence: Evidence, on_bytes: Callable[[int], None] | None = None) -> Attached:
         """Sign one record and append it; all of it happens, or nothing.
 
         Raises:
@@ -435,9 +437,7 @@ class Workspace:
         """System versions that are registered, in the order they were."""
         with self.storage.read() as reader:
             rows = reader.find(kind="system")
-        return list(
-            dict.fromkeys(SystemRef(row.system_id, row.system_version) for row in rows)
-        )
+        return list(dict.fromkeys(SystemRef(row.system_id, row.system_version) for row in rows))
 
     def system(self, text: str | None) -> SystemRef:
         """The system version called ``text``; without one, the only one there is.

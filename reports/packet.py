@@ -1,4 +1,5 @@
-"""Making a packet: what the verified ledger says of one system version, rendered, proved and signed."""
+"""Making a packet: what the verified ledger says of one system version, rendered, proved and
+signed."""
 
 from __future__ import annotations
 

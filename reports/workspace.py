@@ -1,6 +1,8 @@
-"""The workspace with everything on it: attach evidence, read coverage, pass the gate, write the packet.
+"""The workspace with everything on it: attach evidence, read coverage, pass the gate, write the
+packet.
 
-This is the public Python API, ``from muniment import Workspace``; the command line calls nothing else.
+This is the public Python API, ``from muniment import Workspace``; the command line calls nothing
+else.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Kinds of evidence: one JSON Schema 2020-12 file each, built in (``kinds/``) or a workspace's own.
+"""Kinds of evidence: one JSON Schema 2020-12 file each, built in (``kinds/``) or of a workspace.
 
-A file is named ``<kind>.json``; its ``$id`` is the predicate type. ``common.json`` holds what several
-kinds share. Schemas must be strict (``unevaluatedProperties: false``): a field nobody knows is a
-mistake or a hiding place.
+A file is named ``<kind>.json``; its ``$id`` is the predicate type. ``common.json`` holds what
+several kinds share. Schemas must be strict (``unevaluatedProperties: false``): a field nobody
+knows is a mistake or a hiding place.
 """
 
 from __future__ import annotations
@@ -88,12 +88,12 @@ class KindRegistry:
     """The kinds a workspace knows.
 
     Args:
-        folder: the workspace's own kinds, where it has any: files ``<name>.json``; other files in it
-            are left alone.
+        folder: the workspace's own kinds, where it has any: files ``<name>.json``; other files in
+            it are left alone.
 
     Raises:
-        InputError: ``kind.malformed`` for a file that is no kind, ``schema.malformed`` for one whose
-            schema cannot be used, ``kind.unreadable``.
+        InputError: ``kind.malformed`` for a file that is no kind, ``schema.malformed`` for one
+            whose schema cannot be used, ``kind.unreadable``.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -236,9 +236,7 @@ def _one_line(text: str) -> str:
 
 
 def _is_text(part: Node) -> bool:
-    if part.get("enum") or part.get("const"):
-        return True
-    return part.get("type") == "string"
+    return bool(part.get("enum") or part.get("const") or part.get("type") == "string")
 
 
 def _type_name(part: Node) -> str:

@@ -254,9 +254,7 @@ class Statement:
             return cls(
                 subjects=subjects,
                 predicate_type=VSA_TYPE,
-                system=SystemRef.parse(
-                    predicate["resourceUri"].removeprefix(VSA_RESOURCE_PREFIX)
-                ),
+                system=SystemRef.parse(predicate["resourceUri"].removeprefix(VSA_RESOURCE_PREFIX)),
                 collected_at=parse_time(predicate["timeVerified"]),
                 body={
                     name: item
@@ -324,9 +322,7 @@ def _statement() -> Validator:
 def _vsa_statement() -> Validator:
     """A gate decision's statement: the same form, the predicate left to the kind but for what
     places it."""
-    schema = strictjson.loads(
-        resources.files(__package__).joinpath("statement.json").read_bytes()
-    )
+    schema = strictjson.loads(resources.files(__package__).joinpath("statement.json").read_bytes())
     common = schema["properties"]["predicate"]["properties"]
     schema["properties"]["predicate"] = {
         "type": "object",

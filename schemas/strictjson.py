@@ -114,9 +114,7 @@ def _check_depth(text: str, what: str) -> None:
         elif char in "[{":
             depth += 1
             if depth > MAX_DEPTH:
-                raise InputError(
-                    "json.too-deep", f"{what} nests deeper than {MAX_DEPTH} levels"
-                )
+                raise InputError("json.too-deep", f"{what} nests deeper than {MAX_DEPTH} levels")
         elif char in "]}":
             depth -= 1
 

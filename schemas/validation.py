@@ -86,7 +86,7 @@ class Validator:
     def problems(self, value: Any) -> list[Problem]:
         """Every fault of ``value``, each once; empty if there is none.
 
-        A value that is not JSON at all, such as a date object, is reported as that and nothing else.
+        A value that is not JSON, such as a date object, is reported as that and nothing else.
         """
         compiled = self._compiled
         try:
@@ -213,7 +213,7 @@ def _problems(error: Any, root: Node) -> Iterator[Problem]:
 
 
 def _missing(node: Node | None, path: list[str | int], name: str) -> Iterator[Problem]:
-    """A field that is not there, and what a group would have to hold: nobody should learn it after."""
+    """A field that is not there, and all that a group would have to hold, said at once."""
     part = node.properties().get(name) if node else None
     here = [*path, name]
     yield Problem(dotted(here), "is required", part.description if part else "")
@@ -277,7 +277,9 @@ def _type_of(value: Any) -> str:
         return "boolean"
     if isinstance(value, int | float):
         return "number"
-    return {str: "string", list: "array"}.get(type(value), "object")
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
 
 
 def _no_branch(branches: Sequence[Sequence[Any]]) -> str:
@@ -302,7 +304,7 @@ def _nearest(name: str, known: Sequence[str]) -> str:
 
 
 def _foreign(value: Any, path: list[str | int]) -> Iterator[Problem]:
-    """Everything in ``value`` that JSON has no word for, as YAML and Python callers may bring it."""
+    """Everything in ``value`` that JSON has no word for, as YAML and Python may bring it."""
     if len(path) > MAX_DEPTH:
         yield Problem("", f"nests deeper than {MAX_DEPTH} levels")
     elif isinstance(value, Mapping):
@@ -310,7 +312,9 @@ def _foreign(value: Any, path: list[str | int]) -> Iterator[Problem]:
             if isinstance(key, str):
                 yield from _foreign(item, [*path, key])
             else:
-                yield Problem(dotted(path), f"has the key {key}, which is no text; put it in quotes")
+                yield Problem(
+                    dotted(path), f"has the key {key}, which is no text; put it in quotes"
+                )
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _foreign(item, [*path, index])

@@ -1,0 +1,1 @@
+"""Catalogs, requirements, profiles, the coverage evaluator and the gate: pure, over records."""

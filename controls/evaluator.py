@@ -1,0 +1,371 @@
+"""The evaluator: the state of every control, from verified records alone.
+
+Pure: no clock and no files. ``coverage``, the gate and every report call it and nothing else, so
+that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from muniment.controls.catalog import Catalog, Control
+from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage, Reason, State
+from muniment.controls.index import APPROVAL, LINK, SYSTEM, Index, build_index
+from muniment.controls.outcome import Verdict, outcome
+from muniment.controls.profile import Profile
+from muniment.controls.requirement import Requirement, SecondPerson
+from muniment.controls.rule import broken, rule_variables
+from muniment.schemas.record import Record
+from muniment.schemas.statement import GATE_DECISION, RecordRef, SystemRef
+
+_OWNER_ASSIGNMENT = "owner-assignment"
+_CLOCK_SLACK = timedelta(days=1)
+"""How far facts may lie after their recording before it is remarked upon."""
+
+
+def evaluate(
+    records: Sequence[Record],
+    catalogs: Sequence[Catalog],
+    profile: Profile,
+    system: SystemRef,
+    as_of: datetime,
+    artifact: str | None = None,
+) -> Coverage:
+    """Compute the state of every control of ``catalogs`` for one system version.
+
+    Args:
+        records: verified and trusted records, in any order; those about other systems are ignored.
+        as_of: UTC; nothing recorded later is known.
+        artifact: SHA-256 of the model in question, in hexadecimal; by default the newest one that
+            the version's ``system`` records name.
+
+    Raises:
+        InputError: ``artifact.malformed``, ``rule.malformed`` or ``rule.too-costly``.
+    """
+    index = build_index(records, system, as_of, artifact)
+    evaluator = _Evaluator(index, as_of)
+    covered = tuple(
+        CatalogCoverage(
+            catalog.id,
+            catalog.name,
+            catalog.sha256,
+            tuple(evaluator.control(control) for control in catalog.controls),
+        )
+        for catalog in catalogs
+    )
+    return Coverage(
+        system=system,
+        as_of=as_of,
+        profile=str(profile),
+        profile_sha256=profile.sha256,
+        artifact=index.artifact,
+        catalogs=covered,
+        considered=len(index.considered),
+        left_out=(*index.left_out, *_unknown_claims(index, catalogs), *_unused(index, covered)),
+        artifact_from=index.artifact_from,
+    )
+
+
+@dataclass(slots=True)
+class _Case:
+    """What is known of one control while it is being decided."""
+
+    control: Control
+    reasons: list[Reason] = field(default_factory=list)
+    good: dict[str, list[Record]] = field(default_factory=dict)
+    """Kind to its records that carry the control now."""
+    failed: list[Record] = field(default_factory=list)
+    stale: list[Record] = field(default_factory=list)
+    unapproved: list[Record] = field(default_factory=list)
+    rejected: list[Record] = field(default_factory=list)
+    supporting: list[Record] = field(default_factory=list)
+
+    @property
+    def requirement(self) -> Requirement:
+        return self.control.requirement
+
+    def say(self, code: str, text: str, *records: Record) -> None:
+        self.reasons.append(Reason(code, text, _refs(records)))
+
+
+class _Evaluator:
+    """Decides controls one by one over one index; each record's verdict is worked out once."""
+
+    def __init__(self, index: Index, as_of: datetime) -> None:
+        self._index = index
+        self._as_of = as_of
+        self._verdicts: dict[str, Verdict] = {}
+
+    def control(self, control: Control) -> ControlResult:
+        """Decide one control."""
+        case = _Case(control)
+        for record in _by_place(self._index.claims.get(control.id, {})):
+            self._weigh(case, record)
+        for record in _by_place(self._index.elsewhere.get(control.id, {})):
+            case.say("evidence.other-model", f"{record} is not about the model in question", record)
+        state = _state(case)
+        _explain(case, state)
+        good = [record for records in case.good.values() for record in records]
+        good.sort(key=lambda record: record.index)
+        approvals = {vote.index: vote for record in good for vote in self._index.approvals(record)}
+        return ControlResult(
+            id=control.id,
+            title=control.title,
+            group=control.group,
+            state=state,
+            reasons=tuple(case.reasons),
+            evidence=_refs(good),
+            approvals=_refs([approvals[place] for place in sorted(approvals)]),
+            fresh_until=self._fresh_until(case) if state is State.MET else None,
+            unblock=_unblock(case, state),
+        )
+
+    def _weigh(self, case: _Case, record: Record) -> None:
+        """Put one claiming record where it belongs, the worst that holds of it first."""
+        for link in self._index.links.get((case.control.id, record.sha256), ()):
+            case.say("evidence.linked", f"{link} ties {record} to this control", record, link)
+        if fault := self._failure(case, record):
+            case.failed.append(record)
+            case.say(*fault, record)
+        elif self._carries(case, record):
+            self._weigh_carrier(case, record)
+
+    def _failure(self, case: _Case, record: Record) -> tuple[str, str] | None:
+        """Why the record says no; whatever its age and kind, a current "no" is heard."""
+        if record.sha256 not in self._verdicts:
+            self._verdicts[record.sha256] = outcome(record)
+        verdict = self._verdicts[record.sha256]
+        if not verdict.holds:
+            return "evidence.failed", f"{record} ({record.kind}) says no: {verdict.text}"
+        section = _section(record, case.requirement)
+        if case.requirement.rule is None or section is None:
+            return None
+        variables = rule_variables(
+            record.statement.body, section, self._record_variable(record), self._as_of
+        )
+        if why := broken(case.requirement.rule, variables):
+            words = case.requirement.reason
+            return "evidence.rule-failed", f"{record} breaks the rule ({words}): {why}"
+        return None
+
+    def _carries(self, case: _Case, record: Record) -> bool:
+        requirement = case.requirement
+        if record.kind in requirement.supporting:
+            case.supporting.append(record)
+            case.say("evidence.supporting", f"{record} ({record.kind}) supports", record)
+        elif record.kind not in requirement.any_of:
+            case.say(
+                "evidence.wrong-kind",
+                f"{record} is of kind {record.kind}, which does not carry this control",
+                record,
+            )
+        elif _section(record, requirement) is None:
+            case.say("evidence.no-section", f"{record} has no {requirement.section} part", record)
+        else:
+            return True
+        return False
+
+    def _weigh_carrier(self, case: _Case, record: Record) -> None:
+        statement = record.statement
+        if statement.collected_at > record.recorded_at + _CLOCK_SLACK:
+            case.say(
+                "evidence.future-dated",
+                f"{record} says its facts are of {_day(statement.collected_at)}, after it was "
+                f"recorded; the recording counts",
+                record,
+            )
+        until = _fresh_until(record, case.requirement)
+        rejections = self._index.rejections(record)
+        if until < self._as_of:
+            case.stale.append(record)
+            case.say("evidence.stale", f"{record} counted until {_day(until)}", record)
+        elif rejections:
+            case.rejected.append(record)
+            for vote in rejections:
+                text = f"{record} was rejected by {vote.signer.name} in {vote}"
+                case.say("evidence.rejected", text, record, vote)
+        elif not self._is_approved(record, case.requirement):
+            case.unapproved.append(record)
+            text = f"nobody but its signer, {record.signer.name}, has approved {record}"
+            case.say("evidence.unapproved", text, record)
+        else:
+            case.good.setdefault(record.kind, []).append(record)
+
+    def _is_approved(self, record: Record, requirement: Requirement) -> bool:
+        return (
+            requirement.second_person is not SecondPerson.EXPECTED
+            or bool(self._index.approvals(record))
+            or self._index.is_second_word(record)
+        )
+
+    def _record_variable(self, record: Record) -> dict[str, Any]:
+        """What a rule may know of the record beside its body."""
+        votes = self._index.approvals(record)
+        return {
+            "kind": record.kind,
+            "signer": _person(record),
+            "approvers": [_person(vote) for vote in votes],
+        }
+
+    def _fresh_until(self, case: _Case) -> datetime:
+        """When fewer kinds than needed will be fresh, if nothing is added."""
+        last = sorted(
+            (
+                max(_fresh_until(record, case.requirement) for record in records)
+                for records in case.good.values()
+            ),
+            reverse=True,
+        )
+        return last[case.requirement.minimum_kinds - 1]
+
+
+def _state(case: _Case) -> State:
+    """The state, by what the evidence can carry.
+
+    Between stale and unapproved the better prospect decides: were it the worse, taking evidence
+    away could improve a state.
+    """
+    if case.failed:
+        return State.FAILED
+    if len(case.good) >= case.requirement.minimum_kinds:
+        return State.MET
+    if case.good:
+        return State.PARTIAL
+    if case.unapproved or case.rejected:
+        return State.UNAPPROVED
+    return State.STALE if case.stale else State.MISSING
+
+
+def _explain(case: _Case, state: State) -> None:
+    """Add the sentence that sums the state up, where no record's own reason does."""
+    requirement = case.requirement
+    good = [record for records in case.good.values() for record in records]
+    kinds = ", ".join(sorted(case.good))
+    if state is State.MET:
+        case.reasons.insert(0, Reason("control.met", f"carried by {kinds}", _refs(good)))
+    elif state is State.PARTIAL:
+        text = f"{len(case.good)} of {requirement.minimum_kinds} kinds needed are there: {kinds}"
+        case.reasons.insert(0, Reason("control.partial", text, _refs(good)))
+    elif state is State.MISSING:
+        wanted = " or ".join(requirement.any_of)
+        text = f"no evidence of kind {wanted} carries this control"
+        code = "evidence.missing"
+        if case.supporting and not case.good:
+            code = "evidence.only-supporting"
+            text = f"only supporting evidence is there; {wanted} is needed"
+        case.reasons.insert(0, Reason(code, text, _refs(case.supporting)))
+
+
+def _unblock(case: _Case, state: State) -> str | None:
+    """One sentence on what would close the gap soonest."""
+    if state is State.MET:
+        return None
+    control = f'--control "{case.control.id}"'
+    if state is State.FAILED:
+        first = case.failed[0]
+        return (
+            f"put right what {first} found and supersede it: "
+            f'muniment attach {first.kind} … {control} --supersedes "{first}"'
+        )
+    for record in case.unapproved:
+        if record.kind not in case.good:
+            name = record.signer.name
+            return f'have an approver other than {name} run: muniment approve "{record}"'
+    if state is State.UNAPPROVED:
+        first = case.rejected[0]
+        return (
+            f"answer the rejection of {first} with better evidence: "
+            f'muniment attach {first.kind} … {control} --supersedes "{first}"'
+        )
+    if state is State.STALE:
+        newest = case.stale[-1]
+        return f"attach newer evidence: muniment attach {newest.kind} … {control}"
+    kinds = [kind for kind in case.requirement.any_of if kind not in case.good]
+    part = f" with its {case.requirement.section} part" if case.requirement.section else ""
+    others = f" (or {', '.join(kinds[1:])})" if kinds[1:] else ""
+    return f"attach {kinds[0]}{others}{part}: muniment attach {kinds[0]} … {control}"
+
+
+def _fresh_until(record: Record, requirement: Requirement) -> datetime:
+    """Last moment at which the record still counts; facts count from their recording at latest."""
+    held_at = min(record.statement.collected_at, record.recorded_at)
+    until = held_at + timedelta(days=requirement.validity_days)
+    ends = [end for end in (record.statement.valid_until, _term(record)) if end]
+    return min([until, *ends])
+
+
+def _term(record: Record) -> datetime | None:
+    """When a duty that was given for a time ends: the last second of its last day."""
+    end = record.statement.body.get("end") if record.kind == _OWNER_ASSIGNMENT else None
+    if not isinstance(end, str):
+        return None
+    return datetime.combine(date.fromisoformat(end), time(23, 59, 59), UTC)
+
+
+def _section(record: Record, requirement: Requirement) -> Any:
+    """What the rule is about: the named part of the body, or all of it."""
+    body = record.statement.body
+    return body if requirement.section is None else body.get(requirement.section)
+
+
+def _unknown_claims(index: Index, catalogs: Sequence[Catalog]) -> list[Reason]:
+    """Claims of controls that a catalog at hand does not have."""
+    known = {control.id for catalog in catalogs for control in catalog.controls}
+    ids = {catalog.id for catalog in catalogs}
+    return [
+        Reason(
+            "control.unknown",
+            f"{', '.join(map(str, _by_place(records)))} claims {claim}, which its catalog lacks",
+            _refs(_by_place(records)),
+        )
+        for claim, records in sorted(index.claims.items())
+        if claim not in known and claim.partition(":")[0] in ids
+    ]
+
+
+def _unused(index: Index, covered: Sequence[CatalogCoverage]) -> list[Reason]:
+    """Every record that no control and no other remark mentions, so that none goes unsaid."""
+    said = {ref for reason in index.left_out for ref in reason.records}
+    for control in (control for catalog in covered for control in catalog.controls):
+        said.update(control.evidence, control.approvals)
+        said.update(ref for reason in control.reasons for ref in reason.records)
+    return [
+        Reason("record.unused", f"{record} {_why_unused(record)}", (record.ref,))
+        for record in index.considered
+        if record.ref not in said and record.ref != index.artifact_from
+    ]
+
+
+def _why_unused(record: Record) -> str:
+    return {
+        SYSTEM: "describes the system; no control rests on it",
+        APPROVAL: "approves nothing that counts for a control now",
+        LINK: "links nothing that counts for a control now",
+        GATE_DECISION: "is a gate decision; no control rests on it",
+    }.get(record.kind, f"({record.kind}) claims no control of these catalogs")
+
+
+def _person(record: Record) -> dict[str, Any]:
+    signer = record.signer
+    return {
+        "name": signer.name,
+        "email": signer.person,
+        "type": signer.type,
+        "roles": sorted(map(str, signer.roles)),
+        "functions": sorted(signer.functions),
+    }
+
+
+def _by_place(records: Mapping[str, Record]) -> list[Record]:
+    return sorted(records.values(), key=lambda record: record.index)
+
+
+def _refs(records: Sequence[Record]) -> tuple[RecordRef, ...]:
+    return tuple(record.ref for record in records)
+
+
+def _day(moment: datetime) -> str:
+    return moment.date().isoformat()

@@ -1,0 +1,128 @@
+"""The gate: a profile's verdict over a coverage, and its form as a SLSA Verification Summary.
+
+Source: https://slsa.dev/spec/v1.0/verification_summary
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from muniment.controls.coverage import ControlResult, Coverage, Reason, State
+from muniment.controls.profile import Profile
+from muniment.schemas.errors import InputError
+from muniment.schemas.statement import RecordRef
+from muniment.schemas.times import format_time
+
+VERIFIER = "https://muniment.dev"
+_SLSA_VERSION = "1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class GateDecision:
+    """Whether a system version may pass, and what stands in the way."""
+
+    passed: bool
+    blocking: tuple[ControlResult, ...]
+    """Controls in scope that are gaps, those the coverage does not hold included."""
+    coverage: Coverage
+    scope: tuple[ControlResult, ...]
+    """Controls the profile blocks on, blocking or not."""
+    profile: Profile
+    reasons: tuple[Reason, ...] = ()
+    """What the verdict rests on beside the controls, such as that there were none."""
+
+
+def decide(coverage: Coverage, profile: Profile) -> GateDecision:
+    """Pass only if every control the profile blocks on was evaluated and is no gap.
+
+    Raises:
+        InputError: ``gate.other-profile``, the coverage was made for another profile.
+    """
+    if coverage.profile_sha256 != profile.sha256:
+        raise InputError(
+            "gate.other-profile",
+            f"the coverage was made for profile {coverage.profile}, not for {profile}",
+            expected=profile.sha256,
+            found=coverage.profile_sha256,
+        )
+    found = [control for control in coverage.controls if profile.blocks_on(control.id)]
+    scope = (*found, *_not_evaluated(coverage, profile))
+    blocking = tuple(control for control in scope if control.state.is_gap)
+    reasons: tuple[Reason, ...] = ()
+    if not scope:
+        reasons = (Reason("gate.empty", "no control is in scope; nothing was shown"),)
+    return GateDecision(bool(scope) and not blocking, blocking, coverage, scope, profile, reasons)
+
+
+def to_body(decision: GateDecision, muniment_version: str) -> dict[str, Any]:
+    """The predicate of the decision, but for what the statement itself adds (subject, time).
+
+    Args:
+        muniment_version: version of the program that decided.
+    """
+    profile, passed = decision.profile, decision.passed
+    counts = Counter(control.state for control in decision.scope)
+    return {
+        "verifier": {"id": VERIFIER, "version": {"muniment": muniment_version}},
+        "policy": {
+            "uri": f"muniment:profile/{profile}",
+            "digest": {"sha256": profile.sha256},
+        },
+        "inputAttestations": [
+            {"uri": f"muniment:record/{ref.index}", "digest": {"sha256": ref.sha256}}
+            for ref in _inputs(decision)
+        ],
+        "verificationResult": "PASSED" if passed else "FAILED",
+        "verifiedLevels": [_level(profile) if passed else "FAILED"],
+        "slsaVersion": _SLSA_VERSION,
+        "muniment_decision": {
+            "profile": profile.id,
+            "asOf": format_time(decision.coverage.as_of),
+            "counts": {str(state): counts[state] for state in State},
+            "blocking": [
+                {"control": control.id, "state": str(control.state), "unblock": control.unblock}
+                for control in decision.blocking
+            ],
+        },
+    }
+
+
+def _not_evaluated(coverage: Coverage, profile: Profile) -> list[ControlResult]:
+    """What the profile asks for and the coverage does not hold: missing, not waved through."""
+    held = {control.id for control in coverage.controls}
+    catalogs = {catalog.catalog for catalog in coverage.catalogs if catalog.controls}
+    result = []
+    for catalog, controls in profile.blocks.items():
+        wanted = [f"{catalog}:{control}" for control in controls or ()]
+        if controls is None and catalog not in catalogs:
+            wanted = [f"{catalog}:all controls"]
+        result += [_missing(control, catalog) for control in wanted if control not in held]
+    return result
+
+
+def _missing(control: str, catalog: str) -> ControlResult:
+    return ControlResult(
+        id=control,
+        title="Not evaluated",
+        group=catalog,
+        state=State.MISSING,
+        reasons=(Reason("gate.not-evaluated", f"the coverage does not hold {control}"),),
+        unblock=f"evaluate the catalog {catalog} and run the gate again",
+    )
+
+
+def _inputs(decision: GateDecision) -> list[RecordRef]:
+    """Every record the verdict rests on, by place: the specification asks for all or none."""
+    named = decision.coverage.artifact_from
+    refs = {named} if named else set()
+    for control in decision.scope:
+        refs.update(control.evidence, control.approvals)
+        refs.update(ref for reason in control.reasons for ref in reason.records)
+    return sorted(refs, key=lambda ref: ref.index)
+
+
+def _level(profile: Profile) -> str:
+    """A level of our own; the specification keeps ``SLSA_`` for itself."""
+    return "MUNIMENT_" + profile.id.upper().replace("-", "_")

@@ -1,0 +1,277 @@
+"""The records about one system version, sorted out once: what is current, claimed and approved.
+
+Everything here follows the records' places in the ledger, never the order they are passed in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from muniment.controls.coverage import Reason
+from muniment.schemas.errors import InputError
+from muniment.schemas.record import Record, Role
+from muniment.schemas.statement import GATE_DECISION, RecordRef, SystemRef
+
+SYSTEM, LINK, APPROVAL, EVAL_RESULT = "system", "link", "approval", "eval-result"
+
+_ABOUT_MODEL = frozenset(
+    {EVAL_RESULT, "monitoring-report", "model-card", "risk-assessment", "impact-assessment"}
+)
+"""Kinds whose ``body.model`` is the model they speak of. A supplier's model is another matter."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(slots=True)
+class Index:
+    """One system version at one time; filled by ``build_index`` and only read afterwards."""
+
+    considered: tuple[Record, ...] = ()
+    """Records about the system, in ledger order."""
+    current: dict[str, Record] = field(default_factory=dict)
+    """Records that nothing superseded, by digest."""
+    artifact: str | None = None
+    """SHA-256 of the model in question."""
+    artifact_from: RecordRef | None = None
+    """The system record that names it."""
+    claims: dict[str, dict[str, Record]] = field(default_factory=dict)
+    """Full control id to the records that claim it, by digest."""
+    links: dict[tuple[str, str], list[Record]] = field(default_factory=dict)
+    """Control id and record digest to the link records that tie them."""
+    elsewhere: dict[str, dict[str, Record]] = field(default_factory=dict)
+    """Full control id to claiming records that speak of another model."""
+    votes: dict[str, dict[str, Record]] = field(default_factory=dict)
+    """Record digest to each approver's latest word on it, by person."""
+    left_out: list[Reason] = field(default_factory=list)
+
+    def approvals(self, record: Record) -> tuple[Record, ...]:
+        """The approvals of ``record`` that stand."""
+        return tuple(vote for vote in self._votes(record) if is_approved(vote))
+
+    def rejections(self, record: Record) -> tuple[Record, ...]:
+        """The rejections of ``record`` that stand."""
+        return tuple(vote for vote in self._votes(record) if not is_approved(vote))
+
+    def is_second_word(self, record: Record) -> bool:
+        """Whether ``record`` is itself a standing approval of somebody else's record."""
+        return (
+            record.kind == APPROVAL
+            and is_approved(record)
+            and any(
+                sha in self.current and self.votes.get(sha, {}).get(record.signer.person) is record
+                for sha in _named_records(record)
+            )
+        )
+
+    def _votes(self, record: Record) -> list[Record]:
+        return sorted(self.votes.get(record.sha256, {}).values(), key=lambda vote: vote.index)
+
+
+def is_approved(approval: Record) -> bool:
+    """Whether an approval record says yes."""
+    return approval.statement.body.get("decision") == "approved"
+
+
+def build_index(
+    records: Iterable[Record], system: SystemRef, as_of: datetime, artifact: str | None
+) -> Index:
+    """Sort out the records.
+
+    1. keep what is about the system and was recorded by ``as_of``
+    2. drop what a later record supersedes
+    3. settle the model in question
+    4. set aside what speaks of another model
+    5. gather each approver's latest word
+    6. gather claims, those of links included
+
+    Raises:
+        InputError: ``artifact.malformed``.
+    """
+    index = Index()
+    about = {  # (1)
+        record.sha256: record
+        for record in records
+        if record.statement.system == system and record.recorded_at <= as_of
+    }
+    index.considered = tuple(sorted(about.values(), key=lambda record: record.index))
+    _drop_superseded(index, about)  # (2)
+    _settle_model(index, artifact)  # (3)
+    bound = list(_bound_to_model(index, about))  # (4)
+    for record in bound:
+        if record.kind == APPROVAL:
+            _gather_votes(index, record, about)  # (5)
+    speaking = {record.sha256 for record in bound}
+    for record in index.current.values():  # (6)
+        _gather_claims(
+            index, record, index.claims if record.sha256 in speaking else index.elsewhere
+        )
+    _gather_links(index, speaking)
+    return index
+
+
+def _drop_superseded(index: Index, about: Mapping[str, Record]) -> None:
+    gone: set[str] = set()
+    for record in index.considered:
+        named = record.statement.supersedes
+        target = about.get(named.sha256) if named else None
+        if target is None or target.index >= record.index:
+            continue
+        if not _may_supersede(record, target):
+            _leave_out(
+                index,
+                "record.supersede-refused",
+                f"{record} names {target} as superseded, but {record.signer.name} may not: "
+                f"{target} still stands",
+                record,
+                target,
+            )
+            continue
+        if target.sha256 not in gone:
+            _leave_out(index, "record.superseded", f"{target} is superseded by {record}", target)
+        gone.add(target.sha256)
+    index.current = {
+        record.sha256: record for record in index.considered if record.sha256 not in gone
+    }
+
+
+def _may_supersede(later: Record, earlier: Record) -> bool:
+    """The same person may, and an approver; a vote is nobody's to withdraw but its signer's."""
+    if later.signer.person == earlier.signer.person:
+        return True
+    return earlier.kind != APPROVAL and Role.APPROVER in later.signer.roles
+
+
+def _settle_model(index: Index, artifact: str | None) -> None:
+    if artifact is not None:
+        index.artifact = artifact.lower()
+        if not _SHA256.fullmatch(index.artifact):
+            raise InputError(
+                "artifact.malformed",
+                "the model's digest is not a SHA-256",
+                expected="64 hexadecimal digits",
+                found=artifact[:100],
+            )
+        return
+    for record in index.current.values():
+        digest = _model_digest(record) if record.kind == SYSTEM else None
+        # NOTE: a later system record without a model does not unbind; that would turn evidence
+        # about any model into evidence about this one.
+        if digest:
+            index.artifact, index.artifact_from = digest, record.ref
+    if index.artifact is None:
+        _leave_out(
+            index,
+            "model.unbound",
+            "no system record and no caller names the model, so evidence is not bound to one",
+        )
+
+
+def _bound_to_model(index: Index, about: Mapping[str, Record]) -> Iterator[Record]:
+    """Current records that may speak of the model in question."""
+    for record in index.current.values():
+        named = _models(record, about)
+        if index.artifact is not None and named and index.artifact not in named:
+            _leave_out(
+                index,
+                "evidence.other-model",
+                f"{record} speaks of model {', '.join(sorted(item[:12] for item in named))}, "
+                f"not of {index.artifact[:12]}",
+                record,
+            )
+        else:
+            yield record
+
+
+def _models(record: Record, about: Mapping[str, Record]) -> set[str]:
+    """Digests of the models a record says it is about; empty where it names none."""
+    if record.kind in _ABOUT_MODEL:
+        digest = _model_digest(record)
+        return {digest} if digest else set()
+    if record.kind == APPROVAL:
+        # A file of the very records it approves, such as a policy's text, says nothing of a model.
+        files = {
+            subject.sha256
+            for sha in _named_records(record)
+            if sha in about
+            for subject in about[sha].statement.subjects
+        }
+        return {item for item in map(_digest, _list(record, "artifacts")) if item} - files
+    if record.kind == GATE_DECISION:
+        subjects = record.statement.subjects
+        return {item.sha256 for item in subjects if not item.name.startswith("system:")}
+    return set()
+
+
+def _model_digest(record: Record) -> str | None:
+    return _digest(record.statement.body.get("model"))
+
+
+def _digest(value: Any) -> str | None:
+    found = value.get("sha256") if isinstance(value, Mapping) else None
+    return found.lower() if isinstance(found, str) else None
+
+
+def _gather_votes(index: Index, approval: Record, about: Mapping[str, Record]) -> None:
+    if Role.APPROVER not in approval.signer.roles:
+        _leave_out(
+            index,
+            "approval.not-approver",
+            f"{approval} is signed by {approval.signer.name}, who is no approver",
+            approval,
+        )
+        return
+    for sha in _named_records(approval):
+        target = about.get(sha)
+        if target is None or target.index >= approval.index:
+            continue
+        # NOTE: by person, not by key; two keys of one holder are one pair of eyes. Their own "no"
+        # counts all the same.
+        if target.signer.person == approval.signer.person and is_approved(approval):
+            _leave_out(
+                index,
+                "approval.same-person",
+                f"{approval} and {target} are both signed by {approval.signer.name}",
+                approval,
+                target,
+            )
+            index.votes.get(sha, {}).pop(approval.signer.person, None)
+            continue
+        index.votes.setdefault(sha, {})[approval.signer.person] = approval
+
+
+def _gather_claims(index: Index, record: Record, into: dict[str, dict[str, Record]]) -> None:
+    if record.kind in (LINK, GATE_DECISION):
+        return
+    for control in record.statement.controls:
+        into.setdefault(control, {})[record.sha256] = record
+
+
+def _gather_links(index: Index, speaking: set[str]) -> None:
+    for link in index.current.values():
+        if link.kind != LINK or not link.signer.roles & {Role.CONTRIBUTOR, Role.APPROVER}:
+            continue
+        for sha in _named_records(link):
+            target = index.current.get(sha)
+            if target is None or target.index >= link.index or target.kind in (LINK, GATE_DECISION):
+                continue
+            into = index.claims if sha in speaking else index.elsewhere
+            for control in _list(link, "controls"):
+                into.setdefault(control, {})[sha] = target
+                index.links.setdefault((control, sha), []).append(link)
+
+
+def _named_records(record: Record) -> list[str]:
+    """Digests in ``body.records``."""
+    return [item["sha256"] for item in _list(record, "records")]
+
+
+def _list(record: Record, name: str) -> Sequence[Any]:
+    value = record.statement.body.get(name, ())
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _leave_out(index: Index, code: str, text: str, *records: Record) -> None:
+    index.left_out.append(Reason(code, text, tuple(record.ref for record in records)))

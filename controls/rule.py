@@ -1,0 +1,119 @@
+"""Pass rules: CEL (https://cel.dev) over one record, compiled once, bounded in cost.
+
+A catalog may come out of a stranger's packet, so its rules are bounded before they are compiled:
+length, depth of nested loops, and the length of every list they run over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from muniment.schemas.errors import InputError
+
+MAX_TEXT = 2000
+"""Longest rule in characters."""
+MAX_LOOPS = 2
+"""Deepest nesting of loops; with ``MAX_ENTRIES`` this bounds the steps of one rule."""
+MAX_ENTRIES = 1000
+"""Longest list a rule is run over."""
+
+_TOKENS = re.compile(r""""[^"]*"|'[^']*'|\.\s*(?P<loop>\w+)\s*\(|(?P<open>\()|(?P<close>\))""")
+_LOOPS = frozenset({"all", "exists", "exists_one", "existsOne", "filter"})
+# NOTE: each of these could hide a loop from the count above, or build a value without bound.
+_REFUSED = re.compile(r"""//|\\|`|\"{3}|'{3}|\.\s*map\s*\(""")
+
+
+def check_rule(text: str) -> None:
+    """Refuse a rule whose cost cannot be bounded, or that is not CEL.
+
+    Raises:
+        InputError: ``rule.too-costly`` or ``rule.malformed``.
+    """
+    _program(text)
+
+
+def broken(text: str, variables: Mapping[str, Any]) -> str | None:
+    """Run a rule: None if it holds, otherwise why not, in a few words.
+
+    An error inside the rule, or a result that is neither true nor false, is a failure.
+
+    Args:
+        variables: ``body``, ``section``, ``record`` and ``asOf``.
+
+    Raises:
+        InputError: ``rule.malformed`` or ``rule.too-costly``.
+    """
+    program = _program(text)
+    read = {name: variables[name] for name in program.variables() if name in variables}
+    if longest := _longest_list(read):
+        return f"a list has {longest} entries; a rule reads at most {MAX_ENTRIES}"
+    try:
+        result = program.execute(read)
+    except Exception as error:
+        # NOTE: the engine raises KeyError, TypeError, RuntimeError and more for what the record
+        # lacks; whatever it is, the rule was not shown to hold.
+        return f"the rule could not be decided: {_words(error)}"
+    if result is True:
+        return None
+    return "it does not hold" if result is False else f"the rule gave {type(result).__name__}"
+
+
+def rule_variables(
+    body: Mapping[str, Any], section: Any, record: Mapping[str, Any], as_of: datetime
+) -> dict[str, Any]:
+    """The names a rule may use."""
+    return {"body": body, "section": section, "record": record, "asOf": as_of}
+
+
+@lru_cache(maxsize=256)
+def _program(text: str) -> Any:
+    if len(text) > MAX_TEXT or _REFUSED.search(text) or _loop_depth(text) > MAX_LOOPS:
+        raise InputError(
+            "rule.too-costly",
+            "the cost of the rule cannot be bounded",
+            expected=f"at most {MAX_TEXT} characters and {MAX_LOOPS} nested loops, no map, "
+            "comment, backslash, backtick or triple quote",
+        )
+    import cel
+
+    try:
+        return cel.compile(text)
+    except Exception as error:
+        raise InputError("rule.malformed", f"the rule is not CEL: {_words(error)}") from error
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"the record has no {error.args[0]}"
+    return str(error).splitlines()[0][:200]
+
+
+def _loop_depth(text: str) -> int:
+    """Deepest nesting of loop macros; text in quotes does not count."""
+    stack: list[bool] = []
+    deepest = 0
+    for token in _TOKENS.finditer(text):
+        if token["open"] or token["loop"]:
+            stack.append(token["loop"] in _LOOPS)
+            deepest = max(deepest, sum(stack))
+        elif token["close"] and stack:
+            stack.pop()
+    return deepest
+
+
+def _longest_list(value: Any) -> int:
+    """Length of a list over the limit anywhere within ``value``, else 0."""
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, Mapping):
+            todo.extend(item.values())
+        elif isinstance(item, list):
+            if len(item) > MAX_ENTRIES:
+                return len(item)
+            todo.extend(item)
+    return 0

@@ -1,0 +1,84 @@
+"""Text from strangers, made printable: no character a bundled font lacks, none that hides, none of
+markup's, no run too long to break.
+
+WeasyPrint draws a missing glyph (``.notdef``) for a character that no font has, which breaks PDF/A
+and PDF/UA, and takes quadratic time over long unbroken strings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from functools import cache
+from importlib import resources
+
+from markupsafe import Markup, escape
+
+MAX_TEXT = 64 * 1024
+"""Most characters of one text that are printed; the rest stays in the embedded data."""
+RUN = 48
+"""Characters without a space after which a line may break."""
+
+_LONG_RUN = re.compile(rf"\S{{{RUN + 1},}}")
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+@cache
+def covered() -> frozenset[int]:
+    """Code points that every weight of the bundled sans serif has; the monospaced face falls back
+    on it."""
+    from fontTools.ttLib import TTFont
+
+    with resources.files(__package__).joinpath("fonts/IBMPlexSans-Regular.ttf").open("rb") as file:
+        return frozenset(TTFont(file, lazy=True).getBestCmap())
+
+
+def plain(text: str, limit: int = MAX_TEXT) -> str:
+    """Return ``text`` with everything that would not print written as ``[U+1F642]``.
+
+    Line feeds stay, other line ends become one, tabs become spaces. A text over ``limit``
+    characters is cut, with the digest of the whole and a note of what was cut.
+    """
+    kept = _visible(text[:limit])
+    if len(text) <= limit:
+        return kept
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return (
+        f"{kept} [cut here: {len(text) - limit:,} more characters are in the embedded record; "
+        f"SHA-256 of the whole text {digest}]"
+    )
+
+
+def printable(text: str, limit: int = MAX_TEXT) -> Markup:
+    """Return ``text`` as HTML: :func:`plain`, escaped, long runs given places to break."""
+    parts: list[str] = []
+    end = 0
+    clean = plain(text, limit)
+    for run in _LONG_RUN.finditer(clean):
+        parts.append(escape(clean[end : run.start()]))
+        word = run[0]
+        parts.append("<wbr>".join(escape(word[at : at + RUN]) for at in range(0, len(word), RUN)))
+        end = run.end()
+    parts.append(escape(clean[end:]))
+    return Markup("".join(parts))
+
+
+def attribute(text: str, limit: int = 300) -> Markup:
+    """Return ``text`` for an attribute, a title or an SVG: escaped, on one line, cut short."""
+    line = " ".join(text[: limit + 1].split())
+    return escape(plain(line if len(text) <= limit else f"{line[: limit - 1]}…"))
+
+
+def _visible(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    known = covered()
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
+    return "".join(char if _prints(char, known) else f"[U+{ord(char):04X}]" for char in text)
+
+
+def _prints(char: str, known: frozenset[int]) -> bool:
+    if char == "\n":
+        return True
+    return ord(char) in known and unicodedata.category(char) not in _HIDDEN

@@ -1,0 +1,218 @@
+"""Catalogs: counts, ids as people write them, digests and the embedded form."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from muniment.controls.catalog import (
+    Catalog,
+    catalog_named,
+    load_catalog,
+    load_catalogs,
+    resolve,
+)
+from muniment.controls.requirement import SecondPerson
+from muniment.schemas import strictjson
+from muniment.schemas.errors import InputError
+from muniment.schemas.kinds import KindRegistry
+
+NIST, ISO, GATE = "nist-ai-rmf-1.0", "iso-42001-2023", "readiness-gate"
+
+
+def _groups(name: str) -> Counter[str]:
+    return Counter(control.group for control in load_catalog(name).controls)
+
+
+def test_counts() -> None:
+    """NIST has 72 subcategories, ISO 32 leaf clauses and 38 controls, the gate 29 checks."""
+    assert _groups(NIST) == {"GOVERN": 19, "MAP": 18, "MEASURE": 22, "MANAGE": 13}
+    iso = _groups(ISO)
+    assert sum(count for group, count in iso.items() if group.startswith("Clause ")) == 32
+    areas = {group: count for group, count in iso.items() if group.startswith("A.")}
+    assert list(areas.values()) == [3, 2, 5, 4, 9, 5, 4, 3, 3]
+    assert _groups(GATE) == {"six-check": 6, "blocker": 23}
+
+
+def test_ids_and_prose_are_unique() -> None:
+    """No id stands twice, and no two controls of any catalogs share a title or a summary."""
+    controls = [control for catalog in load_catalogs() for control in catalog.controls]
+    for values in (
+        [control.id for control in controls],
+        [control.title.casefold() for control in controls],
+        [control.summary.casefold() for control in controls],
+    ):
+        assert [value for value, count in Counter(values).items() if count > 1] == []
+
+
+def test_requirements_name_kinds_that_exist() -> None:
+    """Every kind a requirement asks for has a schema, and enough of them to be met."""
+    known = {kind.name for kind in KindRegistry()}
+    for catalog in load_catalogs():
+        for control in catalog.controls:
+            requirement = control.requirement
+            assert {*requirement.any_of, *requirement.supporting} <= known
+            assert 1 <= requirement.minimum_kinds <= len(requirement.any_of)
+
+
+def test_second_person_counts() -> None:
+    """43 controls of NIST and ISO expect a second person."""
+    expected = [
+        control
+        for name in (NIST, ISO)
+        for control in load_catalog(name).controls
+        if control.requirement.second_person is SecondPerson.EXPECTED
+    ]
+    assert len(expected) == 43
+
+
+def test_loading_does_not_load_the_rule_engine() -> None:
+    """Naming a control costs no import of the CEL engine; only a rule that runs does."""
+    code = (
+        "import sys; from muniment.controls.catalog import load_catalogs, resolve; "
+        "resolve('RG-1', load_catalogs()); sys.exit('cel' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_gate_check_has_section_and_rule() -> None:
+    """Each readiness check rests on one section of a body and a rule over it."""
+    controls = load_catalog(GATE).controls
+    assert all(control.requirement.rule for control in controls)
+    assert len({control.requirement.section for control in controls} - {None}) == 29
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("nist-ai-rmf:MEASURE 2.3", f"{NIST}:MEASURE 2.3"),
+        ("nist-ai-rmf-1.0:measure-2.3", f"{NIST}:MEASURE 2.3"),
+        ("NIST AI RMF:Measure 2.3", f"{NIST}:MEASURE 2.3"),
+        ("MEASURE 2.3", f"{NIST}:MEASURE 2.3"),
+        ("measure2.3", f"{NIST}:MEASURE 2.3"),
+        ("MEASURE 2.13", f"{NIST}:MEASURE 2.13"),
+        ("iso-42001:A.6.2.4", f"{ISO}:A.6.2.4"),
+        ("iso_42001_2023:a6.2.4", f"{ISO}:A.6.2.4"),
+        ("6.1.2", f"{ISO}:6.1.2"),
+        ("RG-1", f"{GATE}:RG-1"),
+        ("rg1", f"{GATE}:RG-1"),
+        ("rg 01", f"{GATE}:RG-1"),
+        ("readiness-gate:RG-11", f"{GATE}:RG-11"),
+    ],
+)
+def test_resolve(text: str, expected: str) -> None:
+    """Ids are found as people write them."""
+    assert resolve(text, load_catalogs()) == expected
+
+
+def test_every_id_resolves_to_itself() -> None:
+    """A full or a short id always finds its own control."""
+    for catalog in load_catalogs():
+        for control in catalog.controls:
+            assert resolve(control.id, load_catalogs()) == control.id
+            assert resolve(control.short_id.lower(), load_catalogs()) == control.id
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "hint"),
+    [
+        ("MEASURE 9.3", "control.unknown", "MEASURE"),
+        ("measur 2.3", "control.unknown", f"{NIST}:MEASURE 2.3"),
+        ("A.62.4", "control.unknown", "A.6.2.4"),
+        ("MEASURE 2", "control.unknown", ""),
+        ("", "control.unknown", ""),
+        ("MEASURE 2.3\u202e", "control.unknown", ""),
+        ("x" * 100_000, "control.unknown", ""),
+        ("nist-rmf:MAP 1.1", "catalog.unknown", NIST),
+        ("iso:MAP 1.1", "catalog.unknown", ""),
+        ("iso-42001:MAP 1.1", "control.unknown", ""),
+    ],
+)
+def test_unknown_ids(text: str, code: str, hint: str) -> None:
+    """An id that names nothing is an error that suggests the nearest ones."""
+    with pytest.raises(InputError) as caught:
+        resolve(text, load_catalogs())
+    assert caught.value.code == code
+    assert hint in (caught.value.hint or "")
+    assert len(caught.value.message) < 200
+
+
+def test_numbers_stay_apart() -> None:
+    """Punctuation between numbers matters: A.6.1 is not A.61."""
+    document = load_catalog(ISO).to_json()
+    first, second = document["controls"][:2]
+    document["controls"] = [{**first, "id": "A.6.1"}, {**second, "id": "A.61"}]
+    catalog = Catalog.from_json(document)
+    assert resolve("a.6.1", [catalog]) == f"{ISO}:A.6.1"
+    assert resolve("a61", [catalog]) == f"{ISO}:A.61"
+
+
+def test_ambiguous_ids() -> None:
+    """A bare id that two catalogs have, or a name that two versions share, is refused."""
+    old = load_catalog(NIST)
+    new = Catalog.from_json({**old.to_json(), "catalog": "nist-ai-rmf-2.0"})
+    with pytest.raises(InputError, match="names more than one control") as caught:
+        resolve("MAP 1.1", [old, new])
+    assert caught.value.code == "control.ambiguous"
+    with pytest.raises(InputError) as caught:
+        catalog_named("nist-ai-rmf", [old, new])
+    assert caught.value.code == "catalog.ambiguous"
+    assert catalog_named("nist-ai-rmf-2.0", [old, new]) is new
+
+
+@pytest.mark.parametrize("catalog", load_catalogs(), ids=lambda catalog: catalog.id)
+def test_embedded_catalog_is_the_same(catalog: Catalog) -> None:
+    """A catalog read back from what a packet embeds is equal and has the same digest."""
+    embedded = strictjson.loads(strictjson.canonical(catalog.to_json()))
+    again = Catalog.from_json(embedded)
+    assert again == catalog
+    assert again.sha256 == catalog.sha256
+
+
+def test_digest_covers_the_requirements() -> None:
+    """Any change of a requirement changes the catalog's digest."""
+    catalog = load_catalog(GATE)
+    document = catalog.to_json()
+    document["controls"][0]["requirement"]["validityDays"] += 1
+    assert Catalog.from_json(document).sha256 != catalog.sha256
+
+
+def _with(path: str, value: Any) -> Any:
+    document = json.loads(json.dumps(load_catalog(GATE).to_json()))
+    part = document
+    *steps, last = path.split("/")
+    for step in steps:
+        part = part[int(step) if step.isdigit() else step]
+    part[last] = value
+    return document
+
+
+@pytest.mark.parametrize(
+    ("document", "code"),
+    [
+        (None, "catalog.malformed"),
+        ([], "catalog.malformed"),
+        (_with("extra", 1), "catalog.malformed"),
+        (_with("catalog", "Bad:Id"), "catalog.malformed"),
+        (_with("controls/0/id", "a:b"), "catalog.malformed"),
+        (_with("controls/0/id", "\u202eRG-1"), "catalog.malformed"),
+        (_with("controls/0/requirement", {}), "catalog.malformed"),
+        (_with("controls/0/requirement/minimumKinds", 0), "catalog.malformed"),
+        (_with("controls/0/requirement/anyOf", []), "catalog.malformed"),
+        (_with("controls/0/requirement/validityDays", 10**9), "catalog.malformed"),
+        (_with("controls/0/requirement/secondPerson", "maybe"), "catalog.malformed"),
+        (_with("controls/0/id", "rg 2"), "catalog.duplicate"),
+        (_with("controls/0/requirement/rule", "section."), "rule.malformed"),
+        (_with("controls/0/requirement/rule", "[1].map(x, x)"), "rule.too-costly"),
+    ],
+)
+def test_bad_catalogs_are_refused(document: Any, code: str) -> None:
+    """A catalog from a stranger's packet is checked before anything is evaluated with it."""
+    with pytest.raises(InputError) as caught:
+        Catalog.from_json(document)
+    assert caught.value.code == code
