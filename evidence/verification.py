@@ -433,6 +433,8 @@ def verify_artifacts(subjects: Sequence[tuple[int, Subject]], store: ArtifactSto
                     fault.found,
                 )
             )
+    if not seen and not check.not_checked:
+        check.not_checked.append("no record speaks of a file")
     return check
 
 
@@ -443,6 +445,7 @@ def verify_git_links(subjects: Sequence[tuple[int, Subject]], repository: Path) 
     check = Check("git", "every committed file is in git as its record says")
     linked = [item for item in subjects if (item[1].git or {}).get("state") == "committed"]
     if not linked:
+        check.not_checked.append("no record speaks of a committed file")
         return check
     try:
         check.checked, check.findings, check.not_checked = check_links(linked, repository)

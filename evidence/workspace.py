@@ -16,7 +16,7 @@ from typing import Any, Self
 from muniment.schemas import times
 from muniment.schemas.errors import InputError, StoreError, VerificationError
 from muniment.schemas.finding import Check, Finding, VerificationReport
-from muniment.schemas.kinds import KindRegistry
+from muniment.schemas.kinds import KindRegistry, own_kinds
 from muniment.schemas.paths import set_path
 from muniment.schemas.record import Record, Role
 from muniment.schemas.statement import (
@@ -232,7 +232,7 @@ class Workspace:
     @cached_property
     def kinds(self) -> KindRegistry:
         """Built-in kinds and the workspace's own."""
-        return KindRegistry(self.root / self.config.kinds)
+        return KindRegistry(own_kinds(self.root / self.config.kinds))
 
     @cached_property
     def store(self) -> ArtifactStore:

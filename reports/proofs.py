@@ -187,7 +187,8 @@ def _input(records: Sequence[Record], profile: Profile, coverage: Coverage) -> d
         "schema_version": 1,
         "system": coverage.system.to_json(),
         "as_of": format_time(coverage.as_of),
-        "artifact_sha256": coverage.artifact,
+        # NOTE: only a digest the caller gave is input; one that a record names is found again.
+        "artifact_sha256": coverage.artifact if coverage.artifact_from is None else None,
         "profile": profile.to_json(),
         "catalogs": [catalog.catalog for catalog in coverage.catalogs],
         "records": [record.index for record in records if record.kind != KEY_KIND],

@@ -44,8 +44,16 @@ class FieldRow:
 class Kind:
     """One kind of evidence and the schema of its body."""
 
-    def __init__(self, name: str, schema: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        schema: Mapping[str, Any],
+        shared: Mapping[str, Any],
+        *,
+        built_in: bool = True,
+    ) -> None:
         self.name = name
+        self.built_in = built_in
         self.schema = schema
         self.title = str(schema.get("title", name))
         self.description = str(schema.get("description", ""))
@@ -84,19 +92,36 @@ class Kind:
         return "\n".join(lines) + "\n"
 
 
+def own_kinds(folder: Path) -> dict[str, bytes]:
+    """The workspace's own kinds: files ``<name>.json``; other files are left alone.
+
+    Raises:
+        InputError: ``kind.unreadable``.
+    """
+    if not folder.is_dir():
+        return {}
+    try:
+        files = sorted(file for file in folder.iterdir() if file.name.endswith(".json"))
+        return {file.name.removesuffix(".json"): file.read_bytes() for file in files}
+    except OSError as error:
+        raise InputError(
+            "kind.unreadable", f"the folder of kinds cannot be read: {error}"
+        ) from error
+
+
 class KindRegistry:
     """The kinds a workspace knows.
 
     Args:
-        folder: the workspace's own kinds, where it has any: files ``<name>.json``; other files in
-            it are left alone.
+        own: kinds beside the built-in ones: name to the bytes of the schema, as ``own_kinds``
+            reads them from a workspace's folder.
 
     Raises:
-        InputError: ``kind.malformed`` for a file that is no kind, ``schema.malformed`` for one
-            whose schema cannot be used, ``kind.unreadable``.
+        InputError: ``kind.malformed`` for what is no kind, ``schema.malformed`` for one whose
+            schema cannot be used.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, own: Mapping[str, bytes] | None = None) -> None:
         built_in = resources.files(__package__).joinpath("kinds")
         schemas = {
             file.name.removesuffix(".json"): strictjson.loads(file.read_bytes(), what=file.name)
@@ -106,24 +131,12 @@ class KindRegistry:
         common = schemas.pop(_COMMON)
         self._shared = {common["$id"]: common}
         self._kinds = {name: Kind(name, item, self._shared) for name, item in schemas.items()}
-        if folder is not None and folder.is_dir():
-            self._add_own(folder)
-
-    def _add_own(self, folder: Path) -> None:
-        try:
-            files = sorted(file for file in folder.iterdir() if file.name.endswith(".json"))
-            contents = [(file, file.read_bytes()) for file in files]
-        except OSError as error:
-            raise InputError(
-                "kind.unreadable", f"the folder of kinds cannot be read: {error}"
-            ) from error
-        for file, data in contents:
-            kind = self._own(file, data)
+        for name, data in (own or {}).items():
+            kind = self._own(name, data)
             kind.compile()
-            self._kinds[kind.name] = kind
+            self._kinds[name] = kind
 
-    def _own(self, file: Traversable, data: bytes) -> Kind:
-        name = file.name.removesuffix(".json")
+    def _own(self, name: str, data: bytes) -> Kind:
         cause: InputError | None = None
         try:
             schema = strictjson.loads(data, what="it")
@@ -131,10 +144,10 @@ class KindRegistry:
         except InputError as error:
             cause, fault = error, error.message
         if fault is None:
-            return Kind(name, schema, self._shared)
+            return Kind(name, schema, self._shared, built_in=False)
         raise InputError(
             "kind.malformed",
-            f"{visible(file.name)} is not a kind: {fault}",
+            f"{visible(name)}.json is not a kind: {fault}",
             hint="start from a built-in kind: muniment kind show NAME --json",
         ) from cause
 

@@ -33,8 +33,6 @@ def loads(data: bytes, *, what: str = "document") -> Any:
         text = data.decode("utf-8", "strict")
     except UnicodeDecodeError as error:
         raise InputError("json.malformed", f"{what} is not UTF-8: {error}") from error
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(text, what)
     try:
         value = json.loads(
             text,
@@ -45,8 +43,11 @@ def loads(data: bytes, *, what: str = "document") -> Any:
         )
     except InputError:
         raise
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise _too_deep(what) from error
+    except ValueError as error:
         raise InputError("json.malformed", f"{what} is not JSON: {error}") from error
+    _check_depth(value, what)
     if "\\u" in text:
         _check_surrogates(value)
     return value
@@ -99,24 +100,23 @@ def _integer(token: str) -> int:
     return value
 
 
-def _check_depth(text: str, what: str) -> None:
-    depth, in_string, escaped = 0, False, False
-    for char in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif char == "\\":
-                escaped = True
-            elif char == '"':
-                in_string = False
-        elif char == '"':
-            in_string = True
-        elif char in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise InputError("json.too-deep", f"{what} nests deeper than {MAX_DEPTH} levels")
-        elif char in "]}":
-            depth -= 1
+def _check_depth(value: Any, what: str) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            part
+            for item in level
+            if isinstance(item, dict | list)
+            for part in (item.values() if isinstance(item, dict) else item)
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            return
+    raise _too_deep(what)
+
+
+def _too_deep(what: str) -> InputError:
+    return InputError("json.too-deep", f"{what} nests deeper than {MAX_DEPTH} levels")
 
 
 def _check_surrogates(value: Any) -> None:

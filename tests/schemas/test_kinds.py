@@ -12,7 +12,7 @@ import yaml
 
 from muniment.schemas import yamldoc
 from muniment.schemas.errors import InputError
-from muniment.schemas.kinds import Kind, KindRegistry
+from muniment.schemas.kinds import Kind, KindRegistry, own_kinds
 from muniment.schemas.statement import PREDICATE_PREFIX, Statement, SystemRef
 from muniment.schemas.times import parse_time
 from muniment.schemas.validation import Node
@@ -194,7 +194,7 @@ def test_own_kind_joins_the_built_in(tmp_path: Path) -> None:
     """A schema dropped into the folder is a kind like any other, and may use the shared parts."""
     _written(tmp_path, "red-team.json", _own("red-team"))
     _written(tmp_path, "README.md", b"not a kind")
-    registry = KindRegistry(tmp_path)
+    registry = KindRegistry(own_kinds(tmp_path))
     kind = registry.get("red-team")
     assert kind.problems({"lead": {"name": "Ada", "email": "ada@example.com"}}) == []
     assert [problem.path for problem in kind.problems({"lead": {"name": "Ada"}})] == ["lead.email"]
@@ -204,7 +204,7 @@ def test_own_kind_joins_the_built_in(tmp_path: Path) -> None:
 
 def test_folder_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
     """A workspace without own kinds has the built-in ones."""
-    assert len(list(KindRegistry(tmp_path / "nowhere"))) == len(_kinds())
+    assert len(list(KindRegistry(own_kinds(tmp_path / "nowhere")))) == len(_kinds())
 
 
 BAD_KINDS: dict[str, tuple[str, Any, str, str]] = {
@@ -239,7 +239,7 @@ def test_bad_own_kind_is_refused(case: str, tmp_path: Path) -> None:
     """Each file that is no kind is refused when the registry is made, with its own reason."""
     name, content, code, message = BAD_KINDS[case]
     with pytest.raises(InputError) as caught:
-        KindRegistry(_written(tmp_path, name, content))
+        KindRegistry(own_kinds(_written(tmp_path, name, content)))
     assert caught.value.code == code
     assert message in caught.value.message
 
@@ -248,7 +248,7 @@ def test_unreadable_kind_is_refused(tmp_path: Path) -> None:
     """A kind that cannot be read is an error of ours, not of the operating system."""
     (tmp_path / "red-team.json").mkdir()
     with pytest.raises(InputError) as caught:
-        KindRegistry(tmp_path)
+        KindRegistry(own_kinds(tmp_path))
     assert caught.value.code == "kind.unreadable"
 
 
@@ -257,7 +257,7 @@ def test_kind_within_itself_is_listed_once(tmp_path: Path) -> None:
     own = _own("tree", properties={"name": {"type": "string"}, "parts": {"$ref": "#/$defs/parts"}})
     own["$defs"] = {"parts": {"type": "array", "items": {"$ref": "#"}}}
     own["required"] = ["name"]
-    kind = KindRegistry(_written(tmp_path, "tree.json", own)).get("tree")
+    kind = KindRegistry(own_kinds(_written(tmp_path, "tree.json", own))).get("tree")
     assert [row.path for row in kind.fields()][:3] == ["name", "parts", "parts[].name"]
     assert len(kind.fields()) < 10
     assert yaml.safe_load(kind.template()) == {"name": ""}
@@ -275,7 +275,7 @@ def test_odd_names_and_words_stay_yaml(tmp_path: Path) -> None:
         "items": {"type": "object", "properties": {"x": {"type": "number"}}},
     }
     own = _own("odd", title=words, description=words, properties=fields, required=[*names, "rows"])
-    kind = KindRegistry(_written(tmp_path, "odd.json", own)).get("odd")
+    kind = KindRegistry(own_kinds(_written(tmp_path, "odd.json", own))).get("odd")
     assert yaml.safe_load(kind.template()) == {**dict.fromkeys(names, ""), "rows": [None]}
     open_template = yaml.safe_load(_uncommented(kind.template()))
     assert open_template["rows"] == [{"x": None}]
