@@ -1,7 +1,5 @@
 """``muniment attach``, ``approve`` and ``assign``: signing records."""
 
-from __future__ import annotations
-
 import json
 import re
 from contextlib import ExitStack
@@ -162,7 +160,7 @@ def assign(
     )
 
 
-def answer_attached(attached: Attached) -> Answer:
+def answer_attached(attached: "Attached") -> Answer:
     """What to say of a record that was attached."""
     from . import show
     from .records import record_summary

@@ -1,7 +1,5 @@
 """``muniment key``: make, enrol and list keys."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Annotated

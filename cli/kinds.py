@@ -1,7 +1,5 @@
 """``muniment kind``: the kinds of evidence and their fields."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,7 +78,7 @@ def show_kind(
     return Answer({"kind": kind.name, "schema": dict(kind.schema)}, text)
 
 
-def _registry(folder: Path | None) -> KindRegistry:
+def _registry(folder: Path | None) -> "KindRegistry":
     """The workspace's kinds; outside a workspace the built-in ones."""
     from muniment.schemas.errors import InputError
     from muniment.schemas.kinds import KindRegistry

@@ -1,7 +1,5 @@
 """Options that several commands share."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,7 +41,7 @@ Frameworks = Annotated[
 ]
 
 
-def open_workspace(folder: Path | None, key: str | None = None) -> Workspace:
+def open_workspace(folder: Path | None, key: str | None = None) -> "Workspace":
     """The workspace at ``folder``, or the one around the current folder."""
     from muniment.reports.workspace import Workspace
 

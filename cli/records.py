@@ -1,7 +1,5 @@
 """``muniment record``: look at records."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,7 +95,7 @@ def show_record(
     return answer_record(opened, verified, found[0])
 
 
-def answer_record(opened: Workspace, verified: VerifiedLedger, record: Record) -> Answer:
+def answer_record(opened: "Workspace", verified: "VerifiedLedger", record: "Record") -> Answer:
     """One record with everything around it."""
     from muniment.schemas.times import format_time
 
@@ -150,7 +148,7 @@ def answer_record(opened: Workspace, verified: VerifiedLedger, record: Record) -
     return Answer(data, text)
 
 
-def record_summary(record: Record) -> dict[str, Any]:
+def record_summary(record: "Record") -> dict[str, Any]:
     """A record in one JSON object, without its body."""
     from muniment.schemas.times import format_time
 
@@ -172,7 +170,7 @@ def record_summary(record: Record) -> dict[str, Any]:
     }
 
 
-def record_row(record: Record) -> list[str]:
+def record_row(record: "Record") -> list[str]:
     """A record in one line of a table."""
     statement = record.statement
     return [
@@ -204,7 +202,7 @@ def _say_faults(faults: int) -> None:
         )
 
 
-def _git(subject: Subject) -> str:
+def _git(subject: "Subject") -> str:
     link = subject.git
     if not link:
         return ""
@@ -220,7 +218,7 @@ def _source(source: Any) -> str:
     return f"{source['tool']}{version}, {source['format']}"
 
 
-def _people(records: Sequence[Record], field: str) -> str:
+def _people(records: "Sequence[Record]", field: str) -> str:
     return (
         ", ".join(
             f"{record.signer.name} as {record.statement.body['role']} "

@@ -1,7 +1,5 @@
 """``muniment coverage``, ``gate``, ``packet`` and ``verify``: for those who judge."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -175,7 +173,7 @@ def verify(
     return Answer(report.to_json(), lambda: print_report(report), 0 if report.ok else 1)
 
 
-def print_coverage(coverage: Coverage, *, detail: bool = False) -> None:
+def print_coverage(coverage: "Coverage", *, detail: bool = False) -> None:
     """Counts per group of each catalog, then the controls that have something to say."""
     from . import show
 
@@ -189,7 +187,7 @@ def print_coverage(coverage: Coverage, *, detail: bool = False) -> None:
         show.line(f"left out: {numbers + ': ' if numbers else ''}{reason.text}")
 
 
-def _print_catalog(catalog: CatalogCoverage, detail: bool) -> None:
+def _print_catalog(catalog: "CatalogCoverage", detail: bool) -> None:
     from muniment.controls.coverage import State
 
     from . import show
@@ -228,11 +226,11 @@ def _print_catalog(catalog: CatalogCoverage, detail: bool) -> None:
         show.line(f"{hidden} controls are missing evidence; --detail lists them")
 
 
-def _counted(catalog: CatalogCoverage) -> str:
+def _counted(catalog: "CatalogCoverage") -> str:
     return ", ".join(f"{count} {state}" for state, count in catalog.counts().items() if count)
 
 
-def _why(control: ControlResult) -> str:
+def _why(control: "ControlResult") -> str:
     return "\n".join(
         reason.text
         + (" " + " ".join(f"#{ref.index}" for ref in reason.records) if reason.records else "")
@@ -240,7 +238,7 @@ def _why(control: ControlResult) -> str:
     )
 
 
-def print_gate(gated: Gated) -> None:
+def print_gate(gated: "Gated") -> None:
     """The verdict, what blocks, and what would unblock it."""
     from . import show
 
@@ -262,7 +260,7 @@ def print_gate(gated: Gated) -> None:
                     control.id.partition(":")[2],
                     str(control.state),
                     control.title,
-                    control.unblock or "",
+                    f"{control.unblock or ''}\n{control.command or ''}".strip(),
                 ]
                 for control in decision.blocking
             ],
@@ -274,7 +272,7 @@ def print_gate(gated: Gated) -> None:
         show.line("dry run: the decision was not recorded")
 
 
-def print_report(report: VerificationReport, *, brief: bool = False) -> None:
+def print_report(report: "VerificationReport", *, brief: bool = False) -> None:
     """Every check with its outcome, every fault, and what could not be checked."""
     from . import show
 
@@ -288,7 +286,7 @@ def print_report(report: VerificationReport, *, brief: bool = False) -> None:
             show.line(f"    not checked: {reason}")
 
 
-def _print_findings(check: Check, most: int) -> None:
+def _print_findings(check: "Check", most: int) -> None:
     from . import show
 
     for finding in check.findings[:most]:

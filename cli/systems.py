@@ -1,7 +1,5 @@
 """``muniment system``: register system versions and look at them."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import typer

@@ -73,6 +73,8 @@ class ControlResult:
     """When the first of the evidence it stands on lapses; only where the state is met."""
     unblock: str | None = None
     """What would close the gap, one sentence; None where there is none."""
+    command: str | None = None
+    """The command that does it, with ``…`` for what only the user knows."""
 
     def to_json(self) -> dict[str, Any]:
         """The result as the ``--json`` documents show it."""
@@ -86,6 +88,7 @@ class ControlResult:
             "approvals": [record.to_json() for record in self.approvals],
             "fresh_until": format_time(self.fresh_until) if self.fresh_until else None,
             "unblock": self.unblock,
+            "command": self.command,
         }
 
 

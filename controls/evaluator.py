@@ -108,6 +108,7 @@ class _Evaluator:
             case.say("evidence.other-model", f"{record} is not about the model in question", record)
         state = _state(case)
         _explain(case, state)
+        unblock, command = _unblock(case, state)
         good = [record for records in case.good.values() for record in records]
         good.sort(key=lambda record: record.index)
         approvals = {vote.index: vote for record in good for vote in self._index.approvals(record)}
@@ -120,7 +121,8 @@ class _Evaluator:
             evidence=_refs(good),
             approvals=_refs([approvals[place] for place in sorted(approvals)]),
             fresh_until=self._fresh_until(case) if state is State.MET else None,
-            unblock=_unblock(case, state),
+            unblock=unblock,
+            command=command,
         )
 
     def _weigh(self, case: _Case, record: Record) -> None:
@@ -259,34 +261,45 @@ def _explain(case: _Case, state: State) -> None:
         case.reasons.insert(0, Reason(code, text, _refs(case.supporting)))
 
 
-def _unblock(case: _Case, state: State) -> str | None:
-    """One sentence on what would close the gap soonest."""
+def _unblock(case: _Case, state: State) -> tuple[str, str] | tuple[None, None]:
+    """What would close the gap soonest: one sentence, and the command that does it."""
     if state is State.MET:
-        return None
+        return None, None
     control = f'--control "{case.control.id}"'
     if state is State.FAILED:
         first = case.failed[0]
         return (
-            f"put right what {first} found and supersede it: "
-            f'muniment attach {first.kind} … {control} --supersedes "{first}"'
+            f"put right what {first} found and supersede it",
+            f'muniment attach {first.kind} … {control} --supersedes "{first}"',
         )
     for record in case.unapproved:
         if record.kind not in case.good:
-            name = record.signer.name
-            return f'have an approver other than {name} run: muniment approve "{record}"'
+            return (
+                f"have {record} approved by an approver other than {record.signer.name}",
+                f'muniment approve "{record}"',
+            )
     if state is State.UNAPPROVED:
         first = case.rejected[0]
         return (
-            f"answer the rejection of {first} with better evidence: "
-            f'muniment attach {first.kind} … {control} --supersedes "{first}"'
+            f"answer the rejection of {first} with better evidence",
+            f'muniment attach {first.kind} … {control} --supersedes "{first}"',
         )
     if state is State.STALE:
         newest = case.stale[-1]
-        return f"attach newer evidence: muniment attach {newest.kind} … {control}"
+        return (
+            f"attach a newer {newest.kind} than {newest}",
+            f"muniment attach {newest.kind} … {control}",
+        )
     kinds = [kind for kind in case.requirement.any_of if kind not in case.good]
-    part = f" with its {case.requirement.section} part" if case.requirement.section else ""
-    others = f" (or {', '.join(kinds[1:])})" if kinds[1:] else ""
-    return f"attach {kinds[0]}{others}{part}: muniment attach {kinds[0]} … {control}"
+    part = f", with its {case.requirement.section} part" if case.requirement.section else ""
+    return (
+        f"attach {_one_of(kinds)}{part}",
+        f"muniment attach {kinds[0]} … {control}",
+    )
+
+
+def _one_of(kinds: Sequence[str]) -> str:
+    return " or ".join(f"{'an' if kind[0] in 'aeio' else 'a'} {kind}" for kind in kinds)
 
 
 def _fresh_until(record: Record, requirement: Requirement) -> datetime:

@@ -1,4 +1,4 @@
-"""Private keys on disk: PKCS#8 PEM files, mode 0600, in the user's configuration folder."""
+"""Private keys on disk: PKCS#8 or OpenSSH files, mode 0600, in the user's configuration folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
+    load_ssh_private_key,
 )
 
 from muniment.schemas.errors import InputError
@@ -84,12 +86,15 @@ class KeyFiles:
         """Write a new key file and, beside it, its public half; an old one is never overwritten.
 
         Raises:
-            InputError: ``key.exists`` or ``key.unwritable``.
+            InputError: ``key.exists``, ``key.passphrase`` or ``key.unwritable``.
         """
-        encryption: KeySerializationEncryption = (
-            BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
-        )
-        pem = key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+        try:
+            encryption: KeySerializationEncryption = (
+                BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+            )
+            pem = key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+        except ValueError as error:
+            raise InputError("key.passphrase", f"the passphrase cannot be used: {error}") from error
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -135,26 +140,38 @@ class KeyFiles:
         return self._decrypt(pem, path)
 
     def _decrypt(self, pem: bytes, path: Path) -> SigningKey:
-        passphrase: str | None = None
-        if b"ENCRYPTED" in pem:
-            passphrase = os.environ.get("MUNIMENT_PASSPHRASE") or self._ask(path.stem)
-            if not passphrase:
-                raise InputError(
-                    "key.passphrase",
-                    f"the key {path.stem} is encrypted",
-                    hint="set MUNIMENT_PASSPHRASE, or run in a terminal to be asked",
-                )
+        is_openssh = b"BEGIN OPENSSH PRIVATE KEY" in pem
+        load = load_ssh_private_key if is_openssh else load_pem_private_key
         try:
-            private = load_pem_private_key(pem, passphrase.encode() if passphrase else None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            if passphrase:
-                raise InputError(
-                    "key.passphrase", f"the passphrase does not open the key {path.stem}"
-                ) from error
+            private = load(pem, None)
+        except TypeError:
+            # What the library raises for an encrypted key without a passphrase.
+            private = self._unlock(load, pem, path.stem)
+        except (ValueError, UnsupportedAlgorithm) as error:
             raise InputError("key.malformed", f"{path} holds no private key") from error
         from_cryptography(private.public_key())
         assert isinstance(private, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey)
         return SigningKey(private)
+
+    def _unlock(self, load: Callable[[bytes, bytes], Any], pem: bytes, name: str) -> Any:
+        passphrase = os.environ.get("MUNIMENT_PASSPHRASE") or self._ask(name)
+        if not passphrase:
+            raise InputError(
+                "key.passphrase",
+                f"the key {name} is encrypted",
+                hint="set MUNIMENT_PASSPHRASE, or run in a terminal to be asked",
+            )
+        try:
+            return load(pem, passphrase.encode())
+        except ValueError as error:
+            raise InputError(
+                "key.passphrase", f"the passphrase does not open the key {name}"
+            ) from error
+        except UnsupportedAlgorithm as error:
+            raise InputError(
+                "key.malformed",
+                f"the key {name} is encrypted in a way that cannot be read here: {error}",
+            ) from error
 
 
 def _missing(name: str, path: Path) -> InputError:

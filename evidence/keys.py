@@ -157,10 +157,19 @@ def load_public(data: bytes) -> PublicKey:
     Raises:
         InputError: ``key.malformed``, ``key.wrong-type`` or ``key.small-order``.
     """
+    data = data.strip()
     try:
-        if data.lstrip().startswith(b"-----BEGIN"):
+        if data.startswith(b"-----BEGIN"):
+            if data.count(b"-----BEGIN") > 1:
+                raise ValueError("the file holds several keys")
             return from_cryptography(load_pem_public_key(data))
-        return from_cryptography(load_ssh_public_key(data.strip()))
+        # NOTE: the library reads the first line only, and a security key's as if it were a plain
+        # one; what such a key signs is not what we verify.
+        if b"\n" in data:
+            raise ValueError("the file holds several lines")
+        if data.startswith(b"sk-"):
+            raise _wrong_type("a security key")
+        return from_cryptography(load_ssh_public_key(data))
     except (ValueError, UnsupportedAlgorithm, binascii.Error) as error:
         raise InputError(
             "key.malformed",

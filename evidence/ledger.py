@@ -68,6 +68,7 @@ class Ledger:
         storage: Storage,
         origin: str,
         root: str,
+        kinds: KindRegistry,
         clock: Callable[[], datetime] = times.now,
     ) -> Ledger:
         """Open a ledger by its pinned root: the genesis it signed names the ledger's key.
@@ -80,9 +81,18 @@ class Ledger:
             row = reader.entry(0)
         if row is None:
             raise VerificationError("entry.missing", "the ledger has no genesis")
-        entry = Entry.from_stored(0, row.envelope, row.leaf)
-        entry.envelope.verify(entry.key)
         ring = KeyRing()
+        try:
+            entry = Entry.from_stored(0, row.envelope, row.leaf)
+            entry.envelope.verify(entry.key)
+            check_body(entry.statement, kinds)
+        except InputError as error:
+            raise VerificationError(
+                error.code,
+                f"the genesis does not hold: {error}",
+                expected=error.expected,
+                found=error.found,
+            ) from error
         ring.apply_genesis(entry.statement, entry.key)
         assert ring.ledger is not None
         for what, expected, found in (
@@ -161,7 +171,7 @@ class Ledger:
         for envelope, signer in envelopes:
             entry = Entry.new(size, envelope, signer.public)
             envelope.verify(entry.key)
-            known = self._known(writer, entry, ring)
+            known = self._known(writer, entry, ring, last)
             if known is not None:
                 appended.append(Appended(known, False))
                 continue
@@ -252,7 +262,9 @@ class Ledger:
             raise StoreError("ledger.damaged", f"no checkpoint covers #{index}")
         return verify_checkpoint(note, self.vkey)
 
-    def _known(self, writer: Writer, entry: Entry, ring: KeyRing) -> Record | None:
+    def _known(
+        self, writer: Writer, entry: Entry, ring: KeyRing, last: SignedCheckpoint | None
+    ) -> Record | None:
         """The same statement by the same signer, if it was appended before."""
         rows = writer.find(fingerprint=entry.statement.fingerprint(), signer=entry.key.fingerprint)
         holder = ring.get(entry.key.fingerprint)
@@ -260,7 +272,8 @@ class Ledger:
             return None
         first = Entry.from_stored(rows[0].number, rows[0].envelope, rows[0].leaf)
         first.envelope.verify(first.key)
-        recorded_at = self._covering(writer, first.index).time
+        is_covered = last is not None and first.index < last.size
+        recorded_at = self._covering(writer, first.index).time if is_covered else self._now(last)
         return Record(first.index, first.sha256, first.statement, holder.signer, recorded_at)
 
     def _genesis(self, reader: Reader, size: int) -> str | None:

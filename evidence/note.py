@@ -22,6 +22,7 @@ COSIGNATURE_V1 = 0x04
 
 _NAME = re.compile(r"[^\s+\x00-\x1f\x7f]+")
 _LINE = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/]+={0,2})")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _MAX_NOTE = 1_000_000
 _MAX_SIGNATURES = 100
 
@@ -120,6 +121,8 @@ class SignedNote:
             whole = data.decode("utf-8", "strict")
         except UnicodeDecodeError as error:
             raise CheckpointError("note.malformed", "the note is not UTF-8") from error
+        if _CONTROL.search(whole):
+            raise CheckpointError("note.malformed", "the note holds a control character")
         text, separator, lines = whole.rpartition("\n\n")
         if not separator or not lines.endswith("\n"):
             raise CheckpointError("note.malformed", "the note has no signature lines")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,8 @@ from muniment.schemas.times import format_time
 
 from .checkpoint import SignedCheckpoint, verify_checkpoint
 from .dsse import PAYLOAD_TYPE, Envelope
-from .keys import PublicKey, load_spki
+from .entry import leaf_key
+from .keys import PublicKey
 from .leaf import leaf_bytes
 from .merkle import hash_leaf, verify_inclusion
 from .note import VerifierKey
@@ -27,6 +29,7 @@ from .note import VerifierKey
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 TRUSTED_ROOT_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
 _TLOG_PROOF = "c2sp.org/tlog-proof@v1"
+_INDEX = re.compile(r"0|[1-9][0-9]{0,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Receipt:
 
         Raises:
             InclusionError: ``bundle.malformed`` or ``bundle.leaf``.
-            SignatureError: ``envelope.malformed``.
+            SignatureError: ``envelope.malformed`` or ``leaf.malformed``.
             InputError: the bytes are not strict JSON, or the key is refused.
         """
         value = strictjson.loads(data, what="bundle")
@@ -113,11 +116,10 @@ class Receipt:
             (entry,) = value["verificationMaterial"]["tlogEntries"]
             proof = entry["inclusionProof"]
             leaf = _unb64(entry["canonicalizedBody"])
-            verifier = json.loads(leaf)["spec"]["hashedRekordV002"]["signature"]["verifier"]
             receipt = cls(
                 Envelope.from_foreign(json.dumps(value["dsseEnvelope"]).encode()),
-                load_spki(_unb64(verifier["publicKey"]["rawBytes"])),
-                int(proof["logIndex"]),
+                leaf_key(leaf),
+                _index(proof["logIndex"]),
                 tuple(_unb64(item) for item in proof["hashes"]),
                 proof["checkpoint"]["envelope"].encode(),
             )
@@ -168,15 +170,19 @@ def parse_tlog_proof(data: bytes) -> tuple[int, tuple[bytes, ...], bytes]:
         version, index, *hashes = head.decode("ascii").split("\n")
         if version != _TLOG_PROOF or not index.startswith("index "):
             raise ValueError("no tlog-proof v1")
-        place = int(index.removeprefix("index "))
-        if str(place) != index.removeprefix("index ") or place < 0:
-            raise ValueError("the index is not a plain number")
+        place = _index(index.removeprefix("index "))
         proof = tuple(map(_unb64, hashes))
         if any(len(item) != 32 for item in proof):
             raise ValueError("a hash has not 32 bytes")
     except (ValueError, binascii.Error) as error:
         raise InclusionError("tlog-proof.malformed", f"not a tlog-proof: {error}") from error
     return place, proof, checkpoint
+
+
+def _index(text: str) -> int:
+    if not _INDEX.fullmatch(text):
+        raise ValueError("the index is not a plain number")
+    return int(text)
 
 
 def _b64(data: bytes) -> str:

@@ -11,9 +11,10 @@ import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from sqlalchemy import Connection, Engine, LargeBinary, event, func
+from sqlalchemy import select as sa_select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlmodel import Field, Session, SQLModel, create_engine, select, text
@@ -25,13 +26,24 @@ _LOCK_SECONDS = 20
 _PAGE = 8192
 
 
+class _ExactBytes(LargeBinary):
+    """Bytes; where somebody put a text or a number into the column, that is told apart as bytes."""
+
+    def result_processor(self, dialect: Any, coltype: Any) -> Any:
+        # NOTE: SQLite columns take any type, and bytes(10**12) would fill the memory.
+        return lambda value: bytes(value) if isinstance(value, _BYTES) else repr(value).encode()
+
+
+_BYTES = (bytes, bytearray, memoryview)
+
+
 class EntryRow(SQLModel, table=True):
     """One record."""
 
     __tablename__ = "entry"
     number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    envelope: bytes = Field(sa_type=LargeBinary)
-    leaf: bytes = Field(sa_type=LargeBinary)
+    envelope: bytes = Field(sa_type=_ExactBytes)
+    leaf: bytes = Field(sa_type=_ExactBytes)
     # Derived from the two above:
     leaf_hash: str = Field(unique=True)
     fingerprint: str = Field(index=True)
@@ -41,6 +53,31 @@ class EntryRow(SQLModel, table=True):
     system_version: str
     collected_at: str
     signer: str
+
+
+class StoredEntry(NamedTuple):
+    """The columns of one ``entry`` row, in their order."""
+
+    number: int
+    envelope: bytes
+    leaf: bytes
+    leaf_hash: str
+    fingerprint: str
+    predicate_type: str
+    kind: str
+    system_id: str
+    system_version: str
+    collected_at: str
+    signer: str
+
+
+class StoredSubject(NamedTuple):
+    """The columns of one ``subject`` row, in their order."""
+
+    number: int
+    position: int
+    sha256: str
+    name: str
 
 
 class SubjectRow(SQLModel, table=True):
@@ -59,7 +96,7 @@ class TileRow(SQLModel, table=True):
     __tablename__ = "tile"
     level: int = Field(primary_key=True)
     number: int = Field(primary_key=True)
-    hashes: bytes = Field(sa_type=LargeBinary)
+    hashes: bytes = Field(sa_type=_ExactBytes)
 
 
 class CheckpointRow(SQLModel, table=True):
@@ -67,7 +104,7 @@ class CheckpointRow(SQLModel, table=True):
 
     __tablename__ = "checkpoint"
     size: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    note: bytes = Field(sa_type=LargeBinary)
+    note: bytes = Field(sa_type=_ExactBytes)
 
 
 class MetaRow(SQLModel, table=True):
@@ -89,15 +126,11 @@ class Reader:
         highest = self._session.exec(select(func.max(EntryRow.number))).one()
         return 0 if highest is None else int(highest) + 1
 
-    def entries(self, start: int = 0, stop: int | None = None) -> Iterator[EntryRow]:
-        """Entries in order of their number, ``stop`` excluded; streamed."""
-        query = select(EntryRow).where(EntryRow.number >= start).order_by(_column("number"))
-        if stop is not None:
-            query = query.where(EntryRow.number < stop)
-        options = {"yield_per": 500}
-        for row in self._session.exec(query, execution_options=options):
-            yield row
-            self._session.expunge(row)
+    def entries(self) -> Iterator[StoredEntry]:
+        """Every entry in order of its number, streamed as plain columns."""
+        columns = [_column(name) for name in StoredEntry._fields]
+        query = sa_select(*columns).order_by(_column("number"))
+        return map(StoredEntry._make, self._stream(query))
 
     def find(self, **columns: str) -> list[EntryRow]:
         """Entries whose derived columns have these values, in order."""
@@ -121,16 +154,15 @@ class Reader:
         """Numbers of the entries that speak of this digest."""
         return set(self._session.exec(select(SubjectRow.number).where(SubjectRow.sha256 == sha256)))
 
-    def subjects(self, start: int, stop: int) -> Iterator[SubjectRow]:
+    def subjects(self, start: int, stop: int) -> Iterator[StoredSubject]:
         """Subject rows of a range of entries, in order."""
+        columns = [_column(name, SubjectRow) for name in StoredSubject._fields]
         query = (
-            select(SubjectRow)
-            .where(SubjectRow.number >= start, SubjectRow.number < stop)
-            .order_by(_column("number", SubjectRow), _column("position", SubjectRow))
+            sa_select(*columns)
+            .where(columns[0] >= start, columns[0] < stop)
+            .order_by(columns[0], columns[1])
         )
-        for row in self._session.exec(query):
-            yield row
-            self._session.expunge(row)
+        return map(StoredSubject._make, self._stream(query))
 
     def count_subjects(self) -> int:
         """Number of subject rows."""
@@ -141,19 +173,17 @@ class Reader:
         row = self._session.get(TileRow, (level, number))
         return b"" if row is None else row.hashes
 
-    def tiles(self) -> Iterator[TileRow]:
-        """Every tile."""
-        query = select(TileRow).order_by(_column("level", TileRow), _column("number", TileRow))
-        for row in self._session.exec(query, execution_options={"yield_per": 100}):
-            yield row
-            self._session.expunge(row)
+    def tiles(self) -> Iterator[tuple[int, int, bytes]]:
+        """Level, number and hashes of every tile."""
+        columns = [_column(name, TileRow) for name in ("level", "number", "hashes")]
+        for level, number, hashes in self._stream(sa_select(*columns).order_by(*columns[:2])):
+            yield level, number, hashes
 
     def checkpoints(self) -> Iterator[tuple[int, bytes]]:
         """Every checkpoint's size column and note, smallest first."""
-        query = select(CheckpointRow.size, CheckpointRow.note).order_by(
-            _column("size", CheckpointRow)
-        )
-        yield from self._session.exec(query, execution_options={"yield_per": 500})
+        columns = [_column(name, CheckpointRow) for name in ("size", "note")]
+        for size, note in self._stream(sa_select(*columns).order_by(columns[0])):
+            yield size, note
 
     def covering_checkpoint(self, number: int) -> bytes | None:
         """Note of the smallest checkpoint that covers an entry."""
@@ -164,6 +194,10 @@ class Reader:
         """Note of the largest checkpoint."""
         query = select(CheckpointRow.note).order_by(_column("size", CheckpointRow).desc())
         return self._session.exec(query.limit(1)).first()
+
+    def _stream(self, query: Any) -> Iterator[Any]:
+        options = {"yield_per": 500}
+        return iter(self._session.connection().execute(query, execution_options=options))
 
     def meta(self, key: str) -> str | None:
         """One fact about the database."""
@@ -193,10 +227,14 @@ class Storage:
 
     Args:
         url: SQLAlchemy URL, ``sqlite:///…`` or ``postgresql+psycopg://…``.
+        folder: what a relative file is relative to.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, folder: Path | None = None) -> None:
         self._url = _parse(url)
+        if folder is not None and self.path is not None:
+            # NOTE: not put into the text of the URL, where ``?`` in a folder's name has a meaning.
+            self._url = self._url.set(database=str(folder / self.path))
         self._engine = _engine(self._url)
 
     @property
@@ -228,10 +266,11 @@ class Storage:
 
     def exists(self) -> bool:
         """Whether the database holds a ledger."""
-        if self.path is not None and not (self.path.exists() and self.path.stat().st_size):
-            return False
-        with translated_errors(), self._engine.connect() as connection:
-            return self._has_tables(connection)
+        with translated_errors():
+            if self.path is not None and not (self.path.exists() and self.path.stat().st_size):
+                return False
+            with self._engine.connect() as connection:
+                return self._has_tables(connection)
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
@@ -311,7 +350,9 @@ def translated_errors() -> Iterator[None]:
             raise StoreError(
                 "store.read-only", f"the ledger cannot be written: {error.strerror}"
             ) from error
-        raise
+        raise StoreError(
+            "store.io", f"the ledger cannot be reached: {error.strerror}", hint=_UNCHANGED
+        ) from error
 
 
 _UNCHANGED = "nothing was written; the ledger is as it was before"

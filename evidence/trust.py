@@ -110,7 +110,7 @@ class KeyRing:
             raise TrustError(
                 "trust.revoked-key", f"{who} was {known.retired_because} by #{known.retired}"
             )
-        if known.expires is not None and recorded_at > known.expires:
+        if known.expires is not None and recorded_at >= known.expires:
             raise TrustError("trust.expired-key", f"{who} expired at {known.expires:%Y-%m-%d}")
         _check_role(statement, known, who)
         return known.signer
@@ -122,6 +122,7 @@ class KeyRing:
             TrustError: ``trust.key-record`` if it makes no sense here.
         """
         body, place = record.statement.body, record.index
+        known: EnrolledKey | None = None
         if body["action"] in ("revoke", "rotate"):
             old = body["fingerprint"] if body["action"] == "revoke" else body.get("replaces")
             known = self._keys.get(str(old))
@@ -131,10 +132,12 @@ class KeyRing:
                 raise TrustError(
                     "trust.key-record", "this version does not act on compromisedSince"
                 )
-            word = "revoked" if body["action"] == "revoke" else "replaced"
-            self._keys[known.key.fingerprint] = replace(known, retired=place, retired_because=word)
+        # NOTE: enrol first: a record that is refused must leave no trace in the state.
         if body["action"] in ("enrol", "rotate"):
             self._enrol(place, record.statement)
+        if known is not None:
+            word = "revoked" if body["action"] == "revoke" else "replaced"
+            self._keys[known.key.fingerprint] = replace(known, retired=place, retired_because=word)
 
     def _enrol(self, place: int, statement: Statement) -> EnrolledKey:
         key, holder = enrolled_key(statement), statement.body["holder"]

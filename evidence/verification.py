@@ -21,7 +21,7 @@ Artifacts and git links come after (``verify_artifacts``, ``verify_git_links``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -39,7 +39,7 @@ from .entry import Entry
 from .ledger import admit
 from .merkle import Frontier
 from .note import VerifierKey
-from .storage import EntryRow, Reader
+from .storage import Reader, StoredEntry
 from .tiles import add_leaf
 from .trust import KeyRing
 
@@ -135,12 +135,12 @@ class LedgerVerifier:
         checkpoints = self._reader.checkpoints()
         pending = next(checkpoints, None)
         covering: SignedCheckpoint | None = None
+        tried: tuple[int, bytes] | None = None
         rows = self._reader.entries()
         expected = 0
         with ThreadPoolExecutor(_THREADS) as pool:
-            for chunk, signatures in _ahead(pool, rows):
+            for chunk, faults in _chunks(pool, rows):
                 subjects = self._subject_rows(chunk)
-                faults = signatures.result()
                 for row, entry in chunk:
                     self._check_number(row.number, expected)
                     expected = row.number + 1
@@ -148,7 +148,9 @@ class LedgerVerifier:
                     while pending is not None and pending[0] <= row.number:
                         pending = self._stray(pending, checkpoints)
                     if covering is None or covering.size <= row.number:
-                        covering = self._checkpoint_for(pending)
+                        # A checkpoint that does not hold is one fault, however many it covers.
+                        covering = self._checkpoint_for(pending) if pending != tried else None
+                        tried = pending
                     record = self._record(row, entry, covering, faults, subjects)
                     if pending is not None and pending[0] == self._frontier.size:
                         self._check_root(covering, pending[0])
@@ -163,7 +165,17 @@ class LedgerVerifier:
     def _check_number(self, number: int, expected: int) -> None:
         check = self._checks.entries
         check.checked += 1
-        if number != expected:
+        if number < expected:
+            check.findings.append(
+                Finding(
+                    "entry.stray",
+                    "an entry stands where no entry can be",
+                    number,
+                    expected=str(expected),
+                    found=str(number),
+                )
+            )
+        elif number > expected:
             check.findings.append(
                 Finding(
                     "entry.missing",
@@ -174,7 +186,7 @@ class LedgerVerifier:
                 )
             )
 
-    def _grow(self, row: EntryRow, entry: Entry | MunimentError) -> None:
+    def _grow(self, row: StoredEntry, entry: Entry | MunimentError) -> None:
         """Add the stored leaf to the tree; a leaf that is unsound still has its place."""
         from .merkle import hash_leaf
 
@@ -185,7 +197,7 @@ class LedgerVerifier:
 
     def _record(
         self,
-        row: EntryRow,
+        row: StoredEntry,
         entry: Entry | MunimentError,
         covering: SignedCheckpoint | None,
         faults: dict[int, MunimentError],
@@ -227,7 +239,7 @@ class LedgerVerifier:
 
     # (5)
     def _check_columns(
-        self, row: EntryRow, entry: Entry, subjects: list[tuple[int, str, str]]
+        self, row: StoredEntry, entry: Entry, subjects: list[tuple[int, str, str]]
     ) -> None:
         check = self._checks.columns
         check.checked += 1
@@ -255,7 +267,7 @@ class LedgerVerifier:
             )
 
     def _subject_rows(
-        self, chunk: Sequence[tuple[EntryRow, Entry | MunimentError]]
+        self, chunk: Sequence[tuple[StoredEntry, Entry | MunimentError]]
     ) -> dict[int, list[tuple[int, str, str]]]:
         found: dict[int, list[tuple[int, str, str]]] = {}
         for row in self._reader.subjects(chunk[0][0].number, chunk[-1][0].number + 1):
@@ -358,11 +370,11 @@ class LedgerVerifier:
     def _check_tiles(self) -> None:
         check = self._checks.tree
         missing = set(self._tiles)
-        for row in self._reader.tiles():
-            place = (row.level, row.number)
+        for level, number, hashes in self._reader.tiles():
+            place = (level, number)
             check.checked += 1
             missing.discard(place)
-            if self._tiles.get(place) != row.hashes:
+            if self._tiles.get(place) != hashes:
                 check.findings.append(
                     Finding(
                         "tile.differs", f"tile {place[0]}/{place[1]} is not that of the entries"
@@ -454,24 +466,27 @@ def verify_git_links(subjects: Sequence[tuple[int, Subject]], repository: Path) 
     return check
 
 
-_Parsed = list[tuple[EntryRow, Entry | MunimentError]]
+_Parsed = list[tuple[StoredEntry, Entry | MunimentError]]
 
 
-def _ahead(
-    pool: ThreadPoolExecutor, rows: Iterator[EntryRow]
-) -> Iterator[tuple[_Parsed, Future[dict[int, MunimentError]]]]:
-    """Chunks with their signatures being checked, one chunk ahead of the one in use."""
-    waiting: tuple[_Parsed, Future[dict[int, MunimentError]]] | None = None
+def _chunks(
+    pool: ThreadPoolExecutor, rows: Iterator[StoredEntry]
+) -> Iterator[tuple[_Parsed, dict[int, MunimentError]]]:
+    """Parsed rows with their faulty signatures, a chunk at a time.
+
+    NOTE: parsing holds the interpreter's lock and OpenSSL does not, but the two side by side are
+    slower than one after the other: each thread would wait for the lock after every signature.
+    """
     while chunk := [(row, _parse(row)) for row in islice(rows, _CHUNK)]:
-        current = chunk, pool.submit(_check_signatures, chunk)
-        if waiting is not None:
-            yield waiting
-        waiting = current
-    if waiting is not None:
-        yield waiting
+        faults: dict[int, MunimentError] = {}
+        for part in pool.map(
+            _check_signatures, [chunk[start::_THREADS] for start in range(_THREADS)]
+        ):
+            faults.update(part)
+        yield chunk, faults
 
 
-def _parse(row: EntryRow) -> Entry | MunimentError:
+def _parse(row: StoredEntry) -> Entry | MunimentError:
     try:
         return Entry.from_stored(row.number, row.envelope, row.leaf)
     except MunimentError as error:
@@ -479,7 +494,7 @@ def _parse(row: EntryRow) -> Entry | MunimentError:
 
 
 def _check_signatures(chunk: _Parsed) -> dict[int, MunimentError]:
-    """Faulty signatures by number; OpenSSL gives the interpreter free while it works."""
+    """Faulty signatures by number; OpenSSL lets other threads run while it works."""
     faults: dict[int, MunimentError] = {}
     for row, entry in chunk:
         if isinstance(entry, Entry):

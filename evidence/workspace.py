@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ from muniment.schemas.statement import (
     predicate_type,
 )
 
-from .artifacts import ArtifactStore, HashedFile, hash_file
+from .artifacts import ArtifactStore, HashedFile, hash_file, read_again
 from .checkpoint import SignedCheckpoint, check_origin
 from .config import FILE_NAME, STATE_FOLDER, Config
 from .dsse import Envelope
@@ -36,7 +36,7 @@ from .keyfiles import AskPassphrase, KeyFiles, config_folder
 from .keys import PublicKey, SigningKey, new_ed25519, new_p256
 from .ledger import Ledger, check_body
 from .note import ED25519, VerifierKey
-from .storage import Storage
+from .storage import Storage, translated_errors
 from .trust import ANY_APPROVER, KEY_KIND, KeyRing
 from .verification import LedgerVerifier, Progress, verify_artifacts, verify_git_links
 
@@ -209,9 +209,9 @@ class Workspace:
             tuple(frameworks),
             **({"ledger": ledger} if ledger else {}),
         )
-        root.mkdir(parents=True, exist_ok=True)
-        _make_state_folder(root)
-        storage = Storage(_ledger_url(config.ledger, root))
+        with translated_errors():
+            _make_state_folder(root)
+        storage = Storage(config.ledger, root)
         if storage.exists():
             raise StoreError(
                 "store.exists",
@@ -222,9 +222,10 @@ class Workspace:
         envelope = Envelope.sign(statement.to_payload(), user)
         Ledger.create(storage, ledger_key, origin, envelope, user, kinds, clock)
         storage.close()
-        (root / STATE_FOLDER / "key").write_text(name + "\n")
-        # NOTE: last, so that a workspace file always has its ledger.
-        _write_new(root / FILE_NAME, config.to_yaml())
+        with translated_errors():
+            (root / STATE_FOLDER / "key").write_text(name + "\n")
+            # NOTE: last, so that a workspace file always has its ledger.
+            _write_new(root / FILE_NAME, config.to_yaml())
         return cls(root, **options)
 
     # Parts
@@ -242,7 +243,7 @@ class Workspace:
     @cached_property
     def storage(self) -> Storage:
         """The ledger's database."""
-        return Storage(_ledger_url(self.config.ledger, self.root))
+        return Storage(self.config.ledger, self.root)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -252,7 +253,9 @@ class Workspace:
             StoreError: ``store.missing``.
             VerificationError: the genesis does not hold.
         """
-        return Ledger.open(self.storage, self.config.origin, self.config.root, self.clock)
+        return Ledger.open(
+            self.storage, self.config.origin, self.config.root, self.kinds, self.clock
+        )
 
     @cached_property
     def key_name(self) -> str:
@@ -283,7 +286,8 @@ class Workspace:
     def use_key(self, name: str) -> None:
         """Choose the key that signs in this checkout from now on."""
         self.keys.public(name)
-        (self.root / STATE_FOLDER / "key").write_text(name + "\n")
+        with translated_errors():
+            (self.root / STATE_FOLDER / "key").write_text(name + "\n")
 
     # Adding
 
@@ -412,26 +416,34 @@ class Workspace:
         Raises:
             StoreError: the ledger cannot be read.
         """
+        records: list[Record] = []
+        return self._verify_ledger(records.append, progress, records)
+
+    def verify(self, progress: Progress | None = None) -> VerificationReport:
+        """Verify ledger, artifacts and git links."""
+        subjects: list[tuple[int, Subject]] = []
+
+        def note_files(record: Record) -> None:
+            files = [item for item in record.statement.subjects if "size" in item.annotations]
+            subjects.extend((record.index, item) for item in files)
+
+        report = self._verify_ledger(note_files, progress, []).report
+        report.checks.append(verify_artifacts(subjects, self.store))
+        report.checks.append(verify_git_links(subjects, self.root))
+        return report
+
+    def _verify_ledger(
+        self, take: Callable[[Record], None], progress: Progress | None, records: list[Record]
+    ) -> VerifiedLedger:
         try:
             vkey = self.ledger.vkey
         except VerificationError as error:
             return _no_genesis(self.config.origin, error)
         with self.storage.read() as reader:
             verifier = LedgerVerifier(reader, vkey, self.config.root, self.kinds, progress)
-            records = list(verifier.records())
+            for record in verifier.records():
+                take(record)
         return VerifiedLedger(verifier.report, records, verifier.ring, verifier.last)
-
-    def verify(self, progress: Progress | None = None) -> VerificationReport:
-        """Verify ledger, artifacts and git links."""
-        verified = self.verified(progress)
-        subjects = [
-            (record.index, subject)
-            for record in verified.records
-            for subject in record.statement.subjects
-        ]
-        verified.report.checks.append(verify_artifacts(subjects, self.store))
-        verified.report.checks.append(verify_git_links(subjects, self.root))
-        return verified.report
 
     def systems(self) -> list[SystemRef]:
         """System versions that are registered, in the order they were."""
@@ -568,12 +580,8 @@ class Workspace:
         if file.size > MAX_BYTES:
             return None
         # NOTE: read what was hashed, not what the path holds by now.
-        data = file.path.read_bytes() if link_only else self.store.path(file.sha256).read_bytes()
-        import hashlib
-
-        if hashlib.sha256(data).hexdigest() != file.sha256:
-            raise StoreError("file.changed", f"{file.path} changed while it was read")
-        return collect(data, file.path.name)
+        kept = file if link_only else replace(file, path=self.store.path(file.sha256))
+        return collect(b"".join(read_again(kept)), file.path.name)
 
     def _genesis_reference(self) -> dict[str, Any]:
         ref = self.ledger.genesis
@@ -681,7 +689,7 @@ def _no_genesis(origin: str, error: VerificationError) -> VerifiedLedger:
 
 def _make_state_folder(root: Path) -> None:
     state = root / STATE_FOLDER
-    state.mkdir(exist_ok=True)
+    state.mkdir(parents=True, exist_ok=True)
     # NOTE: the folder ignores itself, so that the repository's own .gitignore stays untouched.
     (state / ".gitignore").write_text("*\n")
 
@@ -689,13 +697,6 @@ def _make_state_folder(root: Path) -> None:
 def _write_new(path: Path, text: str) -> None:
     with path.open("x", encoding="utf-8") as file:
         file.write(text)
-
-
-def _ledger_url(url: str, root: Path) -> str:
-    prefix = "sqlite:///"
-    if url.startswith(prefix) and not Path(url.removeprefix(prefix)).is_absolute():
-        return f"{prefix}{root / url.removeprefix(prefix)}"
-    return url
 
 
 def _copied(value: Any) -> Any:

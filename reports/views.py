@@ -173,7 +173,7 @@ def needs(packet: PacketInput, catalog: CatalogCoverage) -> tuple[Need, ...]:
     found: dict[str, list[ControlResult]] = {}
     for control in catalog.controls:
         if control.state is State.MISSING and control.id not in blocking:
-            found.setdefault(_without_id(control), []).append(control)
+            found.setdefault(_wanted(control), []).append(control)
     return tuple(Need(text, tuple(controls)) for text, controls in found.items())
 
 
@@ -399,11 +399,8 @@ _GIT_STATES = {
 }
 
 
-def _without_id(control: ControlResult) -> str:
-    text = control.unblock or "; ".join(reason.text for reason in control.reasons)
-    for name in (control.id, short_id(control.id)):
-        text = text.replace(name, "the control")
-    return text
+def _wanted(control: ControlResult) -> str:
+    return control.unblock or "; ".join(reason.text for reason in control.reasons)
 
 
 def _digests(approval: Record) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from muniment.schemas.errors import InputError
@@ -21,7 +22,7 @@ def set_path(body: dict[str, Any], path: str, value: Any) -> None:
     """
     steps = _parse(path)
     node: Any = body
-    for step, following in zip(steps, steps[1:], strict=False):
+    for step, following in pairwise(steps):
         node = _enter(node, step, following, path)
     _assign(node, steps[-1], value, path)
 
@@ -37,16 +38,24 @@ def _parse(path: str) -> list[str | int]:
         if name is not None:
             steps.append(name)
         else:
-            steps.append(int(entry) if entry.isdecimal() else f"[{entry}")
+            if steps and _is_entry(steps[-1]):
+                raise _malformed(path, "an entry of a list has fields, not entries")
+            # NOTE: length first; a number of thousands of digits is refused by int() itself.
+            is_place = entry.isdecimal() and len(entry) <= 9
+            steps.append(int(entry) if is_place else f"[{entry}")
         at = match.end()
-    if not steps or not isinstance(steps[0], str) or steps[0].startswith("["):
+    if not steps or _is_entry(steps[0]):
         raise _malformed(path, "a path begins with the name of a field")
     return steps
 
 
+def _is_entry(step: str | int) -> bool:
+    return isinstance(step, int) or step.startswith("[")
+
+
 def _enter(node: Any, step: str | int, following: str | int, path: str) -> Any:
-    is_list = isinstance(following, int) or following.startswith("[")
-    if isinstance(step, int) or step.startswith("["):
+    is_list = _is_entry(following)
+    if _is_entry(step):
         place = _place(node, step, path)
         if not isinstance(node[place], dict):
             raise _malformed(path, f"the entry {step} has no fields")

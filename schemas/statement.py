@@ -205,11 +205,17 @@ class Statement:
         return payload
 
     def fingerprint(self) -> str:
-        """SHA-256 of the statement but for salt and time: the same for the same evidence."""
+        """SHA-256 of the statement but for salt and time: the same for the same evidence.
+
+        An index for finding, never a proof; taken of a statement that was read from a payload, so
+        that numbers have the form they have there.
+        """
+        import orjson
+
         value = self.to_json()
         for name in ("salt", "collectedAt", "muniment_salt", "timeVerified"):
             value["predicate"].pop(name, None)
-        return hashlib.sha256(strictjson.canonical(value)).hexdigest()
+        return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     def _predicate(self) -> dict[str, Any]:
         if self.predicate_type == VSA_TYPE:

@@ -1,4 +1,4 @@
-"""YAML read as plain data: safe tags only, no dates guessed, no duplicate keys, no aliases."""
+"""YAML read as plain data: no tags beyond JSON's, no dates, no duplicate keys, no aliases."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 from muniment.schemas.errors import InputError
 
 _MAX_BYTES = 4 << 20
+_TAG = "tag:yaml.org,2002:"
+_TAGS = {_TAG + name for name in ("null", "bool", "int", "float", "str", "seq", "map")}
 
 
 def load(data: bytes | str, *, what: str) -> Any:
@@ -24,7 +26,7 @@ def load(data: bytes | str, *, what: str) -> Any:
     if len(data) > _MAX_BYTES:
         raise InputError("yaml.malformed", f"{what} is larger than {_MAX_BYTES:,} bytes")
     try:
-        return yaml.load(data, Loader=_loader())  # noqa: S506 - a SafeLoader made stricter
+        return yaml.load(data, Loader=_loader())
     except (yaml.YAMLError, UnicodeError, ValueError, RecursionError) as error:
         raise InputError(
             "yaml.malformed", f"{what} cannot be read: {' '.join(str(error).split())}"
@@ -59,23 +61,32 @@ def _loader() -> Any:
     import yaml
 
     class StrictLoader(yaml.SafeLoader):
-        """``SafeLoader`` without timestamps, aliases and duplicate keys."""
+        """``SafeLoader`` without aliases, duplicate keys and what JSON has not."""
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             # NOTE: nested aliases make a small file expand without bound.
             if self.check_event(yaml.AliasEvent):
                 raise yaml.YAMLError("aliases are not used here")
-            return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+            return super().compose_node(parent, index)
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            keys = [key.value for key, _ in node.value]
-            for key in keys:
-                if keys.count(key) > 1:
-                    raise yaml.YAMLError(f"the key {key!r} stands twice")
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise yaml.YAMLError("a key must be a name")
+                if key.value in seen:
+                    raise yaml.YAMLError(f"the key {key.value!r} stands twice")
+                seen.add(key.value)
             return super().construct_mapping(node, deep)
 
     StrictLoader.yaml_implicit_resolvers = {
-        first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+        first: [pair for pair in pairs if pair[0] != f"{_TAG}timestamp"]
         for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    # What stands under None refuses every other tag.
+    StrictLoader.yaml_constructors = {
+        tag: construct
+        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag in _TAGS
     }
     return StrictLoader

@@ -353,12 +353,12 @@ def test_states(story: Any, state: State, code: str, unblock: str | None, book: 
     assert result.state is state
     assert code in codes(result)
     if unblock is None:
-        assert result.unblock is None
+        assert result.unblock is None and result.command is None
         assert result.fresh_until is not None
     else:
-        assert unblock in result.unblock
+        assert unblock in f"{result.unblock}: {result.command}"
         assert result.fresh_until is None
-        assert "muniment a" in result.unblock
+        assert result.command.startswith("muniment a")
 
 
 @pytest.mark.parametrize("story", [story[0] for story in STORIES])

@@ -240,7 +240,7 @@ def control(
         state,
         reasons,
         evidence=tuple(_refs(evidence)),
-        unblock=f"attach a current record for {id}" if state.is_gap else None,
+        unblock="attach a current record" if state.is_gap else None,
         **more,
     )
 

@@ -36,7 +36,7 @@ def test_every_gap_stands_in_exactly_one_list(packet: PacketInput) -> None:
 def test_missing_controls_are_grouped_by_need(build: ModuleType, packet: PacketInput) -> None:
     """Controls that want the same thing share a row."""
     (need,) = views.needs(packet, packet.coverage.catalogs[0])
-    assert need.text == "attach a current record for the control"
+    assert need.text == "attach a current record"
     assert len(need.controls) == 2
 
 
