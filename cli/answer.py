@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, ParamSpec
@@ -57,13 +58,18 @@ def command(function: Callable[P, Answer]) -> Callable[P, None]:
 
 def fail(error: MunimentError, as_json: bool) -> NoReturn:
     """Print an error and leave with its exit code."""
+    report(error, as_json)
+    raise typer.Exit(error.exit_code)
+
+
+def report(error: MunimentError, as_json: bool) -> None:
+    """Print an error: as the one JSON document on stdout, or for a person on stderr."""
+    if os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exc()
     if as_json:
         _print_json({"ok": False, "error": _error(error)})
     else:
         _print_error(error)
-    if os.environ.get(DEBUG_VARIABLE):
-        raise error
-    raise typer.Exit(error.exit_code)
 
 
 def _error(error: MunimentError) -> dict[str, Any]:
@@ -82,7 +88,8 @@ def _error(error: MunimentError) -> dict[str, Any]:
 
 
 def _print_json(document: Mapping[str, Any]) -> None:
-    print(json.dumps({"schema_version": SCHEMA_VERSION, **document}, ensure_ascii=False, indent=2))
+    # NOTE: ASCII alone, so that no bidi mark or control code of a stranger's reaches a terminal.
+    print(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2))
 
 
 def _print_error(error: MunimentError) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import NoReturn
 
 import typer
 from typer.exceptions import Abort, TyperException
 
-from muniment.schemas.errors import InputError, MunimentError
+from muniment.schemas.errors import InputError, MunimentError, StoreError
 
 from . import attach, demo, keys, kinds, records, review, setup, systems
-from .answer import DEBUG_VARIABLE, fail
+from .answer import DEBUG_VARIABLE, fail, report
 
 app = typer.Typer(
     name="muniment",
@@ -59,23 +60,39 @@ app.command("verify")(review.verify)
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # NOTE: a terminal that is not UTF-8 gets an escape instead of a traceback.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line; returns the exit code."""
+    try:
+        code = _answered(arguments)
+        sys.stdout.flush()
+    except OSError as error:
+        # NOTE: whoever read us has gone, or the disk is full; without this, Python would complain
+        # again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            report(
+                StoreError("output.failed", f"stdout cannot be written: {error.strerror}"), False
+            )
+        return 3
+    return code
+
+
+def _answered(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         return _guarded(arguments, as_json)
     except typer.Exit as leaving:
         return leaving.exit_code
     except (Abort, KeyboardInterrupt):
-        print("muniment: interrupted", file=sys.stderr)
+        report(MunimentError("interrupted", "interrupted"), as_json)
         return 130
-    except BrokenPipeError:
-        # NOTE: whoever read us has gone; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
 
 
 def _guarded(arguments: list[str], as_json: bool) -> int:
@@ -91,8 +108,6 @@ def _guarded(arguments: list[str], as_json: bool) -> int:
     except (typer.Exit, Abort, BrokenPipeError, MunimentError):
         raise
     except Exception as error:
-        if os.environ.get(DEBUG_VARIABLE):
-            raise
         fail(
             MunimentError(
                 "internal",

@@ -74,7 +74,7 @@ def attach(
             body=load_mapping(body, what=str(body)) if body else None,
             settings=parse_settings(settings),
             digests=dict(_split(item, "--digest PATH=FILE") for item in digest or ()),
-            collected_at=moment(collected_at),
+            collected_at=moment(collected_at, day_begins=True),
             valid_until=moment(valid_until),
             supersedes=supersedes,
             link_only=link_only,
@@ -136,8 +136,9 @@ def assign(
 ) -> Answer:
     """Assign a duty to a named person.
 
-    Example: muniment assign "Product Owner <owner@example.com>" --role "Head of credit" --duty operation
-    --hours 6 --deputy "Deputy Owner <deputy@example.com>" --start 2026-01-01 --control RG-5
+    Example: muniment assign "Product Owner <owner@example.com>" --role "Head of credit"
+    --duty operation --hours 6 --deputy "Deputy Owner <deputy@example.com>"
+    --start 2026-01-01 --control RG-5
     """
     body: dict[str, Any] = {
         "person": parse_person(person),

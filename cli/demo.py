@@ -27,7 +27,7 @@ def demo(
     told = story.tell(folder, show.note)
 
     def text() -> None:
-        review.print_coverage(told.coverage)
+        review.print_coverage(told.coverage, counts_only=True)
         review.print_gate(told.gated)
         show.line()
         show.line(f"packet: {told.packet} ({told.packet.stat().st_size:,} bytes)")

@@ -123,7 +123,7 @@ def list_keys(workspace: InWorkspace = None, as_json: AsJson = False) -> Answer:
         state = f"{enrolled.retired_because} by #{enrolled.retired}" if enrolled.retired else "ok"
         what = [*sorted(signer.roles), *sorted(signer.functions)]
         mine = held.get(signer.fingerprint, "")
-        rows.append([signer.fingerprint, signer.name, ", ".join(what), state, mine])
+        rows.append([signer.name, ", ".join(what), state, mine, signer.fingerprint])
         data.append(
             {
                 "fingerprint": signer.fingerprint,
@@ -137,7 +137,7 @@ def list_keys(workspace: InWorkspace = None, as_json: AsJson = False) -> Answer:
                 "held_as": mine or None,
             }
         )
-    columns = ["fingerprint", "holder", "roles and functions", "state", "yours"]
+    columns = ["holder", "roles and functions", "state", "yours", "fingerprint"]
     return Answer({"keys": data}, lambda: show.table(columns, rows))
 
 

@@ -57,7 +57,7 @@ def show_kind(
     kind = _registry(workspace).get(name)
     if template:
         filled = kind.template()
-        return Answer({"template": filled}, lambda: print(filled, end=""))
+        return Answer({"template": filled}, lambda: show.line(filled.removesuffix("\n")))
 
     def text() -> None:
         show.line(f"{kind.title} ({kind.name})", "bold")

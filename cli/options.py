@@ -57,8 +57,8 @@ def ask_passphrase(name: str) -> str | None:
     return str(typer.prompt(f"Passphrase of key {name}", hide_input=True, err=True))
 
 
-def moment(text: str | None) -> Any:
-    """A date or time a person typed."""
+def moment(text: str | None, *, day_begins: bool = False) -> Any:
+    """A date or time a person typed; a date is the end of that day, or its beginning."""
     from muniment.schemas.times import parse_moment
 
-    return parse_moment(text) if text else None
+    return None if text is None else parse_moment(text, day_begins=day_begins)

@@ -1,6 +1,7 @@
 """``muniment record``: look at records."""
 
 from collections.abc import Sequence
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -56,7 +57,7 @@ def list_records(
         control=control,
         signer=signer,
         subject=subject,
-        since=moment(since),
+        since=moment(since, day_begins=True),
         until=moment(until),
     )
     faults = len(list(verified.report.findings))
@@ -87,9 +88,10 @@ def show_record(
     found = [item for item in verified.records if item.sha256 == ref.sha256]
     if not found:
         fault = next((item for item in verified.report.findings if item.record == ref.index), None)
+        why = fault.message if fault else "the ledger does not hold"
         raise VerificationError(
             fault.code if fault else "record.untrusted",
-            f"#{ref.index} is not trusted: {fault.message if fault else 'the ledger does not hold'}",
+            f"#{ref.index} is not trusted: {why}",
             hint="muniment verify lists every fault",
         )
     return answer_record(opened, verified, found[0])
@@ -137,13 +139,16 @@ def answer_record(opened: "Workspace", verified: "VerifiedLedger", record: "Reco
                 ("superseded by", ", ".join(map(str, around.superseded_by)) or "nothing"),
             ]
         )
-        show.table(
-            ["subject", "sha256", "git"],
-            [[item.name, item.sha256, _git(item)] for item in statement.subjects],
-        )
+        for item in statement.subjects:
+            show.line()
+            show.line(f"subject {item.name}", "bold")
+            show.pairs([("  sha256", item.sha256), *_git(item)])
         import yaml
 
-        show.line(yaml.safe_dump(_plain(statement.body), sort_keys=False, allow_unicode=True))
+        show.line()
+        show.line("body", "bold")
+        body = yaml.safe_dump(_plain(statement.body), sort_keys=False, allow_unicode=True)
+        show.line(indent(body.rstrip(), "  "))
 
     return Answer(data, text)
 
@@ -179,7 +184,7 @@ def record_row(record: "Record") -> list[str]:
         str(statement.system or ""),
         record.signer.name,
         statement.collected_at.strftime("%Y-%m-%d"),
-        record.recorded_at.strftime("%Y-%m-%d %H:%M"),
+        record.recorded_at.strftime("%Y-%m-%d"),
         ", ".join(control.partition(":")[2] for control in statement.controls),
     ]
 
@@ -188,7 +193,7 @@ def record_table(rows: Sequence[Sequence[str]]) -> None:
     """A table of records."""
     from . import show
 
-    show.table(["", "kind", "system", "signed by", "collected", "recorded", "controls"], rows)
+    show.table(["#", "kind", "system", "signed by", "collected", "recorded", "controls"], rows)
     if not rows:
         show.line("no records")
 
@@ -202,13 +207,16 @@ def _say_faults(faults: int) -> None:
         )
 
 
-def _git(subject: "Subject") -> str:
+def _git(subject: "Subject") -> list[tuple[str, str]]:
     link = subject.git
     if not link:
-        return ""
+        return []
     if link["state"] != "committed":
-        return str(link["state"]).upper()
-    return f"{link['commit'][:12]}:{link['path']}"
+        return [("  git", f"{str(link['state']).upper()}: known by its digest alone")]
+    words = [f"commit {link['commit'][:12]}", f"signature {link['signature']}"]
+    if link.get("pushed") is False:
+        words.append("NOT PUSHED when it was recorded")
+    return [("  git", ", ".join(words))]
 
 
 def _source(source: Any) -> str:

@@ -1,5 +1,6 @@
 """``muniment coverage``, ``gate``, ``packet`` and ``verify``: for those who judge."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,12 +21,13 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage
+    from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage, Reason
     from muniment.reports.workspace import Gated
     from muniment.schemas.finding import Check, VerificationReport
 
 _MARKS = {"held": "✓", "failed": "✗", "not-checked": "–"}
 _BRIEF = 5
+_NUMBER = re.compile(r"#[0-9]+")
 
 
 @command
@@ -173,23 +175,25 @@ def verify(
     return Answer(report.to_json(), lambda: print_report(report), 0 if report.ok else 1)
 
 
-def print_coverage(coverage: "Coverage", *, detail: bool = False) -> None:
+def print_coverage(
+    coverage: "Coverage", *, detail: bool = False, counts_only: bool = False
+) -> None:
     """Counts per group of each catalog, then the controls that have something to say."""
     from . import show
 
     show.line(f"{coverage.system} as of {coverage.as_of:%Y-%m-%d %H:%M} UTC", "bold")
-    model = coverage.artifact or "no model is named: evidence is not bound to one"
-    show.line(f"model {model}; {coverage.considered} records considered")
+    model = f"model {coverage.artifact}" if coverage.artifact else "model not named"
+    records = "1 record" if coverage.considered == 1 else f"{coverage.considered} records"
+    show.line(f"{model}; {records} considered")
     for catalog in coverage.catalogs:
-        _print_catalog(catalog, detail)
+        _print_counts(catalog)
+        if not counts_only:
+            _print_controls(catalog, detail)
     for reason in coverage.left_out:
-        numbers = ", ".join(f"#{record.index}" for record in reason.records)
-        show.line(f"left out: {numbers + ': ' if numbers else ''}{reason.text}")
+        show.line(f"left out: {_reason(reason)}")
 
 
-def _print_catalog(catalog: "CatalogCoverage", detail: bool) -> None:
-    from muniment.controls.coverage import State
-
+def _print_counts(catalog: "CatalogCoverage") -> None:
     from . import show
 
     present = [state for state, count in catalog.counts().items() if count]
@@ -209,10 +213,18 @@ def _print_catalog(catalog: "CatalogCoverage", detail: bool) -> None:
             for group, controls in catalog.groups().items()
         ],
     )
+
+
+def _print_controls(catalog: "CatalogCoverage", detail: bool) -> None:
+    from muniment.controls.coverage import State
+
+    from . import show
+
     listed = [
         control for control in catalog.controls if detail or control.state is not State.MISSING
     ]
     if listed:
+        show.line()
         show.table(
             ["control", "state", "why"],
             [
@@ -223,7 +235,7 @@ def _print_catalog(catalog: "CatalogCoverage", detail: bool) -> None:
         )
     hidden = len(catalog.controls) - len(listed)
     if hidden:
-        show.line(f"{hidden} controls are missing evidence; --detail lists them")
+        show.line(f"{hidden} more without evidence; --detail lists them")
 
 
 def _counted(catalog: "CatalogCoverage") -> str:
@@ -231,11 +243,14 @@ def _counted(catalog: "CatalogCoverage") -> str:
 
 
 def _why(control: "ControlResult") -> str:
-    return "\n".join(
-        reason.text
-        + (" " + " ".join(f"#{ref.index}" for ref in reason.records) if reason.records else "")
-        for reason in control.reasons
-    )
+    return "\n".join(map(_reason, control.reasons))
+
+
+def _reason(reason: "Reason") -> str:
+    """A reason with the numbers of the records it does not name itself."""
+    said = set(_NUMBER.findall(reason.text))
+    more = [f"#{ref.index}" for ref in reason.records if f"#{ref.index}" not in said]
+    return f"{reason.text} ({', '.join(more)})" if more else reason.text
 
 
 def print_gate(gated: "Gated") -> None:
@@ -253,6 +268,7 @@ def print_gate(gated: "Gated") -> None:
         show.line(reason.text)
     if decision.blocking:
         show.line(f"{len(decision.blocking)} of {len(decision.scope)} controls block:")
+        show.line()
         show.table(
             ["control", "state", "what is wanted", "what would unblock it"],
             [
@@ -266,6 +282,7 @@ def print_gate(gated: "Gated") -> None:
             ],
             style=1,
         )
+    show.line()
     if gated.attached:
         show.line(f"the decision is signed and recorded as {gated.attached.record}")
     else:
@@ -280,7 +297,11 @@ def print_report(report: "VerificationReport", *, brief: bool = False) -> None:
     show.line(f"{report.subject}: {'HOLDS' if report.ok else 'DOES NOT HOLD'}", "bold")
     for check in report.checks:
         count = f" ({check.checked:,})" if check.checked else ""
-        show.line(f"{_MARKS[check.outcome]} {check.name}: {check.claim}{count}")
+        line = f"{_MARKS[check.outcome]} {check.name}: {check.claim}{count}"
+        if not check.checked and not check.findings and len(check.not_checked) == 1:
+            show.line(f"{line} – not checked: {check.not_checked[0]}")
+            continue
+        show.line(line)
         _print_findings(check, _BRIEF if brief else len(check.findings))
         for reason in check.not_checked:
             show.line(f"    not checked: {reason}")
@@ -292,8 +313,9 @@ def _print_findings(check: "Check", most: int) -> None:
     for finding in check.findings[:most]:
         place = "" if finding.record is None else f" #{finding.record}"
         show.line(f"    {finding.code}{place}: {finding.message}", "red")
-        if finding.expected is not None or finding.found is not None:
+        if finding.expected is not None:
             show.line(f"        expected {finding.expected}")
+        if finding.found is not None:
             show.line(f"        found    {finding.found}")
     if len(check.findings) > most:
         show.line(f"    and {len(check.findings) - most} more")

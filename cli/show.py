@@ -12,8 +12,11 @@ from muniment.schemas.text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 _PLAIN_WIDTH = 120
+_LEAST_WIDTH = 40
 STYLES = {
     "failed": "bold red",
     "missing": "red",
@@ -30,15 +33,23 @@ def console() -> Console:
     """The console for stdout; colour only on a terminal that wants it."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns
-    return Console(width=width, highlight=False, soft_wrap=False)
+    width = shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns
+    return Console(width=max(width, _LEAST_WIDTH), highlight=False, soft_wrap=False)
 
 
 def line(text: str = "", style: str = "") -> None:
     """One line on stdout."""
     from rich.text import Text
 
-    console().print(Text(visible(text, keep="\n"), style=style), soft_wrap=True)
+    _put(Text(visible(text, keep="\n"), style=style), soft_wrap=True)
+
+
+def _put(what: Text | Table, *, soft_wrap: bool = False) -> None:
+    # NOTE: printed by us, not by rich, which would end the process itself on a broken pipe.
+    target = console()
+    with target.capture() as held:
+        target.print(what, soft_wrap=soft_wrap)
+    print("\n".join(part.rstrip() for part in held.get().removesuffix("\n").split("\n")))
 
 
 def note(text: str) -> None:
@@ -56,7 +67,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, style: int =
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    shown = Table(
+        box=SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True, header_style="bold"
+    )
     for number, name in enumerate(columns):
         shown.add_column(name, overflow="fold", no_wrap=number == 0)
     for row in rows:
@@ -66,7 +79,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, style: int =
                 for at, cell in enumerate(row)
             )
         )
-    console().print(shown)
+    _put(shown)
 
 
 def pairs(items: Iterable[tuple[str, str]]) -> None:

@@ -119,6 +119,7 @@ def show_system(
 
     Example: muniment system show credit-risk@2.1.0
     """
+    from . import show
     from .records import answer_record, record_row, record_summary, record_table
 
     opened = open_workspace(workspace)
@@ -130,6 +131,7 @@ def show_system(
 
     def text() -> None:
         shown.text()
+        show.line()
         record_table([record_row(record) for record in about])
 
     return Answer({**shown.data, "records": [record_summary(record) for record in about]}, text)

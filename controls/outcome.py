@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from muniment.schemas.record import Record
+from muniment.schemas.text import figure
 
 _SHOWN = 5
 """Faults named in one sentence; the rest are counted."""
@@ -154,9 +155,9 @@ def _metric_fault(metric: Mapping[str, Any]) -> str | None:
     if value is None or not math.isfinite(value):
         return f"{name} could not be computed"
     if direction == "higher":
-        return None if value >= limit else f"{name} is {value}, below {limit}"
+        return None if value >= limit else f"{name} is {figure(value, limit)}, below {limit}"
     if direction == "lower":
-        return None if value <= limit else f"{name} is {value}, above {limit}"
+        return None if value <= limit else f"{name} is {figure(value, limit)}, above {limit}"
     return f"{name} does not say which way is better"
 
 

@@ -7,7 +7,6 @@ Source: C2SP tlog-checkpoint v1.0.0. The ledger signs each twice: a plain signat
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,7 +48,7 @@ class Checkpoint:
             raise CheckpointError("checkpoint.malformed", "not a checkpoint", found=text[:200])
         try:
             root = base64.b64decode(lines[2], validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise CheckpointError("checkpoint.malformed", "the root is not base64") from error
         checkpoint = cls(lines[0], int(lines[1]), root)
         if len(root) != 32 or checkpoint.to_text() != text:

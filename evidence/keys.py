@@ -28,7 +28,7 @@ from muniment.schemas.errors import InputError, SignatureError
 # Prime of the field, and the y coordinates of the eight points of small order (RFC 7748 §4.1,
 # RFC 8032 §5.1.7): with such a key one signature fits every message, and OpenSSL accepts it.
 _P = 2**255 - 19
-_Y8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
+_Y8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 _SMALL_ORDER_Y = {0, 1, _P - 1, _Y8, _P - _Y8}
 
 _ECDSA = ec.ECDSA(SHA256())

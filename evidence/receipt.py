@@ -18,13 +18,13 @@ from muniment.schemas import strictjson
 from muniment.schemas.errors import InclusionError
 from muniment.schemas.times import format_time
 
-from .checkpoint import SignedCheckpoint, verify_checkpoint
+from .checkpoint import Checkpoint, SignedCheckpoint, verify_checkpoint
 from .dsse import PAYLOAD_TYPE, Envelope
 from .entry import leaf_key
 from .keys import PublicKey
 from .leaf import leaf_bytes
 from .merkle import hash_leaf, verify_inclusion
-from .note import VerifierKey
+from .note import SignedNote, VerifierKey
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 TRUSTED_ROOT_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
@@ -107,6 +107,7 @@ class Receipt:
         Raises:
             InclusionError: ``bundle.malformed`` or ``bundle.leaf``.
             SignatureError: ``envelope.malformed`` or ``leaf.malformed``.
+            CheckpointError: ``note.malformed`` or ``checkpoint.malformed``.
             InputError: the bytes are not strict JSON, or the key is refused.
         """
         value = strictjson.loads(data, what="bundle")
@@ -125,6 +126,9 @@ class Receipt:
             )
             if entry["logIndex"] != proof["logIndex"]:
                 raise ValueError("it names two places")
+            signed = Checkpoint.from_text(SignedNote.from_bytes(receipt.checkpoint).text)
+            if (proof["treeSize"], proof["rootHash"]) != (str(signed.size), _b64(signed.root)):
+                raise ValueError("it names another tree than its checkpoint")
         except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
             raise InclusionError(
                 "bundle.malformed", f"not a Sigstore bundle of a record: {error}"

@@ -43,7 +43,7 @@ from .storage import Reader, StoredEntry
 from .tiles import add_leaf
 from .trust import KeyRing
 
-_CHUNK = 256
+_CHUNK = 512
 _THREADS = 2
 
 Progress = Callable[[int, int], None]

@@ -64,6 +64,21 @@ def verify_packet(path: Path, root: str | None = None) -> VerificationReport:
     return _PacketVerifier(path.name, root).run(pdf)
 
 
+_CLAIMS = {
+    "pdf-signature": "the PDF is as it was signed, to the last byte",
+    "manifest": "every embedded file is the one the manifest names",
+    "root": "the ledger is the one whose root key you expect",
+    "checkpoint": "the checkpoint is signed by the ledger",
+    "receipts": "every record is signed and stands in the ledger where it says",
+    "history": "the checkpoints that date the records lead up to this one",
+    "trust": "every record fits its kind and its signer was entitled",
+    "rules": "catalogs and profile are those this verifier ships",
+    "coverage": "coverage and verdict follow from the records in the packet",
+    "reviewer": "the packet is signed by a key the ledger knows",
+}
+"""Every check by its name, with what holds if it holds."""
+
+
 class _PacketVerifier:
     """One verification; each step adds its check to the report."""
 
@@ -78,18 +93,28 @@ class _PacketVerifier:
     def run(self, pdf: bytes) -> VerificationReport:
         """All steps; a step that cannot be made is reported, and so are those that rest on it."""
         fingerprint = self._signature(pdf)
-        if not self._attachments(pdf):
-            return self.report
         try:
-            self._proofs(fingerprint)
+            if self._attachments(pdf):
+                self._proofs(fingerprint)
         except MunimentError as error:
-            # NOTE: the embedded files are inside the signed range, so this is a packet that was
-            # made wrong, or one whose signature check above already failed.
-            self._check("form", "the embedded proof can be read").findings.append(_finding(error))
+            self._broken(_finding(error))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # NOTE: whoever makes a packet chooses what its files hold; a form that nobody foresaw
+            # is a "no", not a failure of the verifier.
+            self._broken(Finding("packet.malformed", f"the embedded proof is malformed: {error}"))
+        made = {check.name for check in self.report.checks}
+        for name in _CLAIMS:
+            if name not in made:
+                self._check(name).not_checked.append("an earlier check failed")
         return self.report
 
-    def _check(self, name: str, claim: str) -> Check:
-        check = Check(name, claim)
+    def _broken(self, finding: Finding) -> None:
+        check = Check("form", "the embedded proof can be read")
+        check.findings.append(finding)
+        self.report.checks.append(check)
+
+    def _check(self, name: str) -> Check:
+        check = Check(name, _CLAIMS[name])
         self.report.checks.append(check)
         return check
 
@@ -97,7 +122,7 @@ class _PacketVerifier:
     def _signature(self, pdf: bytes) -> str | None:
         from .signature import check_signature
 
-        check = self._check("pdf-signature", "the PDF is as it was signed, to the last byte")
+        check = self._check("pdf-signature")
         status = check_signature(pdf)
         check.checked = 1
         check.findings.extend(status.faults)
@@ -107,7 +132,7 @@ class _PacketVerifier:
     def _attachments(self, pdf: bytes) -> bool:
         from .signature import read_attachments
 
-        check = self._check("manifest", "every embedded file is the one the manifest names")
+        check = self._check("manifest")
         try:
             self._files = read_attachments(pdf)
             listed = self._json(proofs.MANIFEST)["files"]
@@ -138,11 +163,8 @@ class _PacketVerifier:
     def _proofs(self, fingerprint: str | None) -> None:
         given = self._json(proofs.INPUT)
         receipts = self._receipts(given)
-        if not receipts:
-            self._check("receipts", "every record is in the ledger").findings.append(
-                Finding("packet.empty", "the packet holds no receipts")
-            )
-            return
+        if not receipts or receipts[0].index != 0:
+            raise InputError("packet.genesis", "the packet does not hold the ledger's genesis")
         vkey = self._root(receipts[0])
         checkpoint = self._checkpoint(vkey)
         self._inclusion(receipts, vkey, checkpoint)
@@ -158,7 +180,7 @@ class _PacketVerifier:
 
     # (3)
     def _root(self, genesis: Receipt) -> VerifierKey:
-        check = self._check("root", "the ledger is the one whose root key you expect")
+        check = self._check("root")
         entry = Entry.new(genesis.index, genesis.envelope, genesis.key)
         genesis.envelope.verify(genesis.key)
         ring = KeyRing()
@@ -189,7 +211,7 @@ class _PacketVerifier:
 
     # (4)
     def _checkpoint(self, vkey: VerifierKey) -> SignedCheckpoint:
-        check = self._check("checkpoint", "the checkpoint is signed by the ledger")
+        check = self._check("checkpoint")
         signed = verify_checkpoint(self._file(proofs.CHECKPOINT), vkey)
         check.checked = 1
         return signed
@@ -198,9 +220,7 @@ class _PacketVerifier:
     def _inclusion(
         self, receipts: list[Receipt], vkey: VerifierKey, checkpoint: SignedCheckpoint
     ) -> None:
-        check = self._check(
-            "receipts", "every record is signed and stands in the ledger where it says"
-        )
+        check = self._check("receipts")
         for receipt in receipts:
             check.checked += 1
             try:
@@ -223,7 +243,7 @@ class _PacketVerifier:
 
     # (6)
     def _history(self, vkey: VerifierKey, last: SignedCheckpoint) -> list[SignedCheckpoint]:
-        check = self._check("history", "the checkpoints that date the records lead up to this one")
+        check = self._check("history")
         found: list[SignedCheckpoint] = []
         for step in self._json(proofs.HISTORY)["checkpoints"]:
             check.checked += 1
@@ -247,7 +267,7 @@ class _PacketVerifier:
         times: list[SignedCheckpoint],
         last: SignedCheckpoint,
     ) -> None:
-        check = self._check("trust", "every record fits its kind and its signer was entitled")
+        check = self._check("trust")
         kinds = KindRegistry(own=self._own_kinds())
         genesis: str | None = None
         for receipt in receipts:
@@ -268,9 +288,7 @@ class _PacketVerifier:
         ]
         profile = Profile.from_json(given["profile"])
         self._judged_by(catalogs, profile)
-        check = self._check(
-            "coverage", "coverage and verdict follow from the records in the packet"
-        )
+        check = self._check("coverage")
         system = SystemRef(given["system"]["id"], given["system"]["version"])
         coverage = evaluate(
             [self._records[index] for index in given["records"] if index in self._records],
@@ -295,7 +313,7 @@ class _PacketVerifier:
             )
 
     def _judged_by(self, catalogs: list[Catalog], profile: Profile) -> None:
-        check = self._check("rules", "catalogs and profile are those this verifier ships")
+        check = self._check("rules")
         for catalog in catalogs:
             self._same(check, "catalog", catalog.id, catalog.sha256, load_catalog)
         self._same(check, "profile", profile.id, profile.sha256, load_profile)
@@ -349,7 +367,7 @@ class _PacketVerifier:
 
     # (10)
     def _signer(self, fingerprint: str | None) -> None:
-        check = self._check("reviewer", "the packet is signed by a key the ledger knows")
+        check = self._check("reviewer")
         check.checked = 1
         known = self._ring.get(fingerprint or "")
         if known is None or known.retired is not None:
@@ -363,7 +381,8 @@ class _PacketVerifier:
             )
 
     def _limits(self, checkpoint: SignedCheckpoint, shown: int) -> None:
-        check = self._check("beyond", "what a packet alone cannot show")
+        check = Check("beyond", "what a packet alone cannot show")
+        self.report.checks.append(check)
         hidden = checkpoint.size - shown
         if hidden:
             check.not_checked.append(

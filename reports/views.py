@@ -12,7 +12,7 @@ from muniment.controls.coverage import CatalogCoverage, ControlResult, State
 from muniment.schemas import strictjson
 from muniment.schemas.record import Record
 from muniment.schemas.statement import RecordRef, Subject
-from muniment.schemas.text import shorten
+from muniment.schemas.text import figure, shorten
 
 from .model import PacketInput
 
@@ -456,11 +456,18 @@ def _metric(item: Mapping[str, Any]) -> Metric:
         name=text_of(item.get("name")),
         slice=text_of(item.get("slice", "all")),
         n=f"{item['n']:,}" if isinstance(item.get("n"), int) else text_of(item.get("n")),
-        value=text_of(item.get("nonfinite", value)),
+        value=_figure(value, threshold) or text_of(item.get("nonfinite", value)),
         threshold="–" if threshold is None else f"{sign}{text_of(threshold)}",
         held=held,
         numbers=numbers,
     )
+
+
+def _figure(value: Any, threshold: Any) -> str | None:
+    """The figure short enough for its column; the record in full has every digit."""
+    if not isinstance(value, float):
+        return None
+    return figure(value, threshold if _is_number(threshold) else None)
 
 
 def _is_number(value: Any) -> TypeGuard[int | float]:

@@ -23,8 +23,10 @@ from muniment.controls.profile import Profile, load_profile
 from muniment.evidence import workspace as base
 from muniment.evidence.artifacts import hash_file
 from muniment.evidence.workspace import Attached, Evidence, Holder, VerifiedLedger
+from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record
 from muniment.schemas.statement import (
+    GATE_DECISION,
     GENESIS,
     VSA_TYPE,
     Statement,
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["Around", "Attached", "Gated", "Holder", "Workspace"]
 
 DEFAULT_PROFILE = "production"
+_MADE_ELSEWHERE = {"key": "key add", GATE_DECISION: "gate"}
+"""Kinds whose records a command of their own computes."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -104,6 +108,12 @@ class Workspace(base.Workspace):
             TrustError: the key may not sign this.
             StoreError: a file or the ledger did not answer.
         """
+        if kind in _MADE_ELSEWHERE:
+            raise InputError(
+                "attach.kind",
+                f"a {kind} record is not attached by hand",
+                hint=f"muniment {_MADE_ELSEWHERE[kind]}",
+            )
         return self.add(
             Evidence(
                 kind=kind,
@@ -270,7 +280,8 @@ class Workspace(base.Workspace):
             tuple(catalogs.values()),
             profile,
             system,
-            as_of or self.clock(),
+            # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
+            as_of or max(self.clock(), verified.require().time),
             _digest(artifact),
         )
 

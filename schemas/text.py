@@ -28,3 +28,12 @@ def visible(text: str, *, keep: str = "") -> str:
 def shorten(text: str, limit: int) -> str:
     """Return ``text`` in at most ``limit`` characters, the cut marked with an ellipsis."""
     return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"
+
+
+def figure(value: float, beside: float | None = None) -> str:
+    """A number in four significant digits; in full where that would hide how it differs from the
+    number it is shown ``beside``."""
+    short = f"{value:.4g}"
+    if beside is not None and value != beside and short == f"{beside:.4g}":
+        return str(value)
+    return str(value) if isinstance(value, int) else short

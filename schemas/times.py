@@ -40,8 +40,11 @@ def parse_time(text: str) -> datetime:
     )
 
 
-def parse_moment(text: str) -> datetime:
+def parse_moment(text: str, *, day_begins: bool = False) -> datetime:
     """Read what a person types: a time, or a date that means the end of that day in UTC.
+
+    Args:
+        day_begins: take a date as the first second of the day instead of its last.
 
     Raises:
         InputError: ``time.malformed``.
@@ -52,7 +55,6 @@ def parse_moment(text: str) -> datetime:
         except ValueError:
             pass
         else:
-            return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(
-                hours=23, minutes=59, seconds=59
-            )
+            begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            return begin if day_begins else begin + timedelta(hours=23, minutes=59, seconds=59)
     return parse_time(text)

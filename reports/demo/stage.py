@@ -29,9 +29,7 @@ class Stage:
         say: hears one line of talk at a time.
     """
 
-    def __init__(
-        self, repository: Repository, now: datetime, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, repository: Repository, now: datetime, say: Callable[[str], None]) -> None:
         self._repository = repository
         self._now = now
         self._say = say
@@ -104,6 +102,8 @@ class Stage:
             link_only=step.get("link_only", False),
         )
         self._records[step["attach"]] = str(attached.record)
+        for note in attached.warnings:
+            self._say(f"  {attached.record} {note}")
 
     def _approve(self, step: Mapping[str, Any]) -> None:
         named = [self._records[name] for name in step["approve"]]

@@ -1,0 +1,52 @@
+"""Verification of a ledger, against nothing but the signature checks it cannot do without."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from muniment.evidence.dsse import pae
+
+from .ledgers import new_workspace, sign
+from .measure import Case
+
+ROUNDS = 7
+SIZE = 10_000
+ONE, TWO = "signatures alone, one thread", "signatures alone, two threads"
+
+
+def cases(size: int, folder: Path) -> list[Case]:
+    """The signatures alone are of as many statements of the same form by the same key."""
+    workspace = new_workspace(folder, size)
+    public = workspace.signing_key.private.public_key()
+    algorithm = ECDSA(SHA256())
+    signed = [
+        (envelope.signature, pae(envelope.payload)) for envelope, _ in sign(workspace, range(size))
+    ]
+
+    def check(part: slice) -> int:
+        for signature, message in signed[part]:
+            public.verify(signature, message, algorithm)  # type: ignore[call-arg]
+        return len(signed[part])
+
+    def check_in_threads() -> int:
+        with ThreadPoolExecutor(2) as pool:
+            return sum(pool.map(check, (slice(0, None, 2), slice(1, None, 2))))
+
+    def verified() -> int:
+        workspace.verified().require()
+        return size
+
+    def verify() -> int:
+        assert workspace.verify().ok
+        return size
+
+    return [
+        Case(ONE, lambda: check(slice(None))),
+        Case(TWO, check_in_threads),
+        Case("Workspace.verified (the ledger)", verified, (ONE, TWO), aim=1.5),
+        Case("Workspace.verify (and files, git)", verify, (ONE, TWO), aim=1.5),
+    ]

@@ -1,0 +1,90 @@
+"""A ledger such as a small team makes: three signers, two algorithms, thirty-five records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muniment.evidence.checkpoint import SignedCheckpoint
+from muniment.evidence.keyfiles import CONFIG_VARIABLE
+from muniment.evidence.keys import SigningKey, new_ed25519, new_p256
+from muniment.evidence.receipt import Receipt
+from muniment.reports.workspace import Holder, Workspace
+from muniment.schemas.record import Role
+
+MODEL = {"name": "model.onnx", "sha256": "a" * 64}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A ledger and its receipts under one checkpoint."""
+
+    workspace: Workspace
+    old: SignedCheckpoint
+    """From when the ledger had eleven records."""
+    checkpoint: SignedCheckpoint
+    receipts: tuple[Receipt, ...]
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
+    folder = tmp_path_factory.mktemp("interop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CONFIG_VARIABLE, str(folder / "keys"))
+        yield _sample(folder / "workspace")
+
+
+def _sample(folder: Path) -> Sample:
+    ana = Workspace.init(
+        folder,
+        organisation="Example Bank",
+        origin="evidence.example.com/credit",
+        frameworks=["nist-ai-rmf-1.0"],
+        holder=Holder("Ana", "ana@example.com"),
+    )
+    ben = _enrol(ana, "ben", new_p256(), Role.APPROVER)
+    robot = _enrol(ana, "robot", new_ed25519(), Role.CONTRIBUTOR)
+    ana.attach("system", system="credit-risk@1.0.0", body=_SYSTEM)
+    for number in range(7):
+        ana.attach("eval-result", body=_evaluation(number))
+    old = ana.ledger.checkpoint()
+    for number in range(7, 25):
+        report = folder / f"report-{number}.txt"
+        report.write_text(f"run {number}: nothing unusual – für die Akte\n")
+        (robot if number % 2 else ana).attach("eval-result", report, body=_evaluation(number))
+    for number in range(4, 10):
+        ben.approve([f"#{number}"], role="risk")
+    checkpoint = ana.ledger.checkpoint()
+    receipts = tuple(ana.ledger.receipts(range(checkpoint.size), checkpoint))
+    return Sample(ana, old, checkpoint, receipts)
+
+
+def _enrol(root: Workspace, name: str, key: SigningKey, role: Role) -> Workspace:
+    root.keys.save(root.keys.path(name), key, None)
+    functions = ["risk"] if role is Role.APPROVER else []
+    holder = Holder(name.title(), f"{name}@example.com")
+    root.enrol(key.public, holder, roles=[role], functions=functions)
+    return Workspace(root.root, key=name)
+
+
+_SYSTEM = {
+    "name": "Credit risk scoring",
+    "purpose": "Scores applications before a person decides.",
+    "phase": "pilot",
+    "riskTier": "high",
+    "owner": {"name": "Ana", "email": "ana@example.com"},
+}
+
+
+def _evaluation(number: int) -> dict[str, Any]:
+    return {
+        "model": MODEL,
+        "dataset": {"name": "held-out", "split": "held-out", "sha256": "b" * 64},
+        "evaluated": 1000 + number,
+        "metrics": [{"name": "AUC", "value": 0.8125, "threshold": 0.78, "direction": "higher"}],
+        "checks": [],
+    }

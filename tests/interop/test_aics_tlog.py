@@ -1,0 +1,127 @@
+"""Checkpoints, proofs and tiles, checked by ``aics-tlog``, another implementation of C2SP.
+
+Run with ``pytest -m interop``. It needs Python 3.12 or newer, so it runs in an environment of its
+own, made with whichever ``python3.N`` is found.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muniment.evidence.merkle import hash_leaf
+from muniment.evidence.tiles import HASH_SIZE, WIDTH, add_leaf
+
+pytestmark = pytest.mark.interop
+
+CHECKER = Path(__file__).with_name("check_tlog.py")
+_IS_NEW = "import sys; sys.exit(sys.version_info < (3, 12))"
+MANY = WIDTH * WIDTH + 300
+"""Leaves enough for three levels of tiles, the last of each not full."""
+
+
+@pytest.fixture(scope="session")
+def tlog(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Any]:
+    """Ask ``aics-tlog``."""
+    folder = tmp_path_factory.mktemp("tlog")
+    subprocess.run([_newer_python(), "-m", "venv", folder], check=True)
+    python = str(folder / "bin/python")
+    pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "aics-tlog==0.2.1"], check=True)
+
+    def ask(question: Any) -> Any:
+        text = json.dumps(question).encode()
+        answer = subprocess.run([python, CHECKER], input=text, stdout=subprocess.PIPE, check=True)
+        return json.loads(answer.stdout)
+
+    return ask
+
+
+def _newer_python() -> str:
+    for name in (sys.executable, "python3.12", "python3.13", "python3.14"):
+        # NOTE: a version manager's stand-in may be found and still not run.
+        path = shutil.which(name)
+        if (
+            path
+            and subprocess.run([path, "-c", _IS_NEW], stderr=subprocess.DEVNULL).returncode == 0
+        ):
+            return path
+    pytest.fail("aics-tlog needs Python 3.12 or newer")
+
+
+@pytest.fixture
+def question(sample: Any) -> dict[str, Any]:
+    """All there is to ask about the ledger."""
+    vkey, old, last = sample.workspace.ledger.vkey, sample.old, sample.checkpoint
+    return {
+        "origin": last.checkpoint.origin,
+        "vkey": str(vkey),
+        "cosigner": str(vkey.cosigner()),
+        "old": old.note.to_bytes().decode(),
+        "checkpoint": last.note.to_bytes().decode(),
+        "leaves": [_text(receipt.leaf) for receipt in sample.receipts],
+        "proofs": [list(map(_text, receipt.proof)) for receipt in sample.receipts],
+        "consistency": list(map(_text, sample.workspace.ledger.consistency(old.size, last.size))),
+        "numbers": 0,
+    }
+
+
+def test_the_ledger_holds(tlog: Any, sample: Any, question: dict[str, Any]) -> None:
+    """aics-tlog accepts both signatures of two checkpoints, reads our times in them, computes the
+    same root from the leaves, and accepts every inclusion proof and the proof from old to new."""
+    answer = tlog(question)
+    assert answer["checkpoints"] == [
+        [True, None, signed.size, [int(signed.time.timestamp())]]
+        for signed in (sample.old, sample.checkpoint)
+    ]
+    assert answer["root"] and answer["consistent"]
+    assert answer["included"] == [True] * sample.checkpoint.size
+
+
+def test_a_changed_ledger_does_not(tlog: Any, sample: Any, question: dict[str, Any]) -> None:
+    """One leaf exchanged, one hash of the history exchanged, and aics-tlog says no to just that."""
+    question["leaves"][7] = question["leaves"][8]
+    question["consistency"][0] = _text(bytes(32))
+    answer = tlog(question)
+    assert not answer["root"] and not answer["consistent"]
+    assert [place for place, held in enumerate(answer["included"]) if not held] == [7]
+
+
+def test_a_changed_checkpoint_is_refused(tlog: Any, question: dict[str, Any]) -> None:
+    """A ledger signature moved from one checkpoint to another does not hold there."""
+    text = question["checkpoint"].partition("\n\n")[0]
+    signatures = question["old"].partition("\n\n")[2]
+    answer = tlog(question | {"checkpoint": f"{text}\n\n{signatures}"})
+    assert [item[0] for item in answer["checkpoints"]] == [True, False]
+
+
+def test_tiles_are_the_same(tlog: Any, question: dict[str, Any]) -> None:
+    """Grown leaf by leaf, our tiles are those that aics-tlog makes of all leaves at once."""
+    tiles: dict[tuple[int, int], bytes] = {}
+
+    def read(level: int, number: int) -> bytes:
+        return tiles.get((level, number), b"")
+
+    for number in range(MANY):
+        tiles.update(add_leaf(number, hash_leaf(b"%d" % number), read))
+    expected = tlog(question | {"numbers": MANY})["tiles"]
+    assert {_path(*place, data): _text(data) for place, data in tiles.items()} == expected
+    assert max(level for level, _ in tiles) == 2
+
+
+def _path(level: int, number: int, data: bytes) -> str:
+    """Where C2SP tlog-tiles puts a tile, for numbers below a thousand."""
+    count = len(data) // HASH_SIZE
+    return f"tile/{level}/{number:03}" + (f".p/{count}" if count < WIDTH else "")
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()

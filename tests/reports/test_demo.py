@@ -1,0 +1,322 @@
+"""The demo: the whole story, run where there is nothing but git."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from muniment.controls.coverage import State
+from muniment.evidence.artifacts import hash_file
+from muniment.evidence.gitlinks import link
+from muniment.reports.demo import story
+from muniment.reports.demo.repository import Repository
+from muniment.reports.demo.story import Told, tell
+from muniment.reports.workspace import Workspace
+from muniment.schemas.errors import InputError
+from muniment.schemas.record import Record
+
+HOSTILE = """[user]
+name = Somebody
+email = somebody@example.com
+[author]
+name = Somebody
+[commit]
+gpgSign = true
+[gpg]
+format = openpgp
+[core]
+excludesFile = ~/ignored
+"""
+
+
+def _bare(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """An empty home, no identity, no configuration of Muniment's, no network."""
+    home.mkdir()
+    for name in os.environ:
+        if name.startswith(("GIT_", "MUNIMENT_", "XDG_", "EMAIL")):
+            patch.delenv(name)
+    patch.setenv("HOME", str(home))
+    patch.setattr(socket.socket, "connect", _refuse)
+
+
+def _refuse(*_: object) -> None:
+    raise AssertionError("the network is not to be used")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("demo") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        _bare(patch, folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def told(home: Path, said: list[str]) -> Told:
+    return tell(home.parent / "story", said.append)
+
+
+@pytest.fixture(scope="module")
+def workspace(told: Told) -> Iterator[Workspace]:
+    opened = Workspace(told.workspace)
+    yield opened
+    opened.storage.close()
+
+
+@pytest.fixture(scope="module")
+def records(workspace: Workspace) -> list[Record]:
+    return workspace.verified().records
+
+
+def _states(told: Told, catalog: str) -> dict[str, State]:
+    return {
+        control.id.partition(":")[2]: control.state
+        for control in told.coverage.controls
+        if control.id.startswith(catalog)
+    }
+
+
+def test_everything_in_the_workspace_verifies(workspace: Workspace) -> None:
+    """Every envelope, proof, artifact and git link of the story holds."""
+    report = workspace.verify()
+    assert list(report.findings) == []
+    counts = {check.name: check.checked for check in report.checks}
+    assert counts["signatures"] == counts["trust"] == 40
+    assert counts["git"] == counts["artifacts"] == 14
+
+
+def test_the_production_gate_is_shut_by_every_kind_of_gap(told: Told) -> None:
+    """Failed, missing, stale and unapproved controls block; the other twenty are met."""
+    assert not told.gated.decision.passed
+    assert {
+        control.id.partition(":")[2]: str(control.state) for control in told.gated.decision.blocking
+    } == {
+        "RG-10": "failed",
+        "RG-11": "missing",
+        "RG-13": "missing",
+        "RG-15": "stale",
+        "RG-17": "unapproved",
+        "RG-20": "missing",
+        "RG-21": "failed",
+        "RG-22": "missing",
+        "RG-24": "missing",
+    }
+    met = [state for state in _states(told, "readiness-gate").values() if state is State.MET]
+    assert len(met) == 20
+
+
+@pytest.mark.parametrize("catalog", ["nist-ai-rmf-1.0", "iso-42001-2023"])
+def test_both_frameworks_show_met_partial_failed_and_missing(told: Told, catalog: str) -> None:
+    """No framework comes out all green or all red."""
+    states = set(_states(told, catalog).values())
+    assert {State.MET, State.PARTIAL, State.FAILED, State.MISSING} <= states
+
+
+def test_nothing_claims_a_control_that_is_not_there(told: Told) -> None:
+    """What is left out is left out on purpose: superseded, about another model, or a decision."""
+    assert sorted({reason.code for reason in told.coverage.left_out}) == [
+        "evidence.other-model",
+        "record.superseded",
+        "record.unused",
+    ]
+
+
+def test_pilot_passes_before_production_fails(records: list[Record]) -> None:
+    """The ledger holds both decisions, in that order."""
+    verdicts = [
+        (record.statement.body["muniment_decision"]["profile"], record.statement.body)
+        for record in records
+        if record.kind == "gate-decision"
+    ]
+    assert [(profile, body["verificationResult"]) for profile, body in verdicts] == [
+        ("pilot", "PASSED"),
+        ("production", "FAILED"),
+    ]
+
+
+def test_phases_go_from_pilot_to_production(records: list[Record]) -> None:
+    """The second system record supersedes the first."""
+    pilot, production = (record for record in records if record.kind == "system")
+    assert pilot.statement.body["phase"] == "pilot"
+    assert production.statement.body["phase"] == "production"
+    assert production.statement.supersedes == pilot.ref
+
+
+def test_a_failed_evaluation_is_superseded_by_a_good_one(records: list[Record]) -> None:
+    """Same file, same thresholds, another commit, another result."""
+    first, second = (
+        record for record in records if record.statement.body.get("suite") == "held-out report"
+    )
+    assert second.statement.supersedes == first.ref
+    (before,), (after,) = first.statement.subjects, second.statement.subjects
+    assert before.name == after.name and before.sha256 != after.sha256
+    assert before.git and after.git and before.git["commit"] != after.git["commit"]
+    values = [record.statement.body["metrics"][0] for record in (first, second)]
+    assert [metric["threshold"] for metric in values] == [0.95, 0.95]
+    assert values[0]["value"] < 0.95 < values[1]["value"]
+
+
+def test_four_signers_share_the_work(records: list[Record]) -> None:
+    """Every one of the four has signed, and the machine nothing but what tools report."""
+    kinds: dict[str, set[str]] = {}
+    for record in records:
+        kinds.setdefault(record.signer.name, set()).add(record.kind)
+    assert sorted(kinds) == ["CI Runner", "Compliance Lead", "Executive Owner", "Model Builder"]
+    assert kinds["CI Runner"] <= set(story._CI_KINDS)
+
+
+def test_tools_filled_the_records_they_could(records: list[Record]) -> None:
+    """Nine formats are read by their collectors."""
+    formats = {record.statement.source["format"] for record in records if record.statement.source}
+    assert formats == {
+        "croissant-1.0",
+        "dvc-lock-2.0",
+        "evidently-report-0.7",
+        "fairlearn-metricframe",
+        "inspect-eval-log-2",
+        "junit-xml",
+        "lm-eval-results",
+        "mlflow-run",
+        "sklearn-classification-report",
+    }
+
+
+def test_training_and_held_out_data_are_apart(records: list[Record]) -> None:
+    """No held-out digest is among the digests trained on."""
+    parts: dict[str, set[str]] = {}
+    for record in records:
+        if record.kind == "data-provenance":
+            body = record.statement.body
+            digests = {entry["sha256"] for entry in body["contents"]}
+            parts.setdefault(body["split"], set()).update(digests)
+    assert parts["train"] and parts["held-out"] and not parts["train"] & parts["held-out"]
+
+
+def test_uncommitted_files_are_recorded_as_such(records: list[Record], said: list[str]) -> None:
+    """A changed and an untracked file carry their state, and it is said aloud."""
+    states = {
+        subject.name: subject.git["state"]
+        for record in records
+        for subject in record.statement.subjects
+        if subject.git
+    }
+    assert states.pop("docs/oversight-policy.md") == "modified"
+    assert states.pop("data/live_sample.csv") == "untracked"
+    assert set(states.values()) == {"committed"}
+    assert any("differs from what is committed" in line for line in said)
+
+
+def test_commits_are_signed_where_ssh_keygen_is(records: list[Record]) -> None:
+    """Every committed file's link names a signature that git found good, or that there is none."""
+    expected = "good" if shutil.which("ssh-keygen") else "none"
+    links = [subject.git for record in records for subject in record.statement.subjects]
+    found = {item["signature"] for item in links if item and item["state"] == "committed"}
+    assert found == {expected}
+
+
+def test_the_packet_holds_and_one_flipped_bit_breaks_it(told: Told) -> None:
+    """The packet verifies against the pinned root; its copy differs in one byte and does not."""
+    assert list(told.verified.findings) == [] and told.verified.ok
+    good, bad = told.packet.read_bytes(), told.flipped.read_bytes()
+    differing = [at for at, pair in enumerate(zip(good, bad, strict=True)) if pair[0] != pair[1]]
+    assert differing == [told.flipped_at]
+    assert not told.refused.ok
+    assert "packet.changed" in {finding.code for finding in told.refused.findings}
+
+
+def test_the_users_git_settings_stay_untouched(told: Told, home: Path) -> None:
+    """Nothing of git's is written to the user's home, and no identity to the repository."""
+    assert not [file for file in home.rglob("*") if "git" in file.name]
+    config = (told.workspace / ".git" / "config").read_text()
+    assert "user" not in config and "commit" not in config
+
+
+def test_keys_of_an_earlier_demo_are_taken_again(
+    told: Told, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second demo pins the same root key and writes over no key file."""
+    monkeypatch.setattr(Workspace, "packet", lambda self: b"no packet is needed here")
+    again = tell(tmp_path / "again", lambda line: None)
+    opened = Workspace(again.workspace)
+    assert opened.config.root == workspace.config.root
+    assert len(opened.keys.names()) == 4
+
+
+def test_a_used_folder_is_refused(tmp_path: Path) -> None:
+    """The demo writes into nobody's files."""
+    (tmp_path / "mine").touch()
+    for folder, words in ((tmp_path, "is not empty"), (tmp_path / "mine", "cannot be used")):
+        with pytest.raises(InputError, match=words) as caught:
+            tell(folder, lambda line: None)
+        assert caught.value.code == "demo.folder"
+    assert [file.name for file in tmp_path.iterdir()] == ["mine"]
+
+
+def test_without_ssh_keygen_commits_are_unsigned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that has git alone still tells the story."""
+    _bare(monkeypatch, tmp_path / "home")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    git = shutil.which("git")
+    assert git is not None
+    (tools / "git").symlink_to(git)
+    monkeypatch.setenv("PATH", str(tools))
+    repository = _repository(tmp_path)
+    assert not repository.signs
+    assert _signature(repository) == "none"
+
+
+def test_signing_that_does_not_work_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ssh-keygen too old to sign leaves commits unsigned instead of stopping the demo."""
+    _bare(monkeypatch, tmp_path / "home")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "ssh-keygen").write_text("#!/bin/sh\nexit 1\n")
+    (tools / "ssh-keygen").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    repository = _repository(tmp_path)
+    assert not repository.signs
+    assert _signature(repository) == "none"
+
+
+def test_the_users_own_git_settings_do_not_get_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another identity, ignore rules and a signing program of the user's change nothing."""
+    _bare(monkeypatch, tmp_path / "home")
+    (tmp_path / "home" / ".gitconfig").write_text(HOSTILE)
+    (tmp_path / "home" / "ignored").write_text("*.csv\n")
+    repository = _repository(tmp_path)
+    author = repository._git("log", "--format=%an <%ae> %cn <%ce>").decode().strip()
+    assert author == " ".join(["Model Builder <builder@example.com>"] * 2)
+
+
+def _repository(tmp_path: Path) -> Repository:
+    """A repository with one commit of one file."""
+    root, keys = tmp_path / "repository", tmp_path / "keys"
+    root.mkdir()
+    keys.mkdir()
+    repository = Repository(root, keys)
+    (root / "a.csv").write_text("1\n")
+    repository.commit("One", ["a.csv"])
+    return repository
+
+
+def _signature(repository: Repository) -> str:
+    found = link(hash_file(repository.root / "a.csv"))
+    assert found.commit == repository.head
+    return str(found.signature)
