@@ -58,7 +58,7 @@ class _Checks:
         default_factory=lambda: Check("entries", "every entry is there, in its one form")
     )
     signatures: Check = field(
-        default_factory=lambda: Check("signatures", "every record is signed by the key it names")
+        default_factory=lambda: Check("signatures", "every record is signed by the key in its leaf")
     )
     schema: Check = field(
         default_factory=lambda: Check("schema", "every record is of a known kind and fits it")
