@@ -34,6 +34,10 @@ class Answer:
     """0 held, 1 answered "no"."""
 
 
+class StdoutError(Exception):
+    """Stdout cannot be written: whoever read it has gone, or the disk is full."""
+
+
 def command(function: Callable[P, Answer]) -> Callable[P, None]:
     """Make a Typer command of a function that returns an ``Answer``."""
 
@@ -42,10 +46,7 @@ def command(function: Callable[P, Answer]) -> Callable[P, None]:
         as_json = bool(kwargs.get("as_json"))
         try:
             answer = function(*args, **kwargs)
-            if as_json:
-                _print_json({"ok": answer.exit_code == 0, "data": answer.data})
-            else:
-                answer.text()
+            _say(answer, as_json)
         except MunimentError as error:
             fail(error, as_json)
         if answer.exit_code:
@@ -54,6 +55,17 @@ def command(function: Callable[P, Answer]) -> Callable[P, None]:
     # NOTE: Typer reads the signature; without this it would find the return type misleading.
     run.__annotations__ = {**function.__annotations__, "return": None}
     return run
+
+
+def _say(answer: Answer, as_json: bool) -> None:
+    try:
+        if as_json:
+            _print_json({"ok": answer.exit_code == 0, "data": answer.data})
+        else:
+            answer.text()
+    except OSError as error:
+        # NOTE: as it is, Typer would take a broken pipe for itself and leave with 1, our "no".
+        raise StdoutError from error
 
 
 def fail(error: MunimentError, as_json: bool) -> NoReturn:

@@ -13,8 +13,9 @@ from typer.exceptions import Abort, TyperException
 from muniment.schemas.errors import InputError, MunimentError, StoreError
 
 from . import attach, demo, keys, kinds, records, review, setup, systems
-from .answer import DEBUG_VARIABLE, fail, report
+from .answer import DEBUG_VARIABLE, StdoutError, fail, report
 
+_INTERRUPTED = 130
 app = typer.Typer(
     name="muniment",
     help="Signed, checkable evidence that an AI system was fit to launch.",
@@ -62,7 +63,7 @@ def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # NOTE: a terminal that is not UTF-8 gets an escape instead of a traceback.
+            # NOTE: a terminal that is not UTF-8 gets an escape code's text instead of a traceback.
             stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
@@ -72,41 +73,47 @@ def run(arguments: list[str]) -> int:
     try:
         code = _answered(arguments)
         sys.stdout.flush()
-    except OSError as error:
-        # NOTE: whoever read us has gone, or the disk is full; without this, Python would complain
-        # again when it flushes at exit.
+    except (StdoutError, OSError) as error:
+        # NOTE: without this, Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            report(
-                StoreError("output.failed", f"stdout cannot be written: {error.strerror}"), False
-            )
-        return 3
+        cause = error.__cause__ if isinstance(error, StdoutError) else error
+        if not isinstance(cause, BrokenPipeError):
+            report(StoreError("output.failed", f"stdout cannot be written: {cause}"), False)
+        return StoreError.exit_code
     return code
 
 
 def _answered(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
-        return _guarded(arguments, as_json)
+        code = _guarded(arguments, as_json)
     except typer.Exit as leaving:
-        return leaving.exit_code
+        code = leaving.exit_code
     except (Abort, KeyboardInterrupt):
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
         report(MunimentError("interrupted", "interrupted"), as_json)
-        return 130
+    return code
 
 
 def _guarded(arguments: list[str], as_json: bool) -> int:
     try:
         code = app(arguments, standalone_mode=False)
     except TyperException as error:
-        message = error.format_message()
-        if not message:
-            print(error, file=sys.stderr)
-            return 2
+        message = error.format_message() or type(error).__name__
+        if message.startswith("Usage:"):
+            if not as_json:
+                print(message, file=sys.stderr)
+                return InputError.exit_code
+            message = "a command is missing"
         hint = "muniment --help, or muniment COMMAND --help"
-        fail(InputError("usage", message[0].lower() + message[1:], hint=hint), as_json)
-    except (typer.Exit, Abort, BrokenPipeError, MunimentError):
+        message = message[0].lower() + message[1:].removesuffix(".")
+        fail(InputError("usage", message, hint=hint), as_json)
+    except (typer.Exit, Abort, StdoutError):
         raise
+    except SystemExit:
+        # NOTE: how Typer leaves when whoever reads its help has gone.
+        raise StdoutError from BrokenPipeError()
     except Exception as error:
         fail(
             MunimentError(

@@ -28,27 +28,38 @@ def attach(
     ] = None,
     system: OfSystem = None,
     control: Annotated[
-        list[str] | None, typer.Option("--control", help="Control it fills; repeatable.")
+        list[str] | None,
+        typer.Option("--control", metavar="CONTROL", help="Control it fills; repeatable."),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="PATH=VALUE of a field, such as metrics[acc].threshold=0.9."),
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Set a field, such as metrics[acc].threshold=0.9.",
+        ),
     ] = None,
     digest: Annotated[
         list[str] | None,
-        typer.Option("--digest", help="PATH=FILE: set a field to the SHA-256 of a file."),
+        typer.Option("--digest", metavar="PATH=FILE", help="Set a field to the SHA-256 of a file."),
     ] = None,
     body: Annotated[
-        Path | None, typer.Option("--body", help="YAML file with the kind's fields.")
+        Path | None,
+        typer.Option("--body", metavar="FILE", help="YAML file with the kind's fields."),
     ] = None,
     collected_at: Annotated[
-        str | None, typer.Option("--collected-at", help="When the facts held (UTC).")
+        str | None,
+        typer.Option("--collected-at", metavar="WHEN", help="When the facts held (UTC)."),
     ] = None,
     valid_until: Annotated[
-        str | None, typer.Option("--valid-until", help="When the evidence lapses (UTC).")
+        str | None,
+        typer.Option("--valid-until", metavar="WHEN", help="When the evidence lapses (UTC)."),
     ] = None,
     supersedes: Annotated[
-        str | None, typer.Option("--supersedes", help="Record it takes the place of, such as #17.")
+        str | None,
+        typer.Option(
+            "--supersedes", metavar="RECORD", help="Record it takes the place of, such as #17."
+        ),
     ] = None,
     link_only: Annotated[
         bool, typer.Option("--link-only", help="Do not copy the files into the artifact store.")
@@ -88,12 +99,19 @@ def approve(
     records: Annotated[list[str], typer.Argument(help="Records, such as #17 or a digest prefix.")],
     role: Annotated[
         str | None,
-        typer.Option("--role", help="Function you approve for; may be left out if you have one."),
+        typer.Option(
+            "--role",
+            metavar="ROLE",
+            help="Function you approve for; may be left out if you have one.",
+        ),
     ] = None,
     reject: Annotated[bool, typer.Option("--reject", help="Say no instead.")] = False,
-    statement: Annotated[str | None, typer.Option("--statement", help="What you declare.")] = None,
+    statement: Annotated[
+        str | None, typer.Option("--statement", metavar="TEXT", help="What you declare.")
+    ] = None,
     condition: Annotated[
-        list[str] | None, typer.Option("--condition", help="Condition you set; repeatable.")
+        list[str] | None,
+        typer.Option("--condition", metavar="TEXT", help="Condition you set; repeatable."),
     ] = None,
     workspace: InWorkspace = None,
     key: WithKey = None,
@@ -117,18 +135,26 @@ def approve(
 @command
 def assign(
     person: Annotated[str, typer.Argument(help='Who: "Name <mail@example.com>".')],
-    role: Annotated[str, typer.Option("--role", help="Their job.")],
-    duty: Annotated[str, typer.Option("--duty", help="What they answer for.")],
-    hours: Annotated[float, typer.Option("--hours", help="Hours a week set aside.")],
-    deputy: Annotated[str, typer.Option("--deputy", help='Stand-in: "Name <mail@example.com>".')],
-    start: Annotated[str, typer.Option("--start", help="First day, YYYY-MM-DD.")],
-    end: Annotated[str | None, typer.Option("--end", help="Last day, YYYY-MM-DD.")] = None,
+    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="Their job.")],
+    duty: Annotated[str, typer.Option("--duty", metavar="DUTY", help="What they answer for.")],
+    hours: Annotated[
+        float, typer.Option("--hours", metavar="NUMBER", help="Hours a week set aside.")
+    ],
+    deputy: Annotated[
+        str, typer.Option("--deputy", metavar="PERSON", help='Stand-in: "Name <mail@example.com>".')
+    ],
+    start: Annotated[str, typer.Option("--start", metavar="DATE", help="First day, YYYY-MM-DD.")],
+    end: Annotated[
+        str | None, typer.Option("--end", metavar="DATE", help="Last day, YYYY-MM-DD.")
+    ] = None,
     system: OfSystem = None,
     control: Annotated[
-        list[str] | None, typer.Option("--control", help="Control it fills; repeatable.")
+        list[str] | None,
+        typer.Option("--control", metavar="CONTROL", help="Control it fills; repeatable."),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="PATH=VALUE of another field.")
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Set another field."),
     ] = None,
     workspace: InWorkspace = None,
     key: WithKey = None,

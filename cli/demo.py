@@ -16,7 +16,9 @@ def demo(
     ] = Path("muniment-demo"),
     as_json: AsJson = False,
 ) -> Answer:
-    """Build a story with real tool files, print coverage, fail a gate, write and verify a packet.
+    """Tell a story: evidence, coverage, a gate, a packet.
+
+    It is made of real tools' files in a new git repository, and ends with a changed packet refused.
 
     Example: muniment demo d
     """

@@ -55,21 +55,28 @@ def new(
 @command
 def add(
     file: Annotated[Path, typer.Argument(help="Public key: PEM or OpenSSH .pub.")],
-    name: Annotated[str, typer.Option("--name", help="Who holds it.")],
-    email: Annotated[str, typer.Option("--email", help="Their e-mail address.")],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Who holds it.")],
+    email: Annotated[str, typer.Option("--email", metavar="ADDRESS", help="Their e-mail address.")],
     role: Annotated[
         list[str] | None,
-        typer.Option("--role", help="contributor, approver or root; repeatable."),
+        typer.Option("--role", metavar="ROLE", help="contributor, approver or root; repeatable."),
     ] = None,
     function: Annotated[
         list[str] | None,
-        typer.Option("--function", help="Function they approve for, such as legal; repeatable."),
+        typer.Option(
+            "--function",
+            metavar="NAME",
+            help="Function they approve for, such as legal; repeatable.",
+        ),
     ] = None,
     kind: Annotated[
-        list[str] | None, typer.Option("--kind", help="Only these kinds may be signed; repeatable.")
+        list[str] | None,
+        typer.Option("--kind", metavar="KIND", help="Only these kinds may be signed; repeatable."),
     ] = None,
     machine: Annotated[bool, typer.Option("--machine", help="The holder is no person.")] = False,
-    expires: Annotated[str | None, typer.Option("--expires", help="Last day, UTC.")] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="WHEN", help="Last day, UTC.")
+    ] = None,
     workspace: InWorkspace = None,
     key: WithKey = None,
     as_json: AsJson = False,

@@ -13,6 +13,7 @@ InWorkspace = Annotated[
     Path | None,
     typer.Option(
         "--workspace",
+        metavar="FOLDER",
         envvar="MUNIMENT_WORKSPACE",
         show_envvar=True,
         help="Folder of the workspace; by default the one you stand in.",
@@ -20,24 +21,38 @@ InWorkspace = Annotated[
 ]
 WithKey = Annotated[
     str | None,
-    typer.Option("--key", envvar="MUNIMENT_KEY", show_envvar=True, help="Name of the signing key."),
+    typer.Option(
+        "--key",
+        metavar="NAME",
+        envvar="MUNIMENT_KEY",
+        show_envvar=True,
+        help="Name of the signing key.",
+    ),
 ]
 OfSystem = Annotated[
     str | None,
-    typer.Option("--system", help="ID@VERSION; may be left out where there is only one."),
+    typer.Option(
+        "--system",
+        metavar="ID@VERSION",
+        help="May be left out where there is only one.",
+    ),
 ]
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", help="Judge at this date or time (UTC) instead of now."),
+    typer.Option(
+        "--as-of", metavar="WHEN", help="Judge at this date or time (UTC) instead of now."
+    ),
 ]
 OfArtifact = Annotated[
     str | None,
-    typer.Option("--artifact", help="The model in question: a file, or its SHA-256."),
+    typer.Option(
+        "--artifact", metavar="FILE", help="The model in question: a file, or its SHA-256."
+    ),
 ]
-WithProfile = Annotated[str, typer.Option("--profile", help="Profile of the gate.")]
+WithProfile = Annotated[str, typer.Option("--profile", metavar="NAME", help="Profile of the gate.")]
 Frameworks = Annotated[
     list[str] | None,
-    typer.Option("--framework", help="Catalog to use; may be repeated."),
+    typer.Option("--framework", metavar="CATALOG", help="Catalog to use; repeatable."),
 ]
 
 

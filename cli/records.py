@@ -22,21 +22,27 @@ app = typer.Typer(help="Look at records.", no_args_is_help=True)
 @command
 def list_records(
     system: OfSystem = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="Only this kind.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="KIND", help="Only this kind.")
+    ] = None,
     control: Annotated[
-        str | None, typer.Option("--control", help="Only records that claim this control.")
+        str | None,
+        typer.Option("--control", metavar="CONTROL", help="Only records that claim this control."),
     ] = None,
     signer: Annotated[
-        str | None, typer.Option("--signer", help="Name, e-mail or fingerprint of the signer.")
+        str | None,
+        typer.Option("--signer", metavar="WHO", help="Name, e-mail or fingerprint of the signer."),
     ] = None,
     subject: Annotated[
-        str | None, typer.Option("--subject", help="A file, or the SHA-256 of one.")
+        str | None, typer.Option("--subject", metavar="FILE", help="A file, or the SHA-256 of one.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", help="Recorded at this time or later (UTC).")
+        str | None,
+        typer.Option("--since", metavar="WHEN", help="Recorded at this time or later (UTC)."),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--until", help="Recorded at this time or earlier (UTC).")
+        str | None,
+        typer.Option("--until", metavar="WHEN", help="Recorded at this time or earlier (UTC)."),
     ] = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
@@ -76,7 +82,7 @@ def show_record(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Show a record: statement, signer, receipt, artifacts, and who approved it.
+    """Show a record and what other records say of it.
 
     Example: muniment record show "#17"
     """
@@ -193,9 +199,9 @@ def record_table(rows: Sequence[Sequence[str]]) -> None:
     """A table of records."""
     from . import show
 
-    show.table(["#", "kind", "system", "signed by", "collected", "recorded", "controls"], rows)
     if not rows:
-        show.line("no records")
+        return show.line("no records")
+    show.table(["#", "kind", "system", "signed by", "collected", "recorded", "controls"], rows)
 
 
 def _say_faults(faults: int) -> None:

@@ -106,7 +106,9 @@ def gate(
 
 @command
 def packet(
-    output: Annotated[Path, typer.Option("--output", "-o", help="PDF file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="PDF file to write.")
+    ],
     system: OfSystem = None,
     framework: Frameworks = None,
     as_of: AsOf = None,
@@ -153,12 +155,18 @@ def verify(
     ] = None,
     root: Annotated[
         str | None,
-        typer.Option("--root", help="Fingerprint of the root key you expect in the packet."),
+        typer.Option(
+            "--root",
+            metavar="FINGERPRINT",
+            help="Fingerprint of the root key you expect in the packet.",
+        ),
     ] = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Verify the whole ledger, or a packet from the PDF alone: exit 0 if it holds, 1 if not.
+    """Verify the whole ledger, or a packet from its PDF alone.
+
+    Exit 0 if everything that was checked holds, 1 if anything does not.
 
     Example: muniment verify packet.pdf --root SHA256:…
     """

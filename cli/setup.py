@@ -14,22 +14,33 @@ from .options import AsJson, Frameworks, WithKey, ask_passphrase
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder of the workspace.")] = Path(),
     organisation: Annotated[
-        str | None, typer.Option("--organisation", help="Who runs the system; shown in packets.")
+        str | None,
+        typer.Option(
+            "--organisation", metavar="NAME", help="Who runs the system; shown in packets."
+        ),
     ] = None,
     origin: Annotated[
         str | None,
-        typer.Option("--origin", help="Name of the ledger, host-like: evidence.example.com."),
+        typer.Option(
+            "--origin", metavar="NAME", help="Name of the ledger, host-like: evidence.example.com."
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Your name.")] = None,
-    email: Annotated[str | None, typer.Option("--email", help="Your e-mail address.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Your name.")] = None,
+    email: Annotated[
+        str | None, typer.Option("--email", metavar="ADDRESS", help="Your e-mail address.")
+    ] = None,
     function: Annotated[
         list[str] | None,
-        typer.Option("--function", help="Function you approve for, such as risk; repeatable."),
+        typer.Option(
+            "--function", metavar="NAME", help="Function you approve for, such as risk; repeatable."
+        ),
     ] = None,
     framework: Frameworks = None,
     ledger: Annotated[
         str | None,
-        typer.Option("--ledger", help="Database URL; by default an SQLite file in .muniment/."),
+        typer.Option(
+            "--ledger", metavar="URL", help="Database URL; by default an SQLite file in .muniment/."
+        ),
     ] = None,
     passphrase: Annotated[
         bool, typer.Option("--passphrase", help="Ask for a passphrase to encrypt new keys with.")

@@ -6,12 +6,12 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from muniment.schemas.text import visible
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -29,14 +29,6 @@ STYLES = {
 }
 
 
-def console() -> Console:
-    """The console for stdout; colour only on a terminal that wants it."""
-    from rich.console import Console
-
-    width = shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns
-    return Console(width=max(width, _LEAST_WIDTH), highlight=False, soft_wrap=False)
-
-
 def line(text: str = "", style: str = "") -> None:
     """One line on stdout."""
     from rich.text import Text
@@ -45,11 +37,16 @@ def line(text: str = "", style: str = "") -> None:
 
 
 def _put(what: Text | Table, *, soft_wrap: bool = False) -> None:
+    """Print what rich draws; colour only on a terminal that wants it."""
+    from rich.console import Console
+
+    width = max(shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns, _LEAST_WIDTH)
+    drawn = StringIO()
     # NOTE: printed by us, not by rich, which would end the process itself on a broken pipe.
-    target = console()
-    with target.capture() as held:
-        target.print(what, soft_wrap=soft_wrap)
-    print("\n".join(part.rstrip() for part in held.get().removesuffix("\n").split("\n")))
+    Console(file=drawn, force_terminal=sys.stdout.isatty(), width=width, highlight=False).print(
+        what, soft_wrap=soft_wrap
+    )
+    print("\n".join(part.rstrip() for part in drawn.getvalue().removesuffix("\n").split("\n")))
 
 
 def note(text: str) -> None:

@@ -14,23 +14,36 @@ app = typer.Typer(help="Register system versions and look at them.", no_args_is_
 @command
 def add(
     system: Annotated[str, typer.Argument(help="ID@VERSION, such as credit-risk@2.1.0.")],
-    name: Annotated[str | None, typer.Option("--name", help="Name people use.")] = None,
-    purpose: Annotated[str | None, typer.Option("--purpose", help="What it is for.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Name people use.")
+    ] = None,
+    purpose: Annotated[
+        str | None, typer.Option("--purpose", metavar="TEXT", help="What it is for.")
+    ] = None,
     phase: Annotated[
-        str | None, typer.Option("--phase", help="experiment, pilot, production or retired.")
+        str | None,
+        typer.Option("--phase", metavar="PHASE", help="experiment, pilot, production or retired."),
     ] = None,
     risk_tier: Annotated[
-        str | None, typer.Option("--risk-tier", help="minimal, limited, high or unacceptable.")
+        str | None,
+        typer.Option("--risk-tier", metavar="TIER", help="minimal, limited, high or unacceptable."),
     ] = None,
     owner: Annotated[
-        str | None, typer.Option("--owner", help='Who answers for it: "Name <mail@example.com>".')
+        str | None,
+        typer.Option(
+            "--owner", metavar="PERSON", help='Who answers for it: "Name <mail@example.com>".'
+        ),
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", help="The model file that ships.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="FILE", help="The model file that ships.")
+    ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="PATH=VALUE of another field.")
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Set another field."),
     ] = None,
     supersedes: Annotated[
-        str | None, typer.Option("--supersedes", help="System record this one replaces.")
+        str | None,
+        typer.Option("--supersedes", metavar="RECORD", help="System record this one replaces."),
     ] = None,
     workspace: InWorkspace = None,
     key: WithKey = None,
@@ -101,8 +114,9 @@ def list_systems(workspace: InWorkspace = None, as_json: AsJson = False) -> Answ
     columns = ["system", "name", "phase", "risk tier", "owner", "record"]
 
     def text() -> None:
-        show.table(columns, rows)
-        if not rows:
+        if rows:
+            show.table(columns, rows)
+        else:
             show.line("no system is registered: muniment system add ID@VERSION …")
 
     return Answer({"systems": data}, text)

@@ -18,7 +18,7 @@ from .merkle import EMPTY_ROOT
 from .note import SignedNote, VerifierKey, cosign_note, sign_note
 
 _ORIGIN = re.compile(
-    r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(/[a-z0-9._-]+)*"
+    r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(/[a-z0-9][a-z0-9._-]*)*"
 )
 _SIZE = re.compile(r"0|[1-9][0-9]{0,15}")
 

@@ -502,7 +502,8 @@ class Workspace:
         number = text.removeprefix("#")
         with self.storage.read() as reader:
             if number.isdecimal() and (text.startswith("#") or len(number) < 6):
-                row = reader.entry(int(number)) if len(number) < 16 else None
+                # Ten digits and more are beyond what PostgreSQL's integer column can hold.
+                row = reader.entry(int(number)) if len(number) < 10 else None
                 rows = [row] if row else []
             elif _DIGEST.fullmatch(text.lower()):
                 rows = reader.by_digest(text.lower())

@@ -40,9 +40,9 @@ def _parse(path: str) -> list[str | int]:
         else:
             if steps and _is_entry(steps[-1]):
                 raise _malformed(path, "an entry of a list has fields, not entries")
-            # NOTE: length first; a number of thousands of digits is refused by int() itself.
-            is_place = entry.isdecimal() and len(entry) <= 9
-            steps.append(int(entry) if is_place else f"[{entry}")
+            if entry.isdecimal() and len(entry) > 9:
+                raise _malformed(path, "no list has so many entries")
+            steps.append(int(entry) if entry.isdecimal() else f"[{entry}")
         at = match.end()
     if not steps or _is_entry(steps[0]):
         raise _malformed(path, "a path begins with the name of a field")

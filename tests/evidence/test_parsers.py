@@ -128,7 +128,7 @@ def damaged(draw: st.DrawFn, data: bytes) -> bytes:
 @EACH_PARSER
 @given(data=st.data())
 def test_damaged_input_gives_our_errors_only(name: str, data: st.DataObject) -> None:
-    """Damaged input is refused with an error of ours, or read and written back to the same bytes."""
+    """Damaged input is refused with an error of ours, or writes back to the same bytes."""
     if name in PARSERS:
         valid, again = PARSERS[name]
         changed = data.draw(damaged(valid))

@@ -1,4 +1,4 @@
-"""Storage when database, disk or URL do not do their part: a clear error, and nothing half-written."""
+"""Storage when database, disk or URL fail: a clear error, and nothing half-written."""
 
 from __future__ import annotations
 

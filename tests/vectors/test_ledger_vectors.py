@@ -16,6 +16,7 @@ from muniment.evidence.dsse import Envelope
 from muniment.evidence.keys import Algorithm, PublicKey, load_public, load_spki
 from muniment.evidence.leaf import leaf_bytes
 from muniment.evidence.merkle import (
+    NodeReader,
     consistency_proof,
     hash_leaf,
     inclusion_proof,
@@ -52,12 +53,17 @@ def signer(name: str) -> PublicKey:
     return load_public(read(f"{name}.pub.pem"))
 
 
-def receipt(name: str, index: int) -> Receipt:
-    """A receipt made from envelope, key and tiles alone."""
+def node() -> NodeReader:
+    """The nodes of the tree of all leaves."""
     tiles: dict[tuple[int, int], bytes] = {}
     for place, leaf in enumerate(LEAVES):
-        tiles |= add_leaf(place, hash_leaf(leaf), lambda *tile: tiles.get(tile, b""))
-    proof = inclusion_proof(index, 70, node_reader(lambda *tile: tiles[tile]))
+        tiles.update(add_leaf(place, hash_leaf(leaf), lambda *tile: tiles.get(tile, b"")))
+    return node_reader(lambda *tile: tiles[tile])
+
+
+def receipt(name: str, index: int) -> Receipt:
+    """A receipt made from envelope, key and tiles alone."""
+    proof = inclusion_proof(index, 70, node())
     envelope = Envelope.from_bytes(read(f"env_{name}.json"))
     return Receipt(envelope, signer(name), index, tuple(proof), read("checkpoint"))
 
@@ -102,18 +108,14 @@ def test_leaves(name: str, index: int) -> None:
 
 def test_roots_and_proofs() -> None:
     """Both roots, the inclusion proof of record 10 and the proof 33 → 70 are made byte for byte."""
-    tiles: dict[tuple[int, int], bytes] = {}
-    for place, leaf in enumerate(LEAVES):
-        tiles |= add_leaf(place, hash_leaf(leaf), lambda *tile: tiles.get(tile, b""))
-    node = node_reader(lambda *tile: tiles[tile])
     for size, root in ROOTS.items():
         assert root_of([hash_leaf(leaf) for leaf in LEAVES[:size]]) == root
-        assert tree_root(size, node) == root
+        assert tree_root(size, node()) == root
     inclusion = [base64.b64decode(item) for item in PROOFS["incl"]]
-    assert inclusion_proof(10, 70, node) == inclusion
+    assert inclusion_proof(10, 70, node()) == inclusion
     verify_inclusion(hash_leaf(LEAVES[10]), 10, 70, inclusion, ROOTS[70])
     consistency = [base64.b64decode(item) for item in PROOFS["cons"]]
-    assert consistency_proof(33, 70, node) == consistency
+    assert consistency_proof(33, 70, node()) == consistency
     verify_consistency(33, 70, consistency, ROOTS[33], ROOTS[70])
 
 

@@ -32,7 +32,7 @@ def node(level: int, index: int) -> bytes:
     """A node of the tree of all leaves."""
     tiles: dict[tuple[int, int], bytes] = {}
     for place, item in enumerate(HASHES):
-        tiles |= add_leaf(place, item, lambda *tile: tiles.get(tile, b""))
+        tiles.update(add_leaf(place, item, lambda *tile: tiles.get(tile, b"")))
     return node_reader(lambda *tile: tiles[tile])(level, index)
 
 
