@@ -1,7 +1,5 @@
 """``python -m benchmarks [SUBJECT…]``: progress on stderr, a table or ``--json`` on stdout."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import json

@@ -1,7 +1,5 @@
 """Appending, against signing, hashing and inserting the same bytes with SQLite alone."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import sqlite3

@@ -1,7 +1,5 @@
 """Ledgers to measure with: one P-256 signer, statements of about 1 KB."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Iterable
 from pathlib import Path

@@ -4,8 +4,6 @@ On a machine that others use, absolute times say little; the median of ratios be
 time says much.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Sequence

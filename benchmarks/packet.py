@@ -1,7 +1,5 @@
 """The packet, against WeasyPrint setting one bare table with as many rows as there are records."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from .measure import Case
 ROUNDS = 3
 SIZE = 150
 FLOOR = "bare fixed-layout table"
-_STYLE = "table {table-layout: fixed; width: 100%} td {overflow-wrap: anywhere; height: 2cm}"
+_STYLE = "table {table-layout: fixed; width: 100%} td {overflow-wrap: anywhere}"
 
 
 def cases(size: int, folder: Path) -> list[Case]:

@@ -1,7 +1,5 @@
 """Start-up of the command line, against Python importing what it cannot do without."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import subprocess
@@ -29,7 +27,7 @@ def cases(size: int, folder: Path) -> list[Case]:
     numbers = itertools.count()
 
     def run(*command: str | Path) -> int:
-        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
         return 1
 
     def attach() -> int:

@@ -1,7 +1,5 @@
 """Verification of a ledger, against nothing but the signature checks it cannot do without."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 

@@ -24,7 +24,7 @@ def git_identity(folder: Path) -> tuple[str, str]:
         raise InputError(
             "identity.unknown",
             "it is not known who you are",
-            hint='--name "Your Name" --email you@example.com, or set user.name and user.email in git',
+            hint='--name "Your Name" --email you@example.com, or tell git: user.name, user.email',
         ) from error
 
 

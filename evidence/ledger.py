@@ -21,7 +21,7 @@ from .checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint, verify_ch
 from .dsse import Envelope
 from .entry import Entry
 from .keys import SigningKey
-from .merkle import consistency_proof, inclusion_proof, tree_root
+from .merkle import consistency_proof, hash_leaf, inclusion_proof, tree_root
 from .note import ED25519, VerifierKey
 from .receipt import Receipt
 from .storage import CheckpointRow, EntryRow, Reader, Storage, SubjectRow, Writer
@@ -278,7 +278,7 @@ class Ledger:
 
     def _genesis(self, reader: Reader, size: int) -> str | None:
         row = reader.entry(0) if size else None
-        return row.leaf_hash if row else None
+        return hash_leaf(row.leaf).hex() if row else None
 
     @cached_property
     def genesis(self) -> RecordRef:
@@ -287,7 +287,7 @@ class Ledger:
             row = reader.entry(0)
         if row is None:
             raise StoreError("ledger.damaged", "the ledger has no genesis")
-        return RecordRef(0, row.leaf_hash)
+        return RecordRef(0, hash_leaf(row.leaf).hex())
 
     def checkpoint(self) -> SignedCheckpoint:
         """The last checkpoint, verified against the tree.
@@ -368,6 +368,6 @@ def check_body(statement: Statement, kinds: KindRegistry) -> None:
     if problems:
         raise SchemaError(
             "body.malformed",
-            f"this is no {statement.kind}: {problems[0].path} {problems[0].message}",
+            f"this is no {statement.kind}: {problems[0].path or 'the body'} {problems[0].message}",
             problems,
         )

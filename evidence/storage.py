@@ -176,14 +176,12 @@ class Reader:
     def tiles(self) -> Iterator[tuple[int, int, bytes]]:
         """Level, number and hashes of every tile."""
         columns = [_column(name, TileRow) for name in ("level", "number", "hashes")]
-        for level, number, hashes in self._stream(sa_select(*columns).order_by(*columns[:2])):
-            yield level, number, hashes
+        yield from self._stream(sa_select(*columns).order_by(*columns[:2]))
 
     def checkpoints(self) -> Iterator[tuple[int, bytes]]:
         """Every checkpoint's size column and note, smallest first."""
         columns = [_column(name, CheckpointRow) for name in ("size", "note")]
-        for size, note in self._stream(sa_select(*columns).order_by(columns[0])):
-            yield size, note
+        yield from self._stream(sa_select(*columns).order_by(columns[0]))
 
     def covering_checkpoint(self, number: int) -> bytes | None:
         """Note of the smallest checkpoint that covers an entry."""

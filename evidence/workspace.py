@@ -6,18 +6,17 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 from muniment.schemas import times
-from muniment.schemas.errors import InputError, StoreError, VerificationError
+from muniment.schemas.errors import InputError, StoreError, TrustError, VerificationError
 from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry, own_kinds
-from muniment.schemas.paths import set_path
 from muniment.schemas.record import Record, Role
 from muniment.schemas.statement import (
     GENESIS,
@@ -28,36 +27,27 @@ from muniment.schemas.statement import (
     predicate_type,
 )
 
-from .artifacts import ArtifactStore, HashedFile, hash_file, read_again
+from .artifacts import ArtifactStore, hash_file
 from .checkpoint import SignedCheckpoint, check_origin
 from .config import FILE_NAME, STATE_FOLDER, Config
+from .draft import Draft, Evidence, draft
 from .dsse import Envelope
+from .entry import Entry
 from .keyfiles import AskPassphrase, KeyFiles, config_folder
 from .keys import PublicKey, SigningKey, new_ed25519, new_p256
 from .ledger import Ledger, check_body
 from .note import ED25519, VerifierKey
+from .statements import Holder, approval_statement, key_statement
 from .storage import Storage, translated_errors
-from .trust import ANY_APPROVER, KEY_KIND, KeyRing
+from .trust import ANY_APPROVER, KeyRing
 from .verification import LedgerVerifier, Progress, verify_artifacts, verify_git_links
+
+__all__ = ["Attached", "Evidence", "Holder", "VerifiedLedger", "Workspace"]
 
 WORKSPACE_VARIABLE = "MUNIMENT_WORKSPACE"
 KEY_VARIABLE = "MUNIMENT_KEY"
 DEFAULT_KEY = "default"
 _DIGEST = re.compile(r"[0-9a-f]{6,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds a key."""
-
-    name: str
-    email: str
-    type: str = "person"
-    """``person`` or ``machine``."""
-
-    def to_json(self) -> dict[str, str]:
-        """As a ``key`` record's body has it."""
-        return {"name": self.name, "email": self.email, "type": self.type}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +59,6 @@ class Attached:
     """False if the same evidence by the same signer was there already."""
     warnings: tuple[str, ...] = ()
     """What the user should know, such as a file that is not committed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What is to be attached."""
-
-    kind: str
-    system: SystemRef | None = None
-    files: Sequence[Path] = ()
-    controls: Sequence[str] = ()
-    """Full control ids."""
-    body: Mapping[str, Any] = field(default_factory=dict)
-    settings: Sequence[tuple[str, Any]] = ()
-    """Paths into the body with values; they win over ``body`` and over what a tool's file says."""
-    digests: Sequence[tuple[str, Path]] = ()
-    """Paths into the body that get the SHA-256 of a file."""
-    collected_at: datetime | None = None
-    valid_until: datetime | None = None
-    supersedes: str | None = None
-    """A record by number or digest prefix."""
-    link_only: bool = False
-    """Do not copy the files into the artifact store."""
 
 
 @dataclass(slots=True)
@@ -197,7 +165,7 @@ class Workspace:
         if not keys.exists(name):
             keys.save(keys.path(name), new_p256(), passphrase)
         user = keys.load(keys.path(name))
-        statement = _key_statement(
+        statement = key_statement(
             user.public, holder, [*Role], functions, clock(), references=(), ledger=str(vkey)
         )
         kinds = KindRegistry()
@@ -295,37 +263,55 @@ class Workspace:
         """Sign one record and append it; all of it happens, or nothing.
 
         Raises:
-            InputError, SchemaError: what is wrong with the evidence, all faults at once.
-            TrustError: the key may not sign this.
+            InputError, SchemaError: what is wrong with the evidence, all faults at once; or the
+                key may not sign this.
             StoreError: a file or the ledger did not answer.
         """
-        self.kinds.get(evidence.kind)
+        kind = self.kinds.get(evidence.kind)
         system = self._known_system(evidence)
-        hashed = [self._take(path, evidence.link_only, on_bytes) for path in evidence.files]
-        subjects = [self._subject(file, not evidence.link_only) for file in hashed]
-        body, source, collected_at, notes = self._body(evidence, hashed)
+        supersedes = self.resolve(evidence.supersedes) if evidence.supersedes is not None else None
+        drafted = draft(evidence, kind)
+        # NOTE: the artifacts go in last; before this line nothing is written anywhere.
+        subjects = [
+            self._take(path, evidence.link_only, drafted, on_bytes) for path in evidence.files
+        ]
         statement = Statement(
             subjects=tuple(subjects) or (system.descriptor(),),
             predicate_type=predicate_type(evidence.kind),
             system=system,
-            collected_at=evidence.collected_at or collected_at or self.clock(),
-            body=body,
+            collected_at=evidence.collected_at or drafted.collected_at or self.clock(),
+            body=drafted.body,
             salt=secrets.token_hex(16),
             controls=tuple(dict.fromkeys(evidence.controls)),
             valid_until=evidence.valid_until,
-            source=source,
-            supersedes=self.resolve(evidence.supersedes) if evidence.supersedes else None,
+            source=drafted.source,
+            supersedes=supersedes,
             references=(self._genesis_reference(),),
         )
         appended = self.append(statement)
-        return Attached(appended.record, appended.is_new, (*notes, *_warnings(subjects)))
+        return Attached(appended.record, appended.is_new, (*drafted.notes, *_warnings(subjects)))
 
     def append(self, statement: Statement) -> Attached:
-        """Sign a finished statement and append it."""
+        """Sign a finished statement and append it.
+
+        Raises:
+            SchemaError: the body breaks its kind.
+            InputError: the key may not sign this; the code begins with ``trust.``.
+        """
         check_body(statement, self.kinds)
         ledger_key = self.keys.load(self.keys.ledger_path(self.ledger.vkey))
         envelope = Envelope.sign(statement.to_payload(), self.signing_key)
-        (appended,) = self.ledger.append(ledger_key, [(envelope, self.signing_key)], self.kinds)
+        try:
+            (appended,) = self.ledger.append(ledger_key, [(envelope, self.signing_key)], self.kinds)
+        except TrustError as error:
+            # NOTE: nothing stored was found wrong; it is the request that is refused.
+            raise InputError(
+                error.code,
+                error.message,
+                hint=error.hint or "choose another key with --key; see muniment key list",
+                expected=error.expected,
+                found=error.found,
+            ) from error
         return Attached(appended.record, appended.is_new)
 
     def approve(
@@ -355,29 +341,15 @@ class Workspace:
                 f"#{own[0].index} was signed with this key: approval needs a second person",
                 hint="the approver chooses their own key with --key",
             )
-        chosen = role or self._only_function()
-        artifacts = _artifacts([target.statement for target in targets])
-        refs = [RecordRef(target.index, target.sha256) for target in targets]
-        body: dict[str, Any] = {
-            "decision": decision,
-            "role": chosen,
-            "statement": statement or _approval_words(decision, chosen, refs),
-            "records": [ref.to_json() for ref in refs],
-            "artifacts": [{"name": name, "sha256": digest} for digest, name in artifacts.items()],
-        }
-        if conditions:
-            body["conditions"] = list(conditions)
         return self.append(
-            Statement(
-                subjects=tuple(
-                    [Subject(f"record:#{ref.index}", {"sha256": ref.sha256}) for ref in refs]
-                    + [Subject(name, {"sha256": digest}) for digest, name in artifacts.items()]
-                ),
-                predicate_type=predicate_type("approval"),
-                system=systems.pop(),
-                collected_at=self.clock(),
-                body=body,
-                salt=secrets.token_hex(16),
+            approval_statement(
+                targets,
+                next(system for system in systems if system is not None),
+                self.clock(),
+                role=role or self._only_function(),
+                decision=decision,
+                words=statement,
+                conditions=conditions,
                 references=(self._genesis_reference(),),
             )
         )
@@ -396,7 +368,7 @@ class Workspace:
         for kind in kinds or ():
             self.kinds.get(kind)
         return self.append(
-            _key_statement(
+            key_statement(
                 public,
                 holder,
                 roles,
@@ -496,9 +468,7 @@ class Workspace:
 
     # Inner steps
 
-    def _stored(self, text: str) -> Any:
-        from .entry import Entry
-
+    def _stored(self, text: str) -> Entry:
         number = text.removeprefix("#")
         with self.storage.read() as reader:
             if number.isdecimal() and (text.startswith("#") or len(number) < 6):
@@ -525,64 +495,22 @@ class Workspace:
             if evidence.system is None:
                 raise InputError("system.none", "a system record names its system")
             return evidence.system
-        return self.system(str(evidence.system) if evidence.system else None)
+        return self.system(str(evidence.system) if evidence.system is not None else None)
 
     def _take(
-        self, path: Path, link_only: bool, on_bytes: Callable[[int], None] | None
-    ) -> HashedFile:
-        return hash_file(path, on_bytes) if link_only else self.store.add(path, on_bytes)
-
-    def _subject(self, file: HashedFile, stored: bool) -> Subject:
+        self,
+        path: Path,
+        link_only: bool,
+        drafted: Draft,
+        on_bytes: Callable[[int], None] | None,
+    ) -> Subject:
+        """Hash a file, store its bytes, and look it up in git."""
         from .gitlinks import link, subject
 
+        file = hash_file(path, on_bytes) if link_only else self.store.add(path, on_bytes)
+        drafted.check_taken(file, path)
         found = link(file)
-        name = file.path.name
-        if found.path:
-            name = found.path
-        return subject(file, name=name, stored=stored, link=found)
-
-    def _body(
-        self, evidence: Evidence, hashed: Sequence[HashedFile]
-    ) -> tuple[dict[str, Any], Mapping[str, Any] | None, datetime | None, list[str]]:
-        """The body: what a tool's file says, then ``body``, then single settings."""
-        body: dict[str, Any] = {}
-        source, collected_at, notes = None, None, []
-        for file in hashed:
-            draft = self._collect(file, evidence.link_only)
-            if draft is None:
-                continue
-            if draft.kind != evidence.kind:
-                notes.append(
-                    f"{file.path.name} reads as {draft.kind} ({draft.source['format']}); "
-                    f"nothing was taken from it for this {evidence.kind}"
-                )
-            elif source is None:
-                body, source = _copied(draft.body), draft.source
-                collected_at = draft.collected_at
-                notes.append(f"read {file.path.name} as {draft.source['format']}")
-            else:
-                raise InputError(
-                    "attach.two-sources",
-                    f"{file.path.name} would fill the same record as the file before it",
-                    hint="attach each tool's file as a record of its own",
-                )
-        said_by_tool = _copied(body)
-        _merge(body, evidence.body)
-        for path, value in evidence.settings:
-            set_path(body, path, value)
-        for path, digest_file in evidence.digests:
-            set_path(body, path, hash_file(digest_file).sha256)
-        _refuse_contradiction(said_by_tool, body, "")
-        return body, source, collected_at, notes
-
-    def _collect(self, file: HashedFile, link_only: bool) -> Any:
-        from .collectors import MAX_BYTES, collect
-
-        if file.size > MAX_BYTES:
-            return None
-        # NOTE: read what was hashed, not what the path holds by now.
-        kept = file if link_only else replace(file, path=self.store.path(file.sha256))
-        return collect(b"".join(read_again(kept)), file.path.name)
+        return subject(file, name=found.path or file.path.name, stored=not link_only, link=found)
 
     def _genesis_reference(self) -> dict[str, Any]:
         ref = self.ledger.genesis
@@ -602,65 +530,6 @@ class Workspace:
                 hint="--role FUNCTION",
             )
         return functions[0] if functions else ANY_APPROVER
-
-
-def _key_statement(
-    public: PublicKey,
-    holder: Holder,
-    roles: Iterable[Role],
-    functions: Sequence[str],
-    now: datetime,
-    *,
-    references: tuple[Mapping[str, Any], ...],
-    ledger: str | None = None,
-    kinds: Sequence[str] | None = None,
-    expires: datetime | None = None,
-) -> Statement:
-    import base64
-    import hashlib
-
-    body: dict[str, Any] = {
-        "action": "enrol",
-        "publicKey": base64.b64encode(public.spki).decode(),
-        "fingerprint": public.fingerprint,
-        "holder": holder.to_json(),
-        "roles": [str(role) for role in roles],
-        "functions": list(functions),
-    }
-    if kinds is not None:
-        body["kinds"] = list(kinds)
-    if expires is not None:
-        body["expires"] = times.format_time(expires)
-    if ledger is not None:
-        body["ledger"] = ledger
-    digest = hashlib.sha256(public.spki).hexdigest()
-    return Statement(
-        subjects=(Subject(f"key:{public.fingerprint}", {"sha256": digest}),),
-        predicate_type=predicate_type(KEY_KIND),
-        system=None,
-        collected_at=now,
-        body=body,
-        salt=secrets.token_hex(16),
-        references=references,
-    )
-
-
-def _artifacts(statements: Sequence[Statement]) -> dict[str, str]:
-    """SHA-256 to name of every file the statements speak of, and of the models they name."""
-    found: dict[str, str] = {}
-    for statement in statements:
-        for subject in statement.subjects:
-            if "size" in subject.annotations:
-                found.setdefault(subject.sha256, subject.name)
-        model = statement.body.get("model")
-        if isinstance(model, Mapping) and "sha256" in model:
-            found.setdefault(str(model["sha256"]), str(model.get("name", "model")))
-    return found
-
-
-def _approval_words(decision: str, role: str, refs: Sequence[RecordRef]) -> str:
-    numbers = ", ".join(f"#{ref.index}" for ref in refs)
-    return f"Reviewed {numbers} for {role}: {decision}."
 
 
 def _warnings(subjects: Sequence[Subject]) -> list[str]:
@@ -698,44 +567,3 @@ def _make_state_folder(root: Path) -> None:
 def _write_new(path: Path, text: str) -> None:
     with path.open("x", encoding="utf-8") as file:
         file.write(text)
-
-
-def _copied(value: Any) -> Any:
-    """A deep copy made of plain dicts and lists."""
-    if isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_copied(item) for item in value]
-    return value
-
-
-def _merge(body: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Lay ``more`` over ``body``, group by group; lists and values are replaced."""
-    for key, value in more.items():
-        if isinstance(value, Mapping) and isinstance(body.get(key), dict):
-            _merge(body[key], value)
-        else:
-            body[key] = _copied(value)
-
-
-def _refuse_contradiction(tool: Any, body: Any, path: str) -> None:
-    """What the tool's file says may be added to, never changed.
-
-    Raises:
-        InputError: ``attach.contradicts-source``.
-    """
-    if isinstance(tool, dict) and isinstance(body, dict):
-        for key, value in tool.items():
-            _refuse_contradiction(value, body.get(key), f"{path}.{key}" if path else key)
-    elif isinstance(tool, list) and isinstance(body, list):
-        for place, value in enumerate(tool):
-            inner = body[place] if place < len(body) else None
-            _refuse_contradiction(value, inner, f"{path}[{place}]")
-    elif tool != body or isinstance(tool, bool) != isinstance(body, bool):
-        raise InputError(
-            "attach.contradicts-source",
-            f"{path}: the file says {tool!r}, the record would say {body!r}",
-            expected=repr(tool),
-            found=repr(body),
-            hint="leave the field to the file; a record must agree with the file it was read from",
-        )

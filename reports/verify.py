@@ -337,32 +337,28 @@ class _PacketVerifier:
 
     @staticmethod
     def _compare(check: Check, computed: Mapping[str, Any], stated: Any) -> None:
-        if stated == computed:
-            check.checked += sum(len(item["controls"]) for item in computed["catalogs"])
-            return
-        said = {
-            control["id"]: control
-            for catalog in stated.get("catalogs", [])
-            for control in catalog["controls"]
-        }
-        differs = False
-        for catalog in computed["catalogs"]:
-            for control in catalog["controls"]:
-                check.checked += 1
-                found = said.pop(control["id"], None)
-                if found != control:
-                    differs = True
-                    check.findings.append(
-                        Finding(
-                            "coverage.differs",
-                            f"{control['id']} is not in the state the packet says",
-                            expected=control["state"],
-                            found=str(found and found.get("state")),
-                        )
+        """Hold states, reasons, records and dates against each other; wording may differ."""
+        said = {item["id"]: item for item in _controls(stated)}
+        for control in _controls(computed):
+            check.checked += 1
+            expected, found = _essence(control), _essence(said.pop(control["id"], {}))
+            if found != expected:
+                check.findings.append(
+                    Finding(
+                        "coverage.differs",
+                        f"{control['id']} is not as the packet says",
+                        expected=_difference(expected, found),
+                        found=_difference(found, expected),
                     )
-        if said or not differs:
+                )
+        if said or _frame(stated) != _frame(computed):
             check.findings.append(
-                Finding("coverage.differs", "the packet states another coverage than follows")
+                Finding(
+                    "coverage.differs",
+                    "the packet was evaluated for something else than it says",
+                    expected=str(_frame(computed)),
+                    found=str(_frame(stated)),
+                )
             )
 
     # (10)
@@ -417,3 +413,37 @@ class _PacketVerifier:
 
 def _finding(error: MunimentError, record: int | None = None) -> Finding:
     return Finding(error.code, error.message, record, error.expected, error.found)
+
+
+def _controls(coverage: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [control for catalog in coverage["catalogs"] for control in catalog["controls"]]
+
+
+def _essence(control: Mapping[str, Any]) -> dict[str, Any]:
+    """What a control's result says, but for the words it says it in."""
+    return {
+        "state": control.get("state"),
+        "reasons": _reasons(control.get("reasons", [])),
+        "evidence": control.get("evidence"),
+        "approvals": control.get("approvals"),
+        "fresh_until": control.get("fresh_until"),
+    }
+
+
+def _frame(coverage: Mapping[str, Any]) -> dict[str, Any]:
+    """What a coverage is of: everything but its controls."""
+    return {
+        **{name: coverage[name] for name in ("system", "as_of", "profile", "profile_sha256")},
+        "artifact_sha256": coverage["artifact_sha256"],
+        "considered": coverage["considered"],
+        "left_out": _reasons(coverage["left_out"]),
+        "catalogs": [(item["catalog"], item["counts"]) for item in coverage["catalogs"]],
+    }
+
+
+def _reasons(reasons: list[Mapping[str, Any]]) -> list[tuple[Any, Any]]:
+    return [(reason["code"], reason["records"]) for reason in reasons]
+
+
+def _difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    return str({name: value for name, value in one.items() if value != other.get(name)})

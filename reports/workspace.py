@@ -22,7 +22,9 @@ from muniment.controls.gate import GateDecision, decide, to_body
 from muniment.controls.profile import Profile, load_profile
 from muniment.evidence import workspace as base
 from muniment.evidence.artifacts import hash_file
-from muniment.evidence.workspace import Attached, Evidence, Holder, VerifiedLedger
+from muniment.evidence.draft import Evidence
+from muniment.evidence.statements import Holder
+from muniment.evidence.workspace import Attached, VerifiedLedger
 from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record
 from muniment.schemas.statement import (
@@ -117,7 +119,7 @@ class Workspace(base.Workspace):
         return self.add(
             Evidence(
                 kind=kind,
-                system=SystemRef.parse(system) if system else None,
+                system=SystemRef.parse(system) if system is not None else None,
                 files=[Path(file) for file in files],
                 controls=[resolve(text, load_catalogs()) for text in controls],
                 body=body or {},
@@ -154,7 +156,7 @@ class Workspace(base.Workspace):
         Raises:
             InputError: a filter names something that does not exist.
         """
-        wanted_system = self.system(system) if system else None
+        wanted_system = self.system(system) if system is not None else None
         wanted_kind = self.kinds.get(kind).name if kind else None
         wanted_control = resolve(control, load_catalogs()) if control else None
         digest = _digest(subject)

@@ -21,7 +21,9 @@ from muniment.evidence.dsse import Envelope
 from muniment.evidence.keys import new_ed25519, new_p256
 from muniment.evidence.ledger import Ledger
 from muniment.evidence.merkle import EMPTY_ROOT, verify_consistency
+from muniment.evidence.note import ED25519, VerifierKey
 from muniment.evidence.storage import Storage, Writer
+from muniment.evidence.verification import LedgerVerifier
 from muniment.evidence.workspace import Evidence
 from muniment.schemas import times
 from muniment.schemas.errors import (
@@ -441,6 +443,41 @@ def test_a_database_without_a_ledger(ledger_url: str) -> None:
     storage.close()
     if storage.path is not None:
         assert not storage.path.exists()
+
+
+def test_tables_without_a_genesis(ledger_url: str, kinds: Any) -> None:
+    """A ledger whose making was cut off before the genesis is nothing to build on or believe."""
+    storage = Storage(ledger_url)
+    storage.create()
+    root = new_p256().public.fingerprint
+    vkey = VerifierKey("evidence.example.com", ED25519, new_ed25519().public)
+    empty = Ledger(storage, vkey, root)
+    assert code_of(lambda: Ledger.open(storage, vkey.name, root, kinds)) == "entry.missing"
+    assert code_of(empty.checkpoint) == code_of(lambda: empty.genesis) == "ledger.damaged"
+    with storage.read() as reader:
+        verifier = LedgerVerifier(reader, vkey, root, kinds)
+        assert list(verifier.records()) == []
+    assert [finding.code for finding in verifier.report.findings] == ["entry.missing"]
+    storage.close()
+
+
+def test_verification_by_another_root_or_ledger_key(lab: Any) -> None:
+    """Held against another root or ledger key than its own, the ledger fails and says which."""
+    own = lab.root.public.fingerprint
+    other = VerifierKey(lab.vkey.name, ED25519, new_ed25519().public)
+    for vkey, root, codes in [
+        (lab.vkey, own, []),
+        (lab.vkey, new_p256().public.fingerprint, ["root.differs"]),
+        (other, own, ["checkpoint.behind", "note.unsigned", "root.differs"]),
+    ]:
+        progress: list[tuple[int, int]] = []
+        with lab.storage.read() as reader:
+            verifier = LedgerVerifier(
+                reader, vkey, root, lab.kinds, lambda *done, seen=progress: seen.append(done)
+            )
+            list(verifier.records())
+        assert sorted(finding.code for finding in verifier.report.findings) == codes
+        assert progress == [(1, 1)]
 
 
 def test_receipts_of_what_is_not_there(lab: Any) -> None:

@@ -239,6 +239,10 @@ def test_codes_of_proofs_that_cannot_be() -> None:
         with pytest.raises(ConsistencyError) as consistency:
             consistency_proof(old, new, SMALL)
         assert consistency.value.code == "proof.out-of-range"
+    for old, new, proof in [(3, 5, []), (5, 5, [MANY[0]])]:
+        with pytest.raises(ConsistencyError) as consistency:
+            verify_consistency(old, new, proof, naive_root(MANY[:old]), naive_root(MANY[:new]))
+        assert consistency.value.code == "proof.length"
 
 
 @pytest.mark.parametrize("lost", [(0, 0), (0, 1), (1, 0)])

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from muniment.evidence.storage import Storage, translated_errors
 from muniment.schemas.errors import InputError, MunimentError, StoreError
@@ -296,3 +297,13 @@ def test_what_the_disk_says_becomes_ours(error: OSError, code: str) -> None:
         raise error
     assert caught.value.code == code
     assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    "kind, code", [(IntegrityError, "store.conflict"), (OperationalError, "store.failed")]
+)
+def test_what_the_database_says_becomes_ours(kind: type[DBAPIError], code: str) -> None:
+    """An error of the database that nobody foresaw is ours too, with the database's own words."""
+    with pytest.raises(StoreError) as caught, translated_errors():
+        raise kind("SELECT 1", None, Exception("something unheard of"))
+    assert (caught.value.code, caught.value.found) == (code, "something unheard of")

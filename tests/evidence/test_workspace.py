@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +268,7 @@ def test_a_tools_file_fills_the_record(ready: Workspace, junit: Path, link_only:
         [("checks[0].outcome", "fail")],
         [("checks", [])],
         [("checks", "none")],
+        [("checks[2]", {"name": "by hand", "outcome": "pass"})],
     ],
 )
 def test_a_tools_file_is_not_contradicted(
@@ -287,9 +289,10 @@ def test_a_tools_file_may_be_repeated_and_added_to(ready: Workspace, junit: Path
         "eval-result",
         files=[junit],
         body={**EVAL, "evaluated": 2},
-        settings=[("checks[2]", {"name": "by hand", "outcome": "pass"})],
+        settings=[("runId", "7"), ("dataset.rows", 9)],
     )
-    assert len(ready.add(evidence).record.statement.body["checks"]) == 3
+    body = ready.add(evidence).record.statement.body
+    assert (body["evaluated"], body["runId"], body["dataset"]["rows"]) == (2, "7", 9)
 
 
 def test_two_tools_files_for_one_record(ready: Workspace, junit: Path, tmp_path: Path) -> None:
@@ -306,7 +309,7 @@ def test_two_tools_files_for_one_record(ready: Workspace, junit: Path, tmp_path:
 def test_a_tools_file_that_vanishes_or_changes(
     ready: Workspace, junit: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that is gone or other after it was hashed is refused, and nothing is appended."""
+    """A file that is gone or other after it was read is refused, and nothing is appended."""
     take = Workspace._take
     for change, code in [
         (lambda: junit.write_text(JUNIT.replace("one", "six")), "file.changed"),
@@ -314,9 +317,8 @@ def test_a_tools_file_that_vanishes_or_changes(
     ]:
 
         def taken(*arguments: Any, change: Any = change) -> Any:
-            file = take(*arguments)
             change()
-            return file
+            return take(*arguments)
 
         monkeypatch.setattr(Workspace, "_take", taken)
         evidence = Evidence("eval-result", files=[junit], body=EVAL, link_only=True)
@@ -436,6 +438,25 @@ def test_a_large_file_is_streamed(
     assert kibibytes < 20 * 1024
 
 
+def test_a_committed_file(ready: Workspace) -> None:
+    """A committed file is named by its path in the repository, and the body is merged by group."""
+    git = ["git", "-C", str(ready.root), "-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
+    file = ready.root / "docs" / "rules.txt"
+    file.parent.mkdir()
+    file.write_text("Rules")
+    for command in (["init", "-q"], ["add", "docs"], ["commit", "-q", "-m", "Add rules"]):
+        subprocess.run([*git, *command], check=True)
+    attached = ready.add(Evidence("policy", files=[file], body=POLICY))
+    (subject,) = attached.record.statement.subjects
+    assert subject.name == "docs/rules.txt"
+    assert subject.git is not None
+    assert subject.git["state"] == "committed"
+    assert not any("not under version control" in warning for warning in attached.warnings)
+    report = ready.verify()
+    assert report.ok
+    assert [check.checked for check in report.checks if check.name == "git"] == [1]
+
+
 # Referring
 
 
@@ -527,6 +548,41 @@ def test_nobody_approves_their_own(ready: Workspace, carl: Workspace) -> None:
     carl.storage.close()
 
 
+def test_an_approver_of_several_functions_says_which(ready: Workspace, clock: Any) -> None:
+    """A key with two functions must name one; an eval's model is among what is approved."""
+    key = new_p256()
+    ready.keys.save(ready.keys.path("dora"), key, None)
+    ready.enrol(
+        key.public,
+        Holder("Dora Nik", "dora@example.com"),
+        roles=[Role.APPROVER],
+        functions=["risk", "legal"],
+        kinds=["approval"],
+        expires=clock() + timedelta(days=30),
+    )
+    body = {**EVAL, "evaluated": 1, "metrics": [], "checks": []}
+    record = ready.add(Evidence("eval-result", body=body)).record
+    dora = Workspace(ready.root, key="dora", clock=clock)
+    with pytest.raises(InputError) as caught:
+        dora.approve([f"#{record.index}"])
+    assert (caught.value.code, caught.value.expected) == ("approval.role", "legal, risk")
+    approval = dora.approve([f"#{record.index}"], role="risk").record
+    assert approval.statement.body["artifacts"] == [EVAL["model"]]
+    clock.move(days=31)
+    assert code_of(lambda: dora.approve(["#1"], role="risk")) == "trust.expired-key"
+    dora.storage.close()
+
+
+def test_enrolling_for_a_kind_nobody_knows(ready: Workspace) -> None:
+    """A key cannot be limited to a kind that does not exist."""
+    holder = Holder("Dora Nik", "dora@example.com")
+    public = new_p256().public
+    assert (
+        code_of(lambda: ready.enrol(public, holder, roles=[Role.CONTRIBUTOR], kinds=["polcy"]))
+        == "kind.unknown"
+    )
+
+
 def test_approvals_that_cannot_be(
     ready: Workspace, carl: Workspace, system_body: dict[str, Any]
 ) -> None:
@@ -577,6 +633,10 @@ def test_choice_of_key(ready: Workspace, carl: Workspace, monkeypatch: pytest.Mo
     ready.use_key("carl")
     assert Workspace(ready.root).key_name == "carl"
     assert code_of(lambda: ready.use_key("nobody")) == "key.missing"
+    (ready.root / ".muniment" / "key").unlink()
+    assert Workspace(ready.root).key_name == "default"
+    ready.keys.path("default").unlink()
+    assert code_of(lambda: Workspace(ready.root).key_name) == "key.none"
     assert code_of(lambda: Workspace(ready.root, key="../x").signing_key) == "key.name"
 
 

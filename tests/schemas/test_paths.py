@@ -62,6 +62,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "field of a list": ({"a": []}, "a.b"),
     "field of a number in a list": ({"a": [5]}, "a[0].b"),
     "white space": ({}, "a b"),
+    "field of a bare entry": ({"a": [[1]]}, "a[0].b"),
+    "entry of a named entry": ({"a": [{"name": "x", "b": 5}]}, "a[x].b[0]"),
+    "field below a text": ({"a": {"b": "x"}}, "a.b.c.d"),
 }
 
 

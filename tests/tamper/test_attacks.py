@@ -13,6 +13,7 @@ from muniment.evidence.dsse import Envelope
 from muniment.evidence.entry import Entry
 from muniment.evidence.keys import new_ed25519, new_p256
 from muniment.evidence.storage import StoredEntry
+from muniment.evidence.workspace import Evidence
 from muniment.schemas.errors import VerificationError
 
 
@@ -298,6 +299,12 @@ def test_a_deleted_checkpoint_can_only_make_records_younger_in_the_ledger(victim
 
 # Forgeries: whole records and checkpoints made up.
 
+POLICY_BODY = {
+    "version": "1",
+    "inForceFrom": "2026-01-01",
+    "reviewBy": "2027-01-01",
+    "owner": {"name": "Ada Quist", "email": "ada@example.com"},
+}
 LATER = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
 
 
@@ -312,6 +319,29 @@ def test_a_forged_checkpoint(victim: Any) -> None:
     victim.insert(victim.statement(), victim.key("bea"))
     victim.sign(new_ed25519(), LATER)
     assert victim.codes() == ["checkpoint.behind", "note.unsigned"]
+
+
+def test_a_record_rewritten_with_its_leaf(victim: Any) -> None:
+    """A payload exchanged together with leaf, tile and columns is not what its signer signed."""
+    workspace = victim.open()
+    with workspace.storage.read() as reader:
+        row = reader.entry(9)
+    old = Entry.from_stored(9, row.envelope, row.leaf)
+    forged = replace(old.envelope, payload=victim.statement().to_payload())
+    entry = Entry.new(9, forged, old.key)
+    row = {"envelope": forged.to_bytes(), "leaf": entry.leaf, **entry.columns()}
+    victim.sql(f"UPDATE entry SET {', '.join(f'{k} = :{k}' for k in row)} WHERE number = 9", **row)
+    victim.change("tile", "hashes", "level = 0", lambda data: data[:-32] + entry.leaf_hash)
+    assert victim.codes() == ["checkpoint.root", "signature.invalid"]
+
+
+def test_a_false_index_column_leads_no_new_record_astray(victim: Any) -> None:
+    """New records name the true genesis, though the column that holds its digest was changed."""
+    victim.sql(f"UPDATE entry SET leaf_hash = '{'ab' * 32}' WHERE number = 0")
+    workspace = victim.open(key="bea", clock=lambda: LATER)
+    workspace.add(Evidence("policy", body={**POLICY_BODY, "title": "After the change"}))
+    assert victim.codes() == ["column.differs"]
+    assert len(victim.open().verified().records) == 11
 
 
 def test_a_checkpoint_over_another_tree(victim: Any) -> None:
