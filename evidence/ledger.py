@@ -167,40 +167,59 @@ class Ledger:
         size = last.size if last else 0
         now = self._now(last)
         ring = self.key_ring(writer, kinds)
+        genesis = self._genesis(writer, size)
         appended: list[Appended] = []
+        entries: list[Entry] = []
+        fresh: dict[tuple[str, str], Record] = {}
         for envelope, signer in envelopes:
             entry = Entry.new(size, envelope, signer.public)
             envelope.verify(entry.key)
-            known = self._known(writer, entry, ring, last)
+            evidence = entry.statement.fingerprint(), entry.key.fingerprint
+            known = fresh.get(evidence) or self._known(writer, *evidence, ring)
             if known is not None:
                 appended.append(Appended(known, False))
                 continue
-            record = admit(entry, ring, now, kinds, self._genesis(writer, size))
-            self._insert(writer, entry)
+            record = admit(entry, ring, now, kinds, genesis)
+            genesis = genesis or record.sha256
+            fresh[evidence] = record
+            entries.append(entry)
             appended.append(Appended(record, True))
             size += 1
-        if last is None or size > last.size:
+        if entries:
+            self._insert(writer, entries)
             read = writer.tile
             root = tree_root(size, node_reader(read))
             signed = sign_checkpoint(Checkpoint(self.vkey.name, size, root), key, now)
             writer.add([CheckpointRow(size=size, note=signed.note.to_bytes())])
         return appended
 
-    def _insert(self, writer: Writer, entry: Entry) -> None:
-        row = EntryRow(
-            number=entry.index,
-            envelope=entry.envelope.to_bytes(),
-            leaf=entry.leaf,
-            **entry.columns(),
+    def _insert(self, writer: Writer, entries: Sequence[Entry]) -> None:
+        writer.add(
+            [
+                EntryRow(
+                    number=entry.index,
+                    envelope=entry.envelope.to_bytes(),
+                    leaf=entry.leaf,
+                    **entry.columns(),
+                )
+                for entry in entries
+            ]
         )
-        writer.add([row])
         writer.add(
             [
                 SubjectRow(number=entry.index, position=position, sha256=sha256, name=name)
+                for entry in entries
                 for position, sha256, name in entry.subjects()
             ]
         )
-        changed = add_leaf(entry.index, entry.leaf_hash, writer.tile)
+        changed: dict[tuple[int, int], bytes] = {}
+
+        def read(level: int, number: int) -> bytes:
+            known = changed.get((level, number))
+            return writer.tile(level, number) if known is None else known
+
+        for entry in entries:
+            changed.update(add_leaf(entry.index, entry.leaf_hash, read))
         for (level, number), hashes in changed.items():
             writer.put_tile(level, number, hashes)
 
@@ -262,18 +281,15 @@ class Ledger:
             raise StoreError("ledger.damaged", f"no checkpoint covers #{index}")
         return verify_checkpoint(note, self.vkey)
 
-    def _known(
-        self, writer: Writer, entry: Entry, ring: KeyRing, last: SignedCheckpoint | None
-    ) -> Record | None:
+    def _known(self, writer: Writer, fingerprint: str, signer: str, ring: KeyRing) -> Record | None:
         """The same statement by the same signer, if it was appended before."""
-        rows = writer.find(fingerprint=entry.statement.fingerprint(), signer=entry.key.fingerprint)
-        holder = ring.get(entry.key.fingerprint)
+        rows = writer.find(fingerprint=fingerprint, signer=signer)
+        holder = ring.get(signer)
         if not rows or holder is None:
             return None
         first = Entry.from_stored(rows[0].number, rows[0].envelope, rows[0].leaf)
         first.envelope.verify(first.key)
-        is_covered = last is not None and first.index < last.size
-        recorded_at = self._covering(writer, first.index).time if is_covered else self._now(last)
+        recorded_at = self._covering(writer, first.index).time
         return Record(first.index, first.sha256, first.statement, holder.signer, recorded_at)
 
     def _genesis(self, reader: Reader, size: int) -> str | None:

@@ -132,12 +132,11 @@ class Reader:
         query = sa_select(*columns).order_by(_column("number"))
         return map(StoredEntry._make, self._stream(query))
 
-    def find(self, **columns: str) -> list[EntryRow]:
+    def find(self, **columns: str) -> list[StoredEntry]:
         """Entries whose derived columns have these values, in order."""
-        query = select(EntryRow).order_by(_column("number"))
-        for name, value in columns.items():
-            query = query.where(_column(name) == value)
-        return list(self._session.exec(query))
+        table = SQLModel.metadata.tables["entry"]
+        query = sa_select(table).filter_by(**columns).order_by(table.c.number)
+        return list(map(StoredEntry._make, self._session.connection().execute(query)))
 
     def entry(self, number: int) -> EntryRow | None:
         """One entry."""

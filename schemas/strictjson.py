@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from typing import Any, NoReturn
 
 from muniment.schemas.errors import InputError
 
 MAX_DEPTH = 64
 """Deepest nesting of objects and arrays that is read."""
-_LONG_NUMBER = re.compile(rb"(?:^|[:,\[-])[0-9]{16}")
 MAX_INTEGER = 2**53 - 1
 """Largest whole number that every JSON reader keeps exact (RFC 7493 §2.2)."""
 
@@ -62,16 +60,16 @@ def _read_canonical(data: bytes) -> Any | None:
     """Read a document that is in sorted form already; None where that is not plain to see.
 
     A document that writes back to its own bytes has no duplicate key, no NaN and no white space;
-    what is left to rule out are integers too large to be exact and deep nesting.
+    the writer refuses integers too large to be exact; what is left to rule out is deep nesting.
     """
     import orjson
 
-    if _LONG_NUMBER.search(data) or data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
         return None
     try:
         value = orjson.loads(data)
-        same = orjson.dumps(value, option=orjson.OPT_SORT_KEYS) == data
-    except ValueError:
+        same = orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER) == data
+    except (ValueError, orjson.JSONEncodeError):
         return None
     return value if same else None
 

@@ -18,7 +18,7 @@ def now() -> datetime:
 
 def format_time(moment: datetime) -> str:
     """Write ``moment`` as ``2026-01-31T09:30:00Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def parse_time(text: str) -> datetime:
