@@ -334,7 +334,7 @@ def test_a_wrong_passphrase(place: Path, cli: Cli, monkeypatch: pytest.MonkeyPat
         *(2, "key.passphrase", "MUNIMENT_PASSPHRASE"),
     )
     monkeypatch.setenv("MUNIMENT_PASSPHRASE", "correct horse")
-    assert cli(*ATTACH_POLICY, "--set", "title=x", "--key", "locked").code == 1, "not enrolled"
+    assert cli(*ATTACH_POLICY, "--set", "title=x", "--key", "locked").code == 2, "not enrolled"
 
 
 def test_a_key_others_can_read_is_refused(place: Path, cli: Cli) -> None:

@@ -113,7 +113,7 @@ def test_keys(place: Path, cli: Cli) -> None:
     signed = cli(*ATTACH_EVAL, "--set", "suite=nightly", "--json").json["data"]["record"]
     assert signed["signer"]["name"] == "CI"
     refused = cli(*ATTACH_POLICY)
-    assert refused.code == 1
+    assert refused.code == 2
     assert cli("key", "use", "nobody").code == 2
 
 
