@@ -123,9 +123,14 @@ def packet(
     Example: muniment packet --framework nist-ai-rmf-1.0 -o packet.pdf
     """
     from muniment.reports.files import write_atomically
+    from muniment.schemas.errors import InputError
 
     from . import show
 
+    if not output.parent.is_dir():
+        raise InputError("file.missing", f"there is no folder {output.parent}")
+    if output.is_dir():
+        raise InputError("file.folder", f"{output} is a folder; name a file in it")
     opened = open_workspace(workspace, key)
     with show.progress("verifying the ledger, rendering") as bar:
         pdf = opened.packet(
@@ -170,12 +175,18 @@ def verify(
 
     Example: muniment verify packet.pdf --root SHA256:…
     """
+    from muniment.schemas.errors import InputError
+
     from . import show
 
     if packet_file is not None:
         from muniment.reports.verify import verify_packet
 
         report = verify_packet(packet_file, root)
+    elif root is not None:
+        raise InputError(
+            "usage.root", "--root is for a packet; muniment.yaml pins the root of a workspace"
+        )
     else:
         opened = open_workspace(workspace)
         with show.progress("verifying") as bar:

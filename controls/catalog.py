@@ -151,6 +151,8 @@ def _closed(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _T = TypeVar("_T", Catalog, Control)
+_MANY = 10
+"""So many names are not listed in an error."""
 
 
 def catalog_named(text: str, catalogs: Sequence[Catalog]) -> Catalog:
@@ -203,6 +205,7 @@ def _only(what: str, text: str, found: Mapping[str, _T], known: Sequence[_T]) ->
         f"{what}.unknown",
         f"there is no {what} {shorten(text, 100)!r}",
         hint=f"did you mean {' or '.join(near)}?" if near else None,
+        expected=", ".join(item.id for item in known) if len(known) < _MANY else None,
         found=shorten(text, 100),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ from muniment.schemas.errors import InputError
 from muniment.schemas.yamldoc import load_mapping
 
 from .checkpoint import check_origin
+from .keys import is_fingerprint
 
 FILE_NAME = "muniment.yaml"
 STATE_FOLDER = ".muniment"
 """What belongs to one checkout: the embedded ledger, the artifacts, the choice of key."""
-_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _FIELDS = (
     "version",
     "organisation",
@@ -84,7 +83,7 @@ class Config:
         for name in ("ledger", "artifacts", "kinds"):
             if not isinstance(values.get(name, ""), str):
                 raise _malformed(name, "must be text")
-        if not _FINGERPRINT.fullmatch(values["root"]):
+        if not is_fingerprint(values["root"]):
             raise _malformed("root", "must be a fingerprint, SHA256:…")
         check_origin(values["origin"])
         return cls(**{**values, "frameworks": _frameworks(values.get("frameworks"))})

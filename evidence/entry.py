@@ -12,7 +12,7 @@ from muniment.schemas.errors import SignatureError
 from muniment.schemas.statement import Statement
 from muniment.schemas.times import format_time
 
-from .dsse import Envelope, pae
+from .dsse import Envelope
 from .keys import PublicKey, load_spki
 from .leaf import leaf_bytes
 from .merkle import hash_leaf
@@ -91,11 +91,6 @@ class Entry:
             (position, subject.sha256, subject.name)
             for position, subject in enumerate(self.statement.subjects)
         ]
-
-    @property
-    def signed_message(self) -> bytes:
-        """The bytes the signature is over."""
-        return pae(self.envelope.payload)
 
 
 def leaf_key(leaf: bytes) -> PublicKey:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property, lru_cache
@@ -32,6 +33,7 @@ _Y8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 _SMALL_ORDER_Y = {0, 1, _P - 1, _Y8, _P - _Y8}
 
 _ECDSA = ec.ECDSA(SHA256())
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 
 
 class Algorithm(Enum):
@@ -133,6 +135,11 @@ def from_cryptography(key: object) -> PublicKey:
         "SHA256:" + base64.b64encode(digest).decode().rstrip("="),
         key,
     )
+
+
+def is_fingerprint(text: str) -> bool:
+    """Whether ``text`` has the form of a key's fingerprint."""
+    return bool(_FINGERPRINT.fullmatch(text))
 
 
 @lru_cache(maxsize=4096)

@@ -149,10 +149,6 @@ class Reader:
         )
         return list(self._session.exec(query.limit(limit)))
 
-    def by_subject(self, sha256: str) -> set[int]:
-        """Numbers of the entries that speak of this digest."""
-        return set(self._session.exec(select(SubjectRow.number).where(SubjectRow.sha256 == sha256)))
-
     def subjects(self, start: int, stop: int) -> Iterator[StoredSubject]:
         """Subject rows of a range of entries, in order."""
         columns = [_column(name, SubjectRow) for name in StoredSubject._fields]
@@ -401,6 +397,20 @@ def _parse(url: str) -> URL:
             found=parsed.render_as_string(hide_password=True),
         )
     return parsed
+
+
+def check_shareable(url: str) -> None:
+    """Refuse a URL that cannot stand in a file that is kept in git.
+
+    Raises:
+        InputError: ``ledger.url`` or ``ledger.password``.
+    """
+    if _parse(url).password is not None:
+        raise InputError(
+            "ledger.password",
+            "the ledger's URL holds a password, and muniment.yaml is kept in git",
+            hint="leave it out; PostgreSQL's driver reads PGPASSWORD and ~/.pgpass",
+        )
 
 
 def _engine(url: URL) -> Engine:

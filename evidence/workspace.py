@@ -38,7 +38,7 @@ from .keys import PublicKey, SigningKey, new_ed25519, new_p256
 from .ledger import Ledger, check_body
 from .note import ED25519, VerifierKey
 from .statements import Holder, approval_statement, key_statement
-from .storage import Storage, translated_errors
+from .storage import Storage, check_shareable, translated_errors
 from .trust import ANY_APPROVER, KeyRing
 from .verification import LedgerVerifier, Progress, verify_artifacts, verify_git_links
 
@@ -157,6 +157,8 @@ class Workspace:
         if (root / FILE_NAME).exists():
             raise InputError("workspace.exists", f"{root} is a workspace already")
         check_origin(origin)
+        if ledger is not None:
+            check_shareable(ledger)
         keys = KeyFiles(config_folder(), options.get("ask", lambda name: None))
         name = options.get("key") or os.environ.get(KEY_VARIABLE) or DEFAULT_KEY
         clock = options.get("clock", times.now)

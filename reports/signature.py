@@ -90,6 +90,10 @@ def sign_pdf(
 
 def check_signature(pdf: bytes) -> SignatureStatus:
     """Check the packet's signature; every fault is a finding, none is raised."""
+    if b"%PDF-" not in pdf[:1024]:
+        begins = visible(pdf[:20].decode("ascii", "replace"))
+        finding = Finding("packet.malformed", "the file is not a PDF", None, "%PDF-", begins)
+        return SignatureStatus(False, None, None, None, (finding,))
     # NOTE: the bytes are a stranger's, and the parser behind this raises whatever it trips over,
     # RecursionError and MemoryError among them; each of these means the same to the reader.
     try:

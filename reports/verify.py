@@ -27,6 +27,7 @@ from muniment.controls.gate import decide
 from muniment.controls.profile import Profile, load_profile
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
 from muniment.evidence.entry import Entry
+from muniment.evidence.keys import is_fingerprint
 from muniment.evidence.ledger import admit
 from muniment.evidence.merkle import verify_consistency, verify_inclusion
 from muniment.evidence.note import VerifierKey
@@ -51,8 +52,15 @@ def verify_packet(path: Path, root: str | None = None) -> VerificationReport:
             the root was taken from the packet itself.
 
     Raises:
-        InputError: ``file.missing`` or ``file.no-permission``.
+        InputError: ``file.missing``, ``file.no-permission`` or ``key.fingerprint``.
     """
+    if root is not None and not is_fingerprint(root):
+        raise InputError(
+            "key.fingerprint",
+            "that is not the fingerprint of a key",
+            expected="SHA256: and 43 characters, as in muniment.yaml",
+            found=root,
+        )
     try:
         pdf = path.read_bytes()
     except FileNotFoundError as error:

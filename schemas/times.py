@@ -57,4 +57,8 @@ def parse_moment(text: str, *, day_begins: bool = False) -> datetime:
         else:
             begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
             return begin if day_begins else begin + timedelta(hours=23, minutes=59, seconds=59)
-    return parse_time(text)
+    try:
+        return parse_time(text)
+    except InputError as error:
+        error.expected = "a date such as 2026-01-31, or a time such as 2026-01-31T09:30:00Z"
+        raise

@@ -101,7 +101,7 @@ def make_workspace(
             "organisation": "Example",
             "origin": "evidence.example.com",
             "frameworks": ["nist-ai-rmf-1.0"],
-            "holder": Holder("Ada Quist", "ada@example.com"),
+            "holder": Holder("Ada Example", "ada@example.com"),
             "functions": ["risk"],
             "clock": clock,
         }

@@ -506,3 +506,45 @@ def test_init_without_an_identity(empty: Path, cli: Cli) -> None:
     assert "--name" in said.err
     assert list(empty.iterdir()) == []
     shutil.rmtree(empty)
+
+
+def test_a_packet_needs_a_place(place: Path, cli: Cli) -> None:
+    """Where the packet cannot go is said before anything is rendered."""
+    says(cli("packet", "-o", "nowhere/packet.pdf"), 2, "file.missing", "nowhere")
+    says(cli("packet", "-o", "."), 2, "file.folder")
+
+
+def test_what_is_no_fingerprint_is_not_compared(place: Path, cli: Cli) -> None:
+    """A mistyped root is a mistake, not a packet that fails."""
+    (place / "page.pdf").write_bytes(b"%PDF-1.7 rubbish")
+    says(cli("verify", "page.pdf", "--root", "SHA256:abc"), 2, "key.fingerprint", "43 characters")
+    root = "SHA256:" + "A" * 43
+    says(cli("verify", "--root", root), 2, "usage.root")
+
+
+def test_a_file_that_is_no_pdf(place: Path, cli: Cli) -> None:
+    """The report says what the file begins with."""
+    (place / "packet.txt").write_text("hello")
+    said = cli("verify", "packet.txt")
+    assert said.code == 1
+    assert "the file is not a PDF" in said.out
+    assert "found hello" in " ".join(said.out.split())
+
+
+def test_a_password_does_not_get_into_git(empty: Path, cli: Cli) -> None:
+    """muniment.yaml is kept in git, so a URL with a password makes no workspace."""
+    url = "postgresql+psycopg://muniment:secret@db.example.com/evidence"
+    said = cli("init", "--ledger", url, "--name", "Root Owner", "--email", "root@example.com")
+    says(said, 2, "ledger.password", "PGPASSWORD")
+    assert "secret" not in said.err
+    assert not (empty / "muniment.yaml").exists()
+
+
+def test_known_catalogs_are_named(place: Path, cli: Cli) -> None:
+    """Who asks for a framework that is not there reads which are."""
+    says(cli("coverage", "--framework", "soc2"), 2, "catalog.unknown", "iso-42001-2023")
+
+
+def test_a_day_is_a_time(place: Path, cli: Cli) -> None:
+    """Who mistypes a time reads that a date will do."""
+    says(cli("coverage", "--as-of", "yesterday"), 2, "time.malformed", "2026-01-31,")

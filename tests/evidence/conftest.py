@@ -51,7 +51,7 @@ class Lab:
             "title": title,
             "version": "1",
             "inForceFrom": "2026-01-01",
-            "owner": {"name": "Ada Quist", "email": "ada@example.com"},
+            "owner": {"name": "Ada Example", "email": "ada@example.com"},
             "reviewBy": "2027-01-01",
         }
         made = Statement(
@@ -72,7 +72,7 @@ class Lab:
 
     def enrolment(self, key: SigningKey, roles: Sequence[str], **body: Any) -> Statement:
         """A statement that enrols ``key``."""
-        name = body.pop("name", "Ada Quist")
+        name = body.pop("name", "Ada Example")
         holder = {"name": name, "email": f"{name.split()[0].lower()}@example.com", "type": "person"}
         return self.key_statement(
             {
@@ -168,5 +168,5 @@ def system_body() -> dict[str, Any]:
         "purpose": "Scores loan applications for a clerk who decides.",
         "phase": "pilot",
         "riskTier": "high",
-        "owner": {"name": "Ada Quist", "email": "ada@example.com"},
+        "owner": {"name": "Ada Example", "email": "ada@example.com"},
     }

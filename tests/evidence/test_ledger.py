@@ -101,7 +101,7 @@ def test_every_checkpoint_extends_the_ones_before(lab: Any) -> None:
 
 def test_the_same_evidence_twice_is_one_record(lab: Any, clock: Any) -> None:
     """Another salt and time do not make another record; another signer or body does."""
-    other = lab.enrol(["contributor"], name="Bea Lind")
+    other = lab.enrol(["contributor"], name="Bea Example")
     (first,) = lab.append(lab.statement())
     before = lab.ledger.checkpoint()
     clock.move(days=1)
@@ -133,7 +133,7 @@ def test_a_key_may_sign_in_the_batch_that_enrols_it(lab: Any) -> None:
     """Trust is judged at each place of a batch, not before it."""
     key = new_p256()
     batch = [
-        (lab.sign(lab.enrolment(key, ["contributor"], name="Bea Lind")), lab.root),
+        (lab.sign(lab.enrolment(key, ["contributor"], name="Bea Example")), lab.root),
         (lab.sign(lab.statement(), key), key),
     ]
     assert code_of(lambda: lab.ledger.append(lab.key, batch[::-1], lab.kinds)) == (
@@ -277,7 +277,7 @@ from muniment.evidence.workspace import Workspace
 workspace = Workspace(Path(sys.argv[1]))
 policy = {
     "version": "1", "inForceFrom": "2026-01-01", "reviewBy": "2027-01-01",
-    "owner": {"name": "Ada Quist", "email": "ada@example.com"},
+    "owner": {"name": "Ada Example", "email": "ada@example.com"},
 }
 from muniment.evidence.workspace import Evidence
 for number in range(10):

@@ -36,8 +36,8 @@ def refused(lab: Any, action: Callable[[], object]) -> str:
 
 def test_roles(lab: Any) -> None:
     """Contributors sign evidence, approvers approve, roots manage keys, and nobody else does."""
-    bea = lab.enrol(["contributor"], name="Bea Lind")
-    carl = lab.enrol(["approver"], name="Carl Moe")
+    bea = lab.enrol(["contributor"], name="Bea Example")
+    carl = lab.enrol(["approver"], name="Carl Example")
     rita = lab.enrol(["root"], name="Rita Vik")
     (policy,) = lab.append(lab.statement(), key=bea)
     approval = lab.approval(policy.record)
@@ -61,13 +61,13 @@ def test_roles(lab: Any) -> None:
 
 def test_kinds(lab: Any) -> None:
     """A key enrolled for some kinds signs no other, its role notwithstanding."""
-    bea = lab.enrol(["contributor"], name="Bea Lind", kinds=["eval-result"])
+    bea = lab.enrol(["contributor"], name="Bea Example", kinds=["eval-result"])
     assert refused(lab, lambda: lab.append(lab.statement(), key=bea)) == "trust.wrong-kind"
 
 
 def test_functions(lab: Any) -> None:
     """An approver speaks for the functions of the key, or as a plain reviewer."""
-    carl = lab.enrol(["approver"], name="Carl Moe", functions=["risk"])
+    carl = lab.enrol(["approver"], name="Carl Example", functions=["risk"])
     (policy,) = lab.append(lab.statement())
     assert (
         refused(lab, lambda: lab.append(lab.approval(policy.record, "legal"), key=carl))
@@ -89,7 +89,7 @@ def test_unknown_key(lab: Any) -> None:
 def test_expiry(lab: Any, clock: Any, seconds: int, code: str | None) -> None:
     """A key is not trusted from the moment it expires; what it signed before stays."""
     expires = clock() + timedelta(days=1)
-    bea = lab.enrol(["contributor"], name="Bea Lind", expires=format_time(expires))
+    bea = lab.enrol(["contributor"], name="Bea Example", expires=format_time(expires))
     lab.append(lab.statement(title="In time"), key=bea)
     clock.time = expires + timedelta(seconds=seconds)
     if code is None:
@@ -103,7 +103,7 @@ def test_expiry(lab: Any, clock: Any, seconds: int, code: str | None) -> None:
 
 def test_revocation(lab: Any) -> None:
     """A revoked key signs nothing more; its earlier records stay trusted."""
-    bea = lab.enrol(["contributor"], name="Bea Lind")
+    bea = lab.enrol(["contributor"], name="Bea Example")
     lab.append(lab.statement(title="Before"), key=bea)
     lab.append(lab.key_statement(revocation(bea)))
     late = lab.statement(title="After")
@@ -121,13 +121,13 @@ def revocation(key: Any, **more: Any) -> dict[str, Any]:
 
 
 def rotation(lab: Any, old: Any, new: Any) -> Any:
-    body = lab.enrolment(new, ["contributor"], name="Bea Lind").body
+    body = lab.enrolment(new, ["contributor"], name="Bea Example").body
     return lab.key_statement({**body, "action": "rotate", "replaces": old.public.fingerprint})
 
 
 def test_rotation(lab: Any) -> None:
     """A rotation puts a new key in the place of the old one, and breaks no old record."""
-    old, new = lab.enrol(["contributor"], name="Bea Lind"), new_p256()
+    old, new = lab.enrol(["contributor"], name="Bea Example"), new_p256()
     lab.append(lab.statement(title="With the old one"), key=old)
     lab.append(rotation(lab, old, new))
     lab.append(lab.statement(title="With the new one"), key=new)
@@ -138,12 +138,12 @@ def test_rotation(lab: Any) -> None:
 
 def test_key_records_that_make_no_sense(lab: Any) -> None:
     """Enrolling twice, retiring what is not there or gone, and wrong fingerprints are refused."""
-    bea, gone = lab.enrol(["contributor"], name="Bea Lind"), lab.enrol(["contributor"])
+    bea, gone = lab.enrol(["contributor"], name="Bea Example"), lab.enrol(["contributor"])
     lab.append(lab.key_statement(revocation(gone)))
     other = lab.enrolment(new_p256(), ["contributor"])
     mismatch = {**other.body, "fingerprint": new_p256().public.fingerprint}
     for statement in [
-        lab.enrolment(bea, ["contributor", "approver"], name="Bea Lind"),
+        lab.enrolment(bea, ["contributor", "approver"], name="Bea Example"),
         lab.enrolment(gone, ["contributor"], name="Bea Again"),
         lab.key_statement(revocation(new_p256())),
         lab.key_statement(revocation(gone, reason="Once more.")),
@@ -233,7 +233,7 @@ def test_a_genesis_of_another_kind_or_signer(lab: Any) -> None:
 
 def test_the_ring_tells_who_holds_what(lab: Any) -> None:
     """After the records the ring knows root, ledger key, and every key with its place."""
-    bea = lab.enrol(["contributor", "approver"], name="Bea Lind", functions=["risk"])
+    bea = lab.enrol(["contributor", "approver"], name="Bea Example", functions=["risk"])
     lab.append(lab.key_statement(revocation(bea)))
     with lab.storage.read() as reader:
         ring = lab.ledger.key_ring(reader, lab.kinds)
@@ -242,7 +242,7 @@ def test_the_ring_tells_who_holds_what(lab: Any) -> None:
     known = ring.get(bea.public.fingerprint)
     assert known is not None
     assert (known.key, known.enrolled, known.retired) == (bea.public, 1, 2)
-    assert (known.signer.name, known.signer.functions) == ("Bea Lind", {"risk"})
+    assert (known.signer.name, known.signer.functions) == ("Bea Example", {"risk"})
     assert known.signer.roles == {Role.CONTRIBUTOR, Role.APPROVER}
     assert len(list(ring)) == 2
     assert ring.get("SHA256:nobody") is None

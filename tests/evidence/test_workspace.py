@@ -27,7 +27,7 @@ POLICY: dict[str, Any] = {
     "title": "Rules for models",
     "version": "1",
     "inForceFrom": "2026-01-01",
-    "owner": {"name": "Ada Quist", "email": "ada@example.com"},
+    "owner": {"name": "Ada Example", "email": "ada@example.com"},
     "reviewBy": "2027-01-01",
 }
 EVAL: dict[str, Any] = {
@@ -411,7 +411,7 @@ from pathlib import Path
 from muniment.evidence.workspace import Evidence, Workspace
 workspace = Workspace(Path(sys.argv[1]))
 body = {"title": "Rules", "version": "1", "inForceFrom": "2026-01-01", "reviewBy": "2027-01-01",
-        "owner": {"name": "Ada Quist", "email": "ada@example.com"}}
+        "owner": {"name": "Ada Example", "email": "ada@example.com"}}
 small = workspace.add(Evidence("policy", files=[Path(sys.argv[2])], body=body, link_only=True))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 large = workspace.add(Evidence("policy", files=[Path(sys.argv[3])], body=body, link_only=True))
@@ -513,7 +513,7 @@ def carl(ready: Workspace, clock: Any) -> Workspace:
     """The same workspace as an approver has it."""
     key = new_p256()
     ready.keys.save(ready.keys.path("carl"), key, None)
-    holder = Holder("Carl Moe", "carl@example.com")
+    holder = Holder("Carl Example", "carl@example.com")
     ready.enrol(key.public, holder, roles=[Role.APPROVER], functions=["legal"])
     return Workspace(ready.root, key="carl", clock=clock)
 
@@ -529,7 +529,7 @@ def test_approve(ready: Workspace, carl: Workspace, tmp_path: Path) -> None:
     assert body["artifacts"] == [
         {"name": "rules.txt", "sha256": hashlib.sha256(b"Rules").hexdigest()}
     ]
-    assert (body["role"], approval.signer.name) == ("legal", "Carl Moe")
+    assert (body["role"], approval.signer.name) == ("legal", "Carl Example")
     assert approval.statement.system == SYSTEM
     assert size(carl) == 5
     carl.storage.close()
@@ -554,7 +554,7 @@ def test_an_approver_of_several_functions_says_which(ready: Workspace, clock: An
     ready.keys.save(ready.keys.path("dora"), key, None)
     ready.enrol(
         key.public,
-        Holder("Dora Nik", "dora@example.com"),
+        Holder("Dora Example", "dora@example.com"),
         roles=[Role.APPROVER],
         functions=["risk", "legal"],
         kinds=["approval"],
@@ -575,7 +575,7 @@ def test_an_approver_of_several_functions_says_which(ready: Workspace, clock: An
 
 def test_enrolling_for_a_kind_nobody_knows(ready: Workspace) -> None:
     """A key cannot be limited to a kind that does not exist."""
-    holder = Holder("Dora Nik", "dora@example.com")
+    holder = Holder("Dora Example", "dora@example.com")
     public = new_p256().public
     assert (
         code_of(lambda: ready.enrol(public, holder, roles=[Role.CONTRIBUTOR], kinds=["polcy"]))

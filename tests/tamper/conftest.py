@@ -26,7 +26,7 @@ from muniment.schemas.statement import Statement, SystemRef
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 SYSTEM = SystemRef("credit-risk", "1.0.0")
-ADA = {"name": "Ada Quist", "email": "ada@example.com"}
+ADA = {"name": "Ada Example", "email": "ada@example.com"}
 POLICY = {
     "title": "Rules",
     "version": "1",

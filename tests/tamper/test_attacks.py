@@ -303,7 +303,7 @@ POLICY_BODY = {
     "version": "1",
     "inForceFrom": "2026-01-01",
     "reviewBy": "2027-01-01",
-    "owner": {"name": "Ada Quist", "email": "ada@example.com"},
+    "owner": {"name": "Ada Example", "email": "ada@example.com"},
 }
 LATER = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
 
