@@ -164,7 +164,7 @@ def assign(
 
     Example: muniment assign "Product Owner <owner@example.com>" --role "Head of credit"
     --duty operation --hours 6 --deputy "Deputy Owner <deputy@example.com>"
-    --start 2026-01-01 --control RG-5
+    --start 2026-01-01 --control "GOVERN 2.1"
     """
     body: dict[str, Any] = {
         "person": parse_person(person),

@@ -1,5 +1,8 @@
 """``muniment demo``."""
 
+import itertools
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +15,9 @@ from .options import AsJson
 @command
 def demo(
     folder: Annotated[
-        Path, typer.Argument(help="Folder to make; must not exist or be empty.")
-    ] = Path("muniment-demo"),
+        Path | None,
+        typer.Argument(help="Folder to make; by default muniment-demo, or the next number."),
+    ] = None,
     as_json: AsJson = False,
 ) -> Answer:
     """Tell a story: evidence, coverage, a gate, a packet.
@@ -26,6 +30,7 @@ def demo(
 
     from . import review, show
 
+    folder = folder or _free_folder()
     told = story.tell(folder, show.note)
 
     def text() -> None:
@@ -38,7 +43,8 @@ def demo(
         show.line(f"the same packet with byte {told.flipped_at:,} changed: {told.flipped}")
         review.print_report(told.refused, brief=True)
         show.line()
-        show.line(f"next: cd {folder} && muniment coverage && muniment verify")
+        program = "muniment" if shutil.which("muniment") else Path(sys.argv[0]).resolve()
+        show.line(f"next: cd {folder} && {program} coverage && {program} verify")
 
     return Answer(
         {
@@ -50,3 +56,8 @@ def demo(
         },
         text,
     )
+
+
+def _free_folder() -> Path:
+    names = itertools.chain(["muniment-demo"], (f"muniment-demo-{n}" for n in itertools.count(2)))
+    return next(path for path in map(Path, names) if not path.exists())

@@ -129,8 +129,9 @@ def packet(
 
     if not output.parent.is_dir():
         raise InputError("file.missing", f"there is no folder {output.parent}")
-    if output.is_dir():
-        raise InputError("file.folder", f"{output} is a folder; name a file in it")
+    if output.exists() and not output.is_file():
+        # NOTE: a device or a pipe would be replaced by a file, as the packet is put there whole.
+        raise InputError("file.special", f"{output} is no plain file; name one")
     opened = open_workspace(workspace, key)
     with show.progress("verifying the ledger, rendering") as bar:
         pdf = opened.packet(
@@ -283,7 +284,8 @@ def print_gate(gated: "Gated") -> None:
         f"gate {decision.profile.id} for {decision.coverage.system}: {word}",
         "bold green" if decision.passed else "bold red",
     )
-    for reason in decision.reasons:
+    show.line(f"model {decision.coverage.artifact or 'not named'}")
+    for reason in (*decision.reasons, *_about_model(decision.coverage)):
         show.line(reason.text)
     if decision.blocking:
         show.line(f"{len(decision.blocking)} of {len(decision.scope)} controls block:")
@@ -306,6 +308,10 @@ def print_gate(gated: "Gated") -> None:
         show.line(f"the decision is signed and recorded as {gated.attached.record}")
     else:
         show.line("dry run: the decision was not recorded")
+
+
+def _about_model(coverage: "Coverage") -> list["Reason"]:
+    return [reason for reason in coverage.left_out if reason.code.startswith("model.")]
 
 
 def print_report(report: "VerificationReport", *, brief: bool = False) -> None:

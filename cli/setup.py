@@ -94,7 +94,12 @@ def init(
             ]
         )
         show.line(f"commit {FILE_NAME}: it pins the root key")
-        show.line("next: muniment system add ID@VERSION --name … --purpose …")
+        if not any((folder / ".git").exists() for folder in (here, *here.parents)):
+            show.note(f"{here} is in no git repository: files cannot be linked to commits")
+        show.line(
+            "next: muniment system add ID@VERSION --name … --purpose … --phase pilot "
+            "--risk-tier high --owner 'NAME <ADDRESS>' --model FILE"
+        )
 
     return Answer(
         {

@@ -249,7 +249,10 @@ def _explain(case: _Case, state: State) -> None:
     if state is State.MET:
         case.reasons.insert(0, Reason("control.met", f"carried by {kinds}", _refs(good)))
     elif state is State.PARTIAL:
-        text = f"{len(case.good)} of {requirement.minimum_kinds} kinds needed are there: {kinds}"
+        text = (
+            f"{len(case.good)} of {requirement.minimum_kinds} kinds needed are there: {kinds}; "
+            f"{_one_of([kind for kind in requirement.any_of if kind not in case.good])} is wanted"
+        )
         case.reasons.insert(0, Reason("control.partial", text, _refs(good)))
     elif state is State.MISSING:
         wanted = " or ".join(requirement.any_of)

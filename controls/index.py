@@ -154,13 +154,23 @@ def _settle_model(index: Index, artifact: str | None) -> None:
                 expected="64 hexadecimal digits",
                 found=artifact[:100],
             )
-        return
+    registered: Record | None = None
     for record in index.current.values():
-        digest = _model_digest(record) if record.kind == SYSTEM else None
         # NOTE: a later system record without a model does not unbind; that would turn evidence
         # about any model into evidence about this one.
-        if digest:
-            index.artifact, index.artifact_from = digest, record.ref
+        if record.kind == SYSTEM and _model_digest(record):
+            registered = record
+    named = _model_digest(registered) if registered else None
+    if index.artifact is None and registered is not None:
+        index.artifact, index.artifact_from = named, registered.ref
+    elif registered is not None and named != index.artifact:
+        _leave_out(
+            index,
+            "model.not-registered",
+            f"the model in question is {_short(index.artifact)}, but {registered} names "
+            f"{_short(named)}",
+            registered,
+        )
     if index.artifact is None:
         _leave_out(
             index,
@@ -177,8 +187,8 @@ def _bound_to_model(index: Index, about: Mapping[str, Record]) -> Iterator[Recor
             _leave_out(
                 index,
                 "evidence.other-model",
-                f"{record} speaks of model {', '.join(sorted(item[:12] for item in named))}, "
-                f"not of {index.artifact[:12]}",
+                f"{record} speaks of model {', '.join(sorted(map(_short, named)))}, "
+                f"not of {_short(index.artifact)}",
                 record,
             )
         else:
@@ -207,6 +217,10 @@ def _models(record: Record, about: Mapping[str, Record]) -> set[str]:
 
 def _model_digest(record: Record) -> str | None:
     return _digest(record.statement.body.get("model"))
+
+
+def _short(digest: str | None) -> str:
+    return (digest or "none")[:12]
 
 
 def _digest(value: Any) -> str | None:

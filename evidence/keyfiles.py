@@ -30,6 +30,7 @@ AskPassphrase = Callable[[str], str | None]
 """Asks for the passphrase of the named key; None where nobody can be asked."""
 
 CONFIG_VARIABLE = "MUNIMENT_CONFIG"
+_LEDGERS = "ledgers"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -72,7 +73,7 @@ class KeyFiles:
     def ledger_path(self, vkey: VerifierKey) -> Path:
         """File of a ledger's own key."""
         name = vkey.name.replace("/", "_")
-        return self._folder / "ledgers" / f"{name}-{vkey.id.hex()}.pem"
+        return self._folder / _LEDGERS / f"{name}-{vkey.id.hex()}.pem"
 
     def names(self) -> list[str]:
         """Names of the user's keys."""
@@ -178,5 +179,9 @@ def _missing(name: str, path: Path) -> InputError:
     return InputError(
         "key.missing",
         f"there is no key file {path}",
-        hint=f"muniment key new {name} makes one; copy a ledger's key from who made the ledger",
+        hint=(
+            "whoever appends to a shared ledger needs its key: copy it from who made the ledger"
+            if path.parent.name == _LEDGERS
+            else f"muniment key new {name} makes one"
+        ),
     )

@@ -261,8 +261,8 @@ class LedgerVerifier:
                     "subjects.differ",
                     "the subject rows are not those of the record",
                     row.number,
-                    str(entry.subjects()),
-                    str(subjects),
+                    _subjects_text(entry.subjects()),
+                    _subjects_text(subjects),
                 )
             )
 
@@ -283,7 +283,8 @@ class LedgerVerifier:
         try:
             signed = verify_checkpoint(pending[1], self._vkey)
         except MunimentError as error:
-            check.findings.append(_finding(error, None))
+            text = f"the checkpoint of size {pending[0]} does not hold: {error.message}"
+            check.findings.append(Finding(error.code, text, None, error.expected, error.found))
             return None
         if signed.size != pending[0]:
             check.findings.append(
@@ -503,6 +504,10 @@ def _check_signatures(chunk: _Parsed) -> dict[int, MunimentError]:
             except MunimentError as error:
                 faults[row.number] = error
     return faults
+
+
+def _subjects_text(subjects: Sequence[tuple[int, str, str]]) -> str:
+    return ", ".join(f"{name} {sha256}" for _, sha256, name in subjects) or "none"
 
 
 def _finding(error: MunimentError, record: int | None) -> Finding:

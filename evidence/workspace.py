@@ -47,6 +47,9 @@ __all__ = ["Attached", "Evidence", "Holder", "VerifiedLedger", "Workspace"]
 WORKSPACE_VARIABLE = "MUNIMENT_WORKSPACE"
 KEY_VARIABLE = "MUNIMENT_KEY"
 DEFAULT_KEY = "default"
+_SYSTEM_OPTIONS = (
+    "--name … --purpose … --phase pilot --risk-tier high --owner 'NAME <ADDRESS>' --model FILE"
+)
 _DIGEST = re.compile(r"[0-9a-f]{6,64}")
 
 
@@ -310,7 +313,7 @@ class Workspace:
             raise InputError(
                 error.code,
                 error.message,
-                hint=error.hint or "choose another key with --key; see muniment key list",
+                hint=error.hint or _hint(error),
                 expected=error.expected,
                 found=error.found,
             ) from error
@@ -332,7 +335,14 @@ class Workspace:
         """
         targets = [self._stored(text) for text in records]
         systems = {target.statement.system for target in targets}
-        if len(systems) != 1 or None in systems:
+        for target in targets:
+            if target.statement.system is None:
+                raise InputError(
+                    "approval.no-system",
+                    f"#{target.index} is a {target.statement.kind} record: it speaks of no system, "
+                    "and needs no approval",
+                )
+        if len(systems) != 1:
             raise InputError(
                 "approval.mixed", "one approval speaks of records of one system version"
             )
@@ -442,7 +452,7 @@ class Workspace:
                 f"{wanted} is not registered",
                 expected=names or "a registered system version",
                 found=text,
-                hint=f"muniment system add {wanted} --name … --purpose … --owner …",
+                hint=f"muniment system add {wanted} {_SYSTEM_OPTIONS}",
             )
         if len(known) == 1:
             return known[0]
@@ -450,7 +460,7 @@ class Workspace:
             raise InputError(
                 "system.none",
                 "no system is registered in this workspace",
-                hint="muniment system add ID@VERSION --name … --purpose … --owner …",
+                hint=f"muniment system add ID@VERSION {_SYSTEM_OPTIONS}",
             )
         raise InputError(
             "system.ambiguous",
@@ -532,6 +542,12 @@ class Workspace:
                 hint="--role FUNCTION",
             )
         return functions[0] if functions else ANY_APPROVER
+
+
+def _hint(error: TrustError) -> str:
+    if error.code == "trust.key-record":
+        return "muniment key list shows the keys as they stand"
+    return "choose another key with --key; see muniment key list"
 
 
 def _warnings(subjects: Sequence[Subject]) -> list[str]:

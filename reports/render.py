@@ -176,6 +176,7 @@ def _context(packet: PacketInput, pages: Mapping[str, int]) -> dict[str, Any]:
         "exceptions": views.exceptions(packet),
         "missing": missing,
         "missing_total": sum(len(need.controls) for _, needs in missing for need in needs),
+        "manifest": _script("manifest.sh", packet),
         "openssl": _script("signature.sh", packet),
         "python": _script("inclusion.sh", packet),
     }

@@ -102,7 +102,7 @@ def check_signature(pdf: bytes) -> SignatureStatus:
         finding = Finding(
             "packet.malformed",
             "the PDF or its signature cannot be read",
-            found=shorten(visible(f"{type(error).__name__}: {error}"), 300),
+            found=_words(error),
         )
         return SignatureStatus(False, None, None, None, (finding,))
 
@@ -125,8 +125,14 @@ def read_attachments(pdf: bytes) -> dict[str, bytes]:
         raise VerificationError(
             "packet.malformed",
             "the files embedded in the PDF cannot be read",
-            found=shorten(visible(f"{type(error).__name__}: {error}"), 300),
+            found=_words(error),
         ) from error
+
+
+def _words(error: Exception) -> str:
+    """What a library says, without the part that speaks of its own objects."""
+    text = re.sub(r"(stream )?<[^>]*>:? ?", "", str(error))
+    return shorten(visible(text or type(error).__name__), 300)
 
 
 def _identity(

@@ -65,6 +65,8 @@ def verify_packet(path: Path, root: str | None = None) -> VerificationReport:
         pdf = path.read_bytes()
     except FileNotFoundError as error:
         raise InputError("file.missing", f"there is no file {path}") from error
+    except IsADirectoryError as error:
+        raise InputError("file.folder", f"{path} is a folder, not a packet") from error
     except OSError as error:
         raise InputError(
             "file.no-permission", f"{path} cannot be read: {error.strerror}"

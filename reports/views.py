@@ -204,6 +204,16 @@ def short_id(control: str) -> str:
     return control.partition(":")[2] or control
 
 
+def weighed(control: ControlResult) -> list[RecordRef]:
+    """Every record that was weighed for a control, whether it counts for it or against it."""
+    said = (ref for reason in control.reasons for ref in reason.records)
+    approvals = set(control.approvals)
+    return sorted(
+        {*control.evidence, *(ref for ref in said if ref not in approvals)},
+        key=lambda ref: ref.index,
+    )
+
+
 def counted_for(packet: PacketInput) -> dict[int, tuple[str, ...]]:
     """Full ids of the controls that each record counts for, as evidence or approval."""
     found: dict[int, list[str]] = {}

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muniment.controls.catalog import Catalog, load_catalog, load_catalogs, resolve
+from muniment.controls.claims import remarks
 from muniment.controls.coverage import Coverage
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import GateDecision, decide, to_body
@@ -116,7 +117,7 @@ class Workspace(base.Workspace):
                 f"a {kind} record is not attached by hand",
                 hint=f"muniment {_MADE_ELSEWHERE[kind]}",
             )
-        return self.add(
+        attached = self.add(
             Evidence(
                 kind=kind,
                 system=SystemRef.parse(system) if system is not None else None,
@@ -132,6 +133,8 @@ class Workspace(base.Workspace):
             ),
             on_bytes,
         )
+        said = remarks(attached.record, load_catalogs() if controls else ())
+        return replace(attached, warnings=(*attached.warnings, *said))
 
     def select(
         self,

@@ -3,15 +3,11 @@ import base64, hashlib, json, sys
 d, h = base64.b64decode, lambda data: hashlib.sha256(data).digest()
 entry = json.load(open(sys.argv[1]))["verificationMaterial"]["tlogEntries"][0]
 proof = entry["inclusionProof"]
-node = h(b"\x00" + d(entry["canonicalizedBody"]))
-at, last = int(proof["logIndex"]), int(proof["treeSize"]) - 1
-for sibling in map(d, proof["hashes"]):             # RFC 9162, section 2.1.3.2
-    if at % 2 or at == last:
-        node = h(b"\x01" + sibling + node)
-        while at and at % 2 == 0:
-            at, last = at >> 1, last >> 1
-    else:
-        node = h(b"\x01" + node + sibling)
-    at, last = at >> 1, last >> 1
-print(base64.b64encode(node).decode())
+leaf = h(b"\x00" + d(entry["canonicalizedBody"]))
+half = lambda n: 1 << (n - 1).bit_length() - 1     # RFC 6962, section 2.1.1
+left = lambda at, n, path: h(b"\x01" + root(at, half(n), path[:-1]) + path[-1])
+right = lambda at, n, path: h(b"\x01" + path[-1] + root(at - half(n), n - half(n), path[:-1]))
+root = lambda at, n, path: leaf if n == 1 else (left if at < half(n) else right)(at, n, path)
+at, n, path = int(proof["logIndex"]), int(proof["treeSize"]), [*map(d, proof["hashes"])]
+print(base64.b64encode(root(at, n, path)).decode())
 EOF

@@ -590,7 +590,7 @@ def test_approvals_that_cannot_be(
     ready.add(Evidence("system", SystemRef("other", "1"), body=system_body))
     for targets, options, code in [
         (["#1", "#3"], {}, "approval.mixed"),
-        (["#0"], {}, "approval.mixed"),
+        (["#0"], {}, "approval.no-system"),
         ([], {}, "approval.mixed"),
         (["#77"], {}, "record.unknown"),
         (["#1"], {"role": "risk"}, "trust.wrong-function"),

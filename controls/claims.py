@@ -1,0 +1,41 @@
+"""What a claim is worth at first sight: whether a record can count for the controls it names.
+
+Told when evidence is attached, so that nobody learns at the gate what could be said at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from muniment.controls.catalog import Catalog, Control
+from muniment.controls.outcome import outcome
+from muniment.schemas.record import Record
+
+
+def remarks(record: Record, catalogs: Sequence[Catalog]) -> list[str]:
+    """What keeps ``record`` from carrying controls it claims, one sentence each."""
+    claimed = set(record.statement.controls)
+    controls = [
+        control for catalog in catalogs for control in catalog.controls if control.id in claimed
+    ]
+    verdict = outcome(record)
+    found = [] if verdict.holds else [f"this evidence counts as a no: {verdict.text}"]
+    found.extend(filter(None, (_remark(record, control) for control in controls)))
+    return found
+
+
+def _remark(record: Record, control: Control) -> str | None:
+    requirement = control.requirement
+    if record.kind in requirement.supporting:
+        return f"{control.short_id}: a {record.kind} supports this control, but does not carry it"
+    if record.kind not in requirement.any_of:
+        return (
+            f"{control.short_id}: a {record.kind} does not count for this control; "
+            f"it asks for {' or '.join(requirement.any_of)}"
+        )
+    if requirement.section is not None and requirement.section not in record.statement.body:
+        return (
+            f"{control.short_id}: this control asks for the {requirement.section} part, which is "
+            f"not there: muniment kind show {record.kind}"
+        )
+    return None
