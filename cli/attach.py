@@ -238,6 +238,8 @@ def parse_settings(settings: list[str] | None) -> list[tuple[str, Any]]:
         except ValueError:
             found.append((path, text))
             continue
+        except RecursionError:
+            pass  # the strict reader words it
         try:
             found.append((path, strictjson.loads(text.encode(), what=f"the value of {path}")))
         except UnicodeEncodeError as error:
@@ -254,11 +256,18 @@ def _split(item: str, form: str) -> tuple[str, str]:
     return path, value
 
 
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size if file.is_file() else 0
+    except (OSError, ValueError):
+        return 0  # hashing words what is wrong with it
+
+
 def _hashing(stack: ExitStack, files: list[Path]) -> Any:
     """A callback that moves a progress bar on by the bytes hashed."""
     from . import show
 
-    total = sum(file.stat().st_size for file in files if file.is_file())
+    total = sum(map(_size, files))
     if total < 64 << 20:
         return None
     bar = stack.enter_context(show.progress("hashing"))

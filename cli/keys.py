@@ -89,21 +89,19 @@ def add(
     from muniment.evidence.keys import load_public
     from muniment.evidence.workspace import Holder
     from muniment.schemas.errors import InputError
+    from muniment.schemas.files import read_small
     from muniment.schemas.record import Role
 
     from .attach import answer_attached
 
     try:
         roles = [Role(item) for item in role or [Role.CONTRIBUTOR]]
-        data = file.read_bytes()
     except ValueError as error:
         raise InputError(
             "key.role", str(error), expected=", ".join(Role), hint="--role contributor"
         ) from error
-    except OSError as error:
-        raise InputError("file.missing", f"{file} cannot be read: {error.strerror}") from error
     attached = open_workspace(workspace, key).enrol(
-        load_public(data),
+        load_public(read_small(file, 1 << 16)),
         Holder(name, email, "machine" if machine else "person"),
         roles=roles,
         functions=function or [],
@@ -128,6 +126,9 @@ def list_keys(workspace: InWorkspace = None, as_json: AsJson = False) -> Answer:
     for enrolled in opened.verified().ring:
         signer = enrolled.signer
         state = f"{enrolled.retired_because} by #{enrolled.retired}" if enrolled.retired else "ok"
+        if enrolled.expires is not None:
+            is_over = opened.clock() >= enrolled.expires
+            state += f", {'expired' if is_over else 'until'} {enrolled.expires:%Y-%m-%d}"
         what = [*sorted(signer.roles), *sorted(signer.functions)]
         mine = held.get(signer.fingerprint, "")
         rows.append([signer.name, ", ".join(what), state, mine, signer.fingerprint])

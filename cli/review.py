@@ -320,6 +320,8 @@ def print_report(report: "VerificationReport", *, brief: bool = False) -> None:
 
     show.line()
     show.line(f"{report.subject}: {'HOLDS' if report.ok else 'DOES NOT HOLD'}", "bold")
+    for conclusion in report.conclusions:
+        show.line(conclusion)
     for check in report.checks:
         count = f" ({check.checked:,})" if check.checked else ""
         line = f"{_MARKS[check.outcome]} {check.name}: {check.claim}{count}"

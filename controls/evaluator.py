@@ -21,7 +21,16 @@ from muniment.controls.rule import broken, rule_variables
 from muniment.schemas.record import Record
 from muniment.schemas.statement import GATE_DECISION, RecordRef, SystemRef
 
-_OWNER_ASSIGNMENT = "owner-assignment"
+_WINDOWS: dict[str, tuple[str | None, str]] = {
+    "owner-assignment": ("start", "end"),
+    "policy": ("inForceFrom", "reviewBy"),
+    "decision": (None, "reviewBy"),
+    "impact-assessment": (None, "reviewBy"),
+    "risk-assessment": (None, "reviewBy"),
+    "supplier-assessment": (None, "reviewBy"),
+    "training-record": (None, "repeatBy"),
+}
+"""Kinds whose body says from which day to which day they hold, and the fields that do."""
 _CLOCK_SLACK = timedelta(days=1)
 """How far facts may lie after their recording before it is remarked upon."""
 
@@ -179,6 +188,10 @@ class _Evaluator:
                 f"recorded; the recording counts",
                 record,
             )
+        begin = _begin(record)
+        if begin is not None and begin > self._as_of:
+            case.say("evidence.not-yet", f"{record} holds from {_day(begin)} on", record)
+            return
         until = _fresh_until(record, case.requirement)
         rejections = self._index.rejections(record)
         if until < self._as_of:
@@ -291,7 +304,7 @@ def _unblock(case: _Case, state: State) -> tuple[str, str] | tuple[None, None]:
         newest = case.stale[-1]
         return (
             f"attach a newer {newest.kind} than {newest}",
-            f"muniment attach {newest.kind} … {control}",
+            f"muniment attach {newest.kind} … {control} --collected-at …",
         )
     kinds = [kind for kind in case.requirement.any_of if kind not in case.good]
     part = f", with its {case.requirement.section} part" if case.requirement.section else ""
@@ -313,12 +326,23 @@ def _fresh_until(record: Record, requirement: Requirement) -> datetime:
     return min([until, *ends])
 
 
+def _begin(record: Record) -> datetime | None:
+    """When what the record says comes into force: the first second of that day."""
+    field, _ = _WINDOWS.get(record.kind, (None, ""))
+    day = _date(record, field)
+    return datetime.combine(day, time(0, 0), UTC) if day else None
+
+
 def _term(record: Record) -> datetime | None:
-    """When a duty that was given for a time ends: the last second of its last day."""
-    end = record.statement.body.get("end") if record.kind == _OWNER_ASSIGNMENT else None
-    if not isinstance(end, str):
-        return None
-    return datetime.combine(date.fromisoformat(end), time(23, 59, 59), UTC)
+    """When what the record says ends or must be looked at again: the last second of that day."""
+    _, field = _WINDOWS.get(record.kind, (None, None))
+    day = _date(record, field)
+    return datetime.combine(day, time(23, 59, 59), UTC) if day else None
+
+
+def _date(record: Record, field: str | None) -> date | None:
+    value = record.statement.body.get(field) if field else None
+    return date.fromisoformat(value) if isinstance(value, str) else None
 
 
 def _section(record: Record, requirement: Requirement) -> Any:

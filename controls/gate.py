@@ -35,7 +35,7 @@ class GateDecision:
 
 
 def decide(coverage: Coverage, profile: Profile) -> GateDecision:
-    """Pass only if every control the profile blocks on was evaluated and is no gap.
+    """Pass only if the model is known and every control the profile blocks on is no gap.
 
     Raises:
         InputError: ``gate.other-profile``, the coverage was made for another profile.
@@ -50,10 +50,19 @@ def decide(coverage: Coverage, profile: Profile) -> GateDecision:
     found = [control for control in coverage.controls if profile.blocks_on(control.id)]
     scope = (*found, *_not_evaluated(coverage, profile))
     blocking = tuple(control for control in scope if control.state.is_gap)
-    reasons: tuple[Reason, ...] = ()
+    reasons = []
     if not scope:
-        reasons = (Reason("gate.empty", "no control is in scope; nothing was shown"),)
-    return GateDecision(bool(scope) and not blocking, blocking, coverage, scope, profile, reasons)
+        reasons.append(Reason("gate.empty", "no control is in scope; nothing was shown"))
+    if coverage.artifact is None:
+        reasons.append(
+            Reason(
+                "gate.no-model",
+                "no system record names the digest of the model, so nothing is shown of any model: "
+                "muniment system add … --model FILE, or --artifact FILE",
+            )
+        )
+    passed = not blocking and not reasons
+    return GateDecision(passed, blocking, coverage, scope, profile, tuple(reasons))
 
 
 def to_body(decision: GateDecision, muniment_version: str) -> dict[str, Any]:

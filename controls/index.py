@@ -61,8 +61,8 @@ class Index:
             record.kind == APPROVAL
             and is_approved(record)
             and any(
-                sha in self.current and self.votes.get(sha, {}).get(record.signer.person) is record
-                for sha in _named_records(record)
+                self.votes.get(sha, {}).get(record.signer.person) is record
+                for sha in _named_records(record, self.current)
             )
         )
 
@@ -119,15 +119,9 @@ def _drop_superseded(index: Index, about: Mapping[str, Record]) -> None:
         target = about.get(named.sha256) if named else None
         if target is None or target.index >= record.index:
             continue
-        if not _may_supersede(record, target):
-            _leave_out(
-                index,
-                "record.supersede-refused",
-                f"{record} names {target} as superseded, but {record.signer.name} may not: "
-                f"{target} still stands",
-                record,
-                target,
-            )
+        if why := _cannot_supersede(record, target):
+            text = f"{record} names {target} as superseded, but {why}: {target} still stands"
+            _leave_out(index, "record.supersede-refused", text, record, target)
             continue
         if target.sha256 not in gone:
             _leave_out(index, "record.superseded", f"{target} is superseded by {record}", target)
@@ -137,11 +131,29 @@ def _drop_superseded(index: Index, about: Mapping[str, Record]) -> None:
     }
 
 
-def _may_supersede(later: Record, earlier: Record) -> bool:
-    """The same person may, and an approver; a vote is nobody's to withdraw but its signer's."""
-    if later.signer.person == earlier.signer.person:
-        return True
-    return earlier.kind != APPROVAL and Role.APPROVER in later.signer.roles
+def _cannot_supersede(later: Record, earlier: Record) -> str | None:
+    """Why ``later`` may not take the place of ``earlier``; None if it may.
+
+    The same person may, and an approver; a vote is nobody's to withdraw but its signer's. Only like
+    takes the place of like: else a "no" could be made to vanish behind something unrelated.
+    """
+    is_own = later.signer.person == earlier.signer.person
+    is_approver = Role.APPROVER in later.signer.roles and earlier.kind != APPROVAL
+    if not (is_own or is_approver):
+        return f"{later.signer.name} may not"
+    if later.kind != earlier.kind:
+        return f"it is a {later.kind}, not a {earlier.kind}"
+    model, other = (_about_model(item) for item in (later, earlier))
+    if other is not None and model != other:
+        return f"it speaks of model {_short(model)}, not of {_short(other)}"
+    dropped = set(earlier.statement.controls) - set(later.statement.controls)
+    if dropped and not is_approver:
+        return f"it does not speak of {', '.join(sorted(dropped))}"
+    return None
+
+
+def _about_model(record: Record) -> str | None:
+    return _model_digest(record) if record.kind in _ABOUT_MODEL else None
 
 
 def _settle_model(index: Index, artifact: str | None) -> None:
@@ -204,8 +216,7 @@ def _models(record: Record, about: Mapping[str, Record]) -> set[str]:
         # A file of the very records it approves, such as a policy's text, says nothing of a model.
         files = {
             subject.sha256
-            for sha in _named_records(record)
-            if sha in about
+            for sha in _named_records(record, about)
             for subject in about[sha].statement.subjects
         }
         return {item for item in map(_digest, _list(record, "artifacts")) if item} - files
@@ -237,9 +248,17 @@ def _gather_votes(index: Index, approval: Record, about: Mapping[str, Record]) -
             approval,
         )
         return
-    for sha in _named_records(approval):
-        target = about.get(sha)
-        if target is None or target.index >= approval.index:
+    if approval.signer.type == "machine":
+        _leave_out(
+            index,
+            "approval.machine",
+            f"{approval} is signed by a machine, {approval.signer.name}: it is no second person",
+            approval,
+        )
+        return
+    for sha in _named_records(approval, about):
+        target = about[sha]
+        if target.index >= approval.index:
             continue
         # NOTE: by person, not by key; two keys of one holder are one pair of eyes. Their own "no"
         # counts all the same.
@@ -267,9 +286,9 @@ def _gather_links(index: Index, speaking: set[str]) -> None:
     for link in index.current.values():
         if link.kind != LINK or not link.signer.roles & {Role.CONTRIBUTOR, Role.APPROVER}:
             continue
-        for sha in _named_records(link):
-            target = index.current.get(sha)
-            if target is None or target.index >= link.index or target.kind in (LINK, GATE_DECISION):
+        for sha in _named_records(link, index.current):
+            target = index.current[sha]
+            if target.index >= link.index or target.kind in (LINK, GATE_DECISION):
                 continue
             into = index.claims if sha in speaking else index.elsewhere
             for control in _list(link, "controls"):
@@ -277,9 +296,13 @@ def _gather_links(index: Index, speaking: set[str]) -> None:
                 index.links.setdefault((control, sha), []).append(link)
 
 
-def _named_records(record: Record) -> list[str]:
-    """Digests in ``body.records``."""
-    return [item["sha256"] for item in _list(record, "records")]
+def _named_records(record: Record, among: Mapping[str, Record]) -> list[str]:
+    """Digests in ``body.records`` of records in ``among``, named by their number as well."""
+    return [
+        item["sha256"]
+        for item in _list(record, "records")
+        if item["sha256"] in among and among[item["sha256"]].index == item["index"]
+    ]
 
 
 def _list(record: Record, name: str) -> Sequence[Any]:

@@ -54,6 +54,12 @@ def _eval_result(body: Mapping[str, Any]) -> Verdict:
 
 def _monitoring_report(body: Mapping[str, Any]) -> Verdict:
     faults = _run_faults(body) + _measured_faults(body)
+    decided = [metric for metric in body.get("metrics", ()) if "threshold" in metric]
+    if not decided and not _with_outcome(body, "pass"):
+        faults.append("no metric has a threshold and no check passed")
+    period = body.get("period", {})
+    if str(period.get("end", "")) < str(period.get("start", "")):
+        faults.append("its period ends before it begins")
     return _verdict(faults, f"{body.get('evaluated')} looked at, nothing failed")
 
 

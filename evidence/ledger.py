@@ -21,7 +21,7 @@ from .checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint, verify_ch
 from .dsse import Envelope
 from .entry import Entry
 from .keys import SigningKey
-from .merkle import consistency_proof, hash_leaf, inclusion_proof, tree_root
+from .merkle import consistency_proof, hash_leaf, inclusion_proof, tree_root, verify_inclusion
 from .note import ED25519, VerifierKey
 from .receipt import Receipt
 from .storage import CheckpointRow, EntryRow, Reader, Storage, SubjectRow, Writer
@@ -29,6 +29,10 @@ from .tiles import add_leaf, node_reader
 from .trust import KEY_KIND, KeyRing
 
 _CLOCK_SLACK = timedelta(seconds=60)
+_PRESENT = timedelta(minutes=5)
+"""A time this near to now was not given by anybody."""
+_FUTURE = timedelta(days=1)
+"""How far facts may lie after their recording, for clocks and time zones that are wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,7 @@ class Ledger:
             entry = Entry.new(size, envelope, signer.public)
             envelope.verify(entry.key)
             evidence = entry.statement.fingerprint(), entry.key.fingerprint
-            known = fresh.get(evidence) or self._known(writer, *evidence, ring)
+            known = fresh.get(evidence) or self._known(writer, entry, ring, now)
             if known is not None:
                 appended.append(Appended(known, False))
                 continue
@@ -281,16 +285,49 @@ class Ledger:
             raise StoreError("ledger.damaged", f"no checkpoint covers #{index}")
         return verify_checkpoint(note, self.vkey)
 
-    def _known(self, writer: Writer, fingerprint: str, signer: str, ring: KeyRing) -> Record | None:
-        """The same statement by the same signer, if it was appended before."""
-        rows = writer.find(fingerprint=fingerprint, signer=signer)
+    def _known(self, writer: Writer, entry: Entry, ring: KeyRing, now: datetime) -> Record | None:
+        """The same statement by the same signer, if it was appended before and still stands.
+
+        The time it speaks of must be the same as well, unless it is just the present, which nobody
+        had to give.
+        """
+        statement, signer = entry.statement, entry.key.fingerprint
         holder = ring.get(signer)
-        if not rows or holder is None:
+        if holder is None:
             return None
-        first = Entry.from_stored(rows[0].number, rows[0].envelope, rows[0].leaf)
-        first.envelope.verify(first.key)
-        recorded_at = self._covering(writer, first.index).time
-        return Record(first.index, first.sha256, first.statement, holder.signer, recorded_at)
+        is_dated = abs(now - statement.collected_at) > _PRESENT
+        for row in writer.find(fingerprint=statement.fingerprint(), signer=signer):
+            first = Entry.from_stored(row.number, row.envelope, row.leaf)
+            first.envelope.verify(first.key)
+            if is_dated and first.statement.collected_at != statement.collected_at:
+                continue
+            if self._stands(writer, first):
+                recorded_at = self._covering(writer, first.index).time
+                return Record(
+                    first.index, first.sha256, first.statement, holder.signer, recorded_at
+                )
+        return None
+
+    @staticmethod
+    def _stands(reader: Reader, entry: Entry) -> bool:
+        """Whether nothing later took the place of a record, or said otherwise in its signer's name.
+
+        NOTE: without this, a second "no" after a "yes" would be taken for the first one and lost.
+        """
+        statement = entry.statement
+        targets = _approved(statement)
+        system = statement.system
+        alike = {"kind": statement.kind or "", "system_id": system.id if system else ""}
+        for row in reader.find(**alike):
+            if row.number <= entry.index:
+                continue
+            later = Entry.from_stored(row.number, row.envelope, row.leaf)
+            superseded = later.statement.supersedes
+            if superseded is not None and superseded.sha256 == entry.sha256:
+                return False
+            if row.signer == entry.key.fingerprint and targets & _approved(later.statement):
+                return False
+        return True
 
     def _genesis(self, reader: Reader, size: int) -> str | None:
         row = reader.entry(0) if size else None
@@ -316,6 +353,30 @@ class Ledger:
         if last is None:
             raise StoreError("ledger.damaged", "the ledger has no checkpoint")
         return last
+
+    def proven(self, index: int) -> Entry:
+        """One entry, its signature and its inclusion under the last checkpoint checked.
+
+        Raises:
+            InputError: ``record.unknown``.
+            StoreError: ``ledger.damaged``.
+        """
+        with self.storage.read() as reader:
+            last, row = self._last(reader), reader.entry(index)
+            if last is None or row is None:
+                raise InputError("record.unknown", f"there is no record #{index}")
+            try:
+                entry = Entry.from_stored(index, row.envelope, row.leaf)
+                entry.envelope.verify(entry.key)
+                proof = inclusion_proof(index, last.size, node_reader(reader.tile))
+                verify_inclusion(entry.leaf_hash, index, last.size, proof, last.root)
+            except VerificationError as error:
+                raise StoreError(
+                    "ledger.damaged",
+                    f"#{index} is not what the ledger's checkpoint signs: {error}",
+                    hint="muniment verify says what was changed",
+                ) from error
+        return entry
 
     def receipts(self, indices: Sequence[int], at: SignedCheckpoint) -> Iterator[Receipt]:
         """Receipts of entries under the checkpoint ``at``."""
@@ -351,7 +412,7 @@ def admit(
     Raises:
         SchemaError: ``kind.unknown`` or ``body.malformed``.
         TrustError: the signer was not entitled.
-        VerificationError: ``statement.foreign-ledger``.
+        VerificationError: ``statement.foreign-ledger`` or ``statement.future``.
     """
     statement = entry.statement
     check_body(statement, kinds)
@@ -365,11 +426,27 @@ def admit(
             expected=f"a {GENESIS} reference to {genesis}",
             found=str(statement.genesis),
         )
+    # NOTE: recorded times can be made later by whoever removes checkpoints; facts from the future
+    # would gain by it.
+    if statement.collected_at > recorded_at + _FUTURE:
+        raise VerificationError(
+            "statement.future",
+            "the facts are said to be from after their recording",
+            expected=f"{times.format_time(recorded_at)} or earlier",
+            found=times.format_time(statement.collected_at),
+        )
     signer = ring.authorise(statement, entry.key.fingerprint, recorded_at)
     record = Record(entry.index, entry.sha256, statement, signer, recorded_at)
     if statement.kind == KEY_KIND:
         ring.apply(record)
     return record
+
+
+def _approved(statement: Statement) -> set[str]:
+    """Digests of the records that an approval speaks of."""
+    if statement.kind != "approval":
+        return set()
+    return {str(item["sha256"]) for item in statement.body["records"]}
 
 
 def check_body(statement: Statement, kinds: KindRegistry) -> None:

@@ -336,6 +336,13 @@ def translated_errors() -> Iterator[None]:
         yield
     except DBAPIError as error:
         _raise_store_error(error)
+    except (OverflowError, UnicodeDecodeError) as error:
+        raise StoreError(
+            "store.corrupt",
+            "the database holds what no ledger can hold",
+            found=str(error),
+            hint="muniment verify works on a backup; nothing was written",
+        ) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreError("store.full", "the disk is full", hint=_UNCHANGED) from error
@@ -356,6 +363,7 @@ _MESSAGES = (
     ("readonly database", "store.read-only", "the ledger cannot be written"),
     ("unable to open", "store.unreadable", "the ledger cannot be opened"),
     ("malformed", "store.corrupt", "the database file is damaged"),
+    ("could not decode", "store.corrupt", "the database holds text that is none"),
     ("not a database", "store.corrupt", "the file is not a ledger"),
     ("disk i/o error", "store.io", "the disk does not answer"),
     ("append-only", "store.append-only", "the ledger is append-only"),

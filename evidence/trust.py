@@ -95,7 +95,8 @@ class KeyRing:
 
         Raises:
             TrustError: ``trust.unknown-key``, ``trust.revoked-key``, ``trust.expired-key``,
-                ``trust.wrong-role``, ``trust.wrong-kind`` or ``trust.wrong-function``.
+                ``trust.wrong-role``, ``trust.wrong-kind``, ``trust.machine`` or
+                ``trust.wrong-function``.
         """
         known = self._keys.get(fingerprint)
         if known is None:
@@ -114,6 +115,22 @@ class KeyRing:
             raise TrustError("trust.expired-key", f"{who} expired at {known.expires:%Y-%m-%d}")
         _check_role(statement, known, who)
         return known.signer
+
+    def reviewer(self, fingerprint: str, moment: datetime) -> Signer:
+        """Who may answer for a packet at ``moment``: a person, approver or root, key in force.
+
+        Raises:
+            TrustError: ``trust.reviewer``.
+        """
+        known = self._keys.get(fingerprint)
+        if known is None or known.retired is not None:
+            raise _no_reviewer(fingerprint, "the key is not enrolled, or not any more")
+        if known.expires is not None and moment >= known.expires:
+            raise _no_reviewer(fingerprint, f"the key expired at {known.expires:%Y-%m-%d}")
+        signer = known.signer
+        if signer.type == "machine" or not signer.roles & {Role.APPROVER, Role.ROOT}:
+            raise _no_reviewer(fingerprint, f"{signer.name} is no person with that role")
+        return signer
 
     def apply(self, record: Record) -> None:
         """Take a trusted ``key`` record.
@@ -203,6 +220,8 @@ def _check_role(statement: Statement, known: EnrolledKey, who: str) -> None:
             found=kind,
         )
     if kind == "approval":
+        if known.signer.type == "machine":
+            raise TrustError("trust.machine", f"{who} is a machine's: it approves nothing")
         role = statement.body["role"]
         if role != ANY_APPROVER and role not in known.signer.functions:
             raise TrustError(
@@ -211,6 +230,14 @@ def _check_role(statement: Statement, known: EnrolledKey, who: str) -> None:
                 expected=", ".join([*sorted(known.signer.functions), ANY_APPROVER]),
                 found=role,
             )
+
+
+def _no_reviewer(fingerprint: str, why: str) -> TrustError:
+    return TrustError(
+        "trust.reviewer",
+        f"a packet is signed by an approver or a root: {why}",
+        found=fingerprint,
+    )
 
 
 def _genesis(why: str) -> TrustError:

@@ -205,11 +205,11 @@ class LedgerVerifier:
     ) -> Record | None:
         checks = self._checks
         if not isinstance(entry, Entry):
-            checks.entries.findings.append(_finding(entry, row.number))
+            checks.entries.findings.append(Finding.of(entry, row.number))
             return None
         checks.signatures.checked += 1
         if row.number in faults:
-            checks.signatures.findings.append(_finding(faults[row.number], row.number))
+            checks.signatures.findings.append(Finding.of(faults[row.number], row.number))
             return None
         self._check_columns(row, entry, subjects.get(row.number, []))
         if covering is None:
@@ -230,7 +230,7 @@ class LedgerVerifier:
             record = admit(entry, self.ring, recorded_at, self._kinds, self._genesis)
         except MunimentError as error:
             check = checks.schema if isinstance(error, SchemaError) else checks.trust
-            check.findings.append(_finding(error, entry.index))
+            check.findings.append(Finding.of(error, entry.index))
             return None
         finally:
             if entry.index == 0:
@@ -508,7 +508,3 @@ def _check_signatures(chunk: _Parsed) -> dict[int, MunimentError]:
 
 def _subjects_text(subjects: Sequence[tuple[int, str, str]]) -> str:
     return ", ".join(f"{name} {sha256}" for _, sha256, name in subjects) or "none"
-
-
-def _finding(error: MunimentError, record: int | None) -> Finding:
-    return Finding(error.code, error.message, record, error.expected, error.found)

@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Self
 
 from muniment.schemas import times
 from muniment.schemas.errors import InputError, StoreError, TrustError, VerificationError
+from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry, own_kinds
 from muniment.schemas.record import Record, Role
@@ -50,6 +52,7 @@ DEFAULT_KEY = "default"
 _SYSTEM_OPTIONS = (
     "--name … --purpose … --phase pilot --risk-tier high --owner 'NAME <ADDRESS>' --model FILE"
 )
+_NUMBER = re.compile(r"#[0-9]+|[0-9]{1,5}")
 _DIGEST = re.compile(r"[0-9a-f]{6,64}")
 
 
@@ -241,7 +244,7 @@ class Workspace:
             return self._key_name
         chosen = self.root / STATE_FOLDER / "key"
         if chosen.is_file():
-            return chosen.read_text().strip()
+            return read_small(chosen, 1000).decode("utf-8", "replace").strip()
         if self.keys.exists(DEFAULT_KEY):
             return DEFAULT_KEY
         raise InputError(
@@ -274,14 +277,23 @@ class Workspace:
         """
         kind = self.kinds.get(evidence.kind)
         system = self._known_system(evidence)
-        supersedes = self.resolve(evidence.supersedes) if evidence.supersedes is not None else None
+        supersedes = self._superseded(evidence)
         drafted = draft(evidence, kind)
+        statement = self._statement(evidence, drafted, system, supersedes)
+        self._check_signer(statement)
         # NOTE: the artifacts go in last; before this line nothing is written anywhere.
         subjects = [
             self._take(path, evidence.link_only, drafted, on_bytes) for path in evidence.files
         ]
-        statement = Statement(
-            subjects=tuple(subjects) or (system.descriptor(),),
+        appended = self.append(replace(statement, subjects=tuple(subjects) or statement.subjects))
+        return Attached(appended.record, appended.is_new, (*drafted.notes, *_warnings(subjects)))
+
+    def _statement(
+        self, evidence: Evidence, drafted: Draft, system: SystemRef, supersedes: RecordRef | None
+    ) -> Statement:
+        """The statement without its files."""
+        return Statement(
+            subjects=(system.descriptor(),),
             predicate_type=predicate_type(evidence.kind),
             system=system,
             collected_at=evidence.collected_at or drafted.collected_at or self.clock(),
@@ -293,8 +305,30 @@ class Workspace:
             supersedes=supersedes,
             references=(self._genesis_reference(),),
         )
-        appended = self.append(statement)
-        return Attached(appended.record, appended.is_new, (*drafted.notes, *_warnings(subjects)))
+
+    def _superseded(self, evidence: Evidence) -> RecordRef | None:
+        if evidence.supersedes is None:
+            return None
+        target = self._stored(evidence.supersedes)
+        if target.statement.kind != evidence.kind:
+            raise InputError(
+                "attach.supersedes",
+                f"a {evidence.kind} cannot take the place of #{target.index}, "
+                f"a {target.statement.kind}",
+                hint="only like supersedes like",
+            )
+        return RecordRef(target.index, target.sha256)
+
+    def _check_signer(self, statement: Statement) -> None:
+        """Refuse early what the ledger would refuse in the end.
+
+        Raises:
+            InputError: the key may not sign this; the code begins with ``trust.``.
+        """
+        fingerprint = self.signing_key.public.fingerprint
+        with self.storage.read() as reader, as_input_error():
+            ring = self.ledger.key_ring(reader, self.kinds)
+            ring.authorise(statement, fingerprint, self.clock())
 
     def append(self, statement: Statement) -> Attached:
         """Sign a finished statement and append it.
@@ -306,17 +340,8 @@ class Workspace:
         check_body(statement, self.kinds)
         ledger_key = self.keys.load(self.keys.ledger_path(self.ledger.vkey))
         envelope = Envelope.sign(statement.to_payload(), self.signing_key)
-        try:
+        with as_input_error():
             (appended,) = self.ledger.append(ledger_key, [(envelope, self.signing_key)], self.kinds)
-        except TrustError as error:
-            # NOTE: nothing stored was found wrong; it is the request that is refused.
-            raise InputError(
-                error.code,
-                error.message,
-                hint=error.hint or _hint(error),
-                expected=error.expected,
-                found=error.found,
-            ) from error
         return Attached(appended.record, appended.is_new)
 
     def approve(
@@ -411,9 +436,11 @@ class Workspace:
             files = [item for item in record.statement.subjects if "size" in item.annotations]
             subjects.extend((record.index, item) for item in files)
 
-        report = self._verify_ledger(note_files, progress, []).report
+        verified = self._verify_ledger(note_files, progress, [])
+        report = verified.report
         report.checks.append(verify_artifacts(subjects, self.store))
         report.checks.append(verify_git_links(subjects, self.root))
+        report.checks.append(_beyond(verified.checkpoint))
         return report
 
     def _verify_ledger(
@@ -483,7 +510,7 @@ class Workspace:
     def _stored(self, text: str) -> Entry:
         number = text.removeprefix("#")
         with self.storage.read() as reader:
-            if number.isdecimal() and (text.startswith("#") or len(number) < 6):
+            if _NUMBER.fullmatch(text):
                 # Ten digits and more are beyond what PostgreSQL's integer column can hold.
                 row = reader.entry(int(number)) if len(number) < 10 else None
                 rows = [row] if row else []
@@ -500,7 +527,8 @@ class Workspace:
             code = "record.ambiguous" if rows else "record.unknown"
             what = "fits several records" if rows else "names no record"
             raise InputError(code, f"{text!r} {what}", hint="muniment record list")
-        return Entry.from_stored(rows[0].number, rows[0].envelope, rows[0].leaf)
+        # NOTE: somebody is about to sign something about this record: it must be the one there is.
+        return self.ledger.proven(rows[0].number)
 
     def _known_system(self, evidence: Evidence) -> SystemRef:
         if evidence.kind == "system":
@@ -544,10 +572,22 @@ class Workspace:
         return functions[0] if functions else ANY_APPROVER
 
 
-def _hint(error: TrustError) -> str:
-    if error.code == "trust.key-record":
-        return "muniment key list shows the keys as they stand"
-    return "choose another key with --key; see muniment key list"
+@contextmanager
+def as_input_error() -> Iterator[None]:
+    """What is refused before it is stored is the request's mistake, not the ledger's fault."""
+    try:
+        yield
+    except VerificationError as error:
+        hint = error.hint or (
+            "muniment key list shows the keys as they stand"
+            if error.code == "trust.key-record"
+            else "choose another key with --key; see muniment key list"
+            if isinstance(error, TrustError)
+            else None
+        )
+        raise InputError(
+            error.code, error.message, hint=hint, expected=error.expected, found=error.found
+        ) from error
 
 
 def _warnings(subjects: Sequence[Subject]) -> list[str]:
@@ -565,6 +605,17 @@ def _warnings(subjects: Sequence[Subject]) -> list[str]:
         elif link.get("pushed") is False:
             found.append(f"{subject.name}: commit {link['commit'][:12]} is not pushed yet")
     return found
+
+
+def _beyond(checkpoint: SignedCheckpoint | None) -> Check:
+    check = Check("beyond", "what a ledger alone cannot show")
+    if checkpoint is not None:
+        check.not_checked.append(
+            "that nothing was cut off its end, and that its key's holder did not build it anew: "
+            "compare it with a checkpoint kept elsewhere, such as a packet's; this one covers "
+            f"{checkpoint.size} records with root {checkpoint.root.hex()}"
+        )
+    return check
 
 
 def _no_genesis(origin: str, error: VerificationError) -> VerifiedLedger:

@@ -11,7 +11,7 @@ from muniment.schemas.errors import ReportError
 
 
 def write_atomically(path: Path, data: bytes) -> str:
-    """Write ``data`` through a temporary file beside ``path``.
+    """Write ``data`` through a temporary file beside ``path``; a link is followed.
 
     Returns:
         SHA-256 of the data, in hexadecimal.
@@ -21,6 +21,7 @@ def write_atomically(path: Path, data: bytes) -> str:
     """
     temporary: str | None = None
     try:
+        path = path.resolve()
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -30,10 +31,10 @@ def write_atomically(path: Path, data: bytes) -> str:
         os.umask(mask)
         Path(temporary).chmod(0o666 & ~mask)
         Path(temporary).replace(path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         raise ReportError(
-            "report.unwritable", f"{path} cannot be written: {error.strerror}"
+            "report.unwritable", f"{path} cannot be written: {getattr(error, 'strerror', error)}"
         ) from error
     return hashlib.sha256(data).hexdigest()

@@ -13,10 +13,10 @@ from muniment.controls.catalog import load_catalog
 from muniment.controls.coverage import Coverage
 from muniment.controls.gate import GateDecision
 from muniment.controls.profile import Profile
-from muniment.evidence.trust import KEY_KIND, EnrolledKey, KeyRing
-from muniment.evidence.workspace import VerifiedLedger
+from muniment.evidence.trust import KEY_KIND, EnrolledKey
+from muniment.evidence.workspace import VerifiedLedger, as_input_error
 from muniment.schemas.errors import InputError
-from muniment.schemas.record import Record, Signer
+from muniment.schemas.record import Record
 
 from .model import KeyLine, PacketInput
 from .proofs import proof_files
@@ -35,15 +35,17 @@ def assemble(
     """The signed PDF.
 
     Raises:
-        InputError: ``packet.key`` if the reviewer's key cannot sign a PDF.
+        InputError: ``packet.key`` if the reviewer's key cannot sign a PDF, ``trust.reviewer`` if
+            its holder may not sign a packet.
         ReportError: the PDF cannot be made.
     """
     from .render import render_pdf
     from .signature import sign_pdf
 
     checkpoint = verified.require()
-    reviewer = _reviewer(workspace, verified.ring)
     key = workspace.signing_key.private
+    with as_input_error():
+        reviewer = verified.ring.reviewer(workspace.signing_key.public.fingerprint, checkpoint.time)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise InputError(
             "packet.key",
@@ -86,19 +88,6 @@ def assemble(
     )
     pdf = render_pdf(packet, files)
     return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())
-
-
-def _reviewer(workspace: Workspace, ring: KeyRing) -> Signer:
-    fingerprint = workspace.signing_key.public.fingerprint
-    known = ring.get(fingerprint)
-    if known is None or known.retired is not None:
-        raise InputError(
-            "packet.signer",
-            f"the key {workspace.key_name} is not enrolled in this ledger",
-            found=fingerprint,
-            hint="choose an enrolled key with --key; see muniment key list",
-        )
-    return known.signer
 
 
 def _key_line(enrolled: EnrolledKey) -> KeyLine:

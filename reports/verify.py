@@ -18,6 +18,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from muniment.evidence.receipt import Receipt
 from muniment.evidence.trust import KeyRing
 from muniment.schemas import strictjson
 from muniment.schemas.errors import InputError, MunimentError
+from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.record import Record
@@ -52,7 +54,7 @@ def verify_packet(path: Path, root: str | None = None) -> VerificationReport:
             the root was taken from the packet itself.
 
     Raises:
-        InputError: ``file.missing``, ``file.no-permission`` or ``key.fingerprint``.
+        InputError: ``key.fingerprint``, and what ``read_small`` raises.
     """
     if root is not None and not is_fingerprint(root):
         raise InputError(
@@ -61,19 +63,12 @@ def verify_packet(path: Path, root: str | None = None) -> VerificationReport:
             expected="SHA256: and 43 characters, as in muniment.yaml",
             found=root,
         )
-    try:
-        pdf = path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError("file.missing", f"there is no file {path}") from error
-    except IsADirectoryError as error:
-        raise InputError("file.folder", f"{path} is a folder, not a packet") from error
-    except OSError as error:
-        raise InputError(
-            "file.no-permission", f"{path} cannot be read: {error.strerror}"
-        ) from error
+    pdf = read_small(path, _MAX_BYTES)
     return _PacketVerifier(path.name, root).run(pdf)
 
 
+_MAX_BYTES = 1 << 30
+"""Largest packet that is read."""
 _CLAIMS = {
     "pdf-signature": "the PDF is as it was signed, to the last byte",
     "manifest": "every embedded file is the one the manifest names",
@@ -84,7 +79,7 @@ _CLAIMS = {
     "trust": "every record fits its kind and its signer was entitled",
     "rules": "catalogs and profile are those this verifier ships",
     "coverage": "coverage and verdict follow from the records in the packet",
-    "reviewer": "the packet is signed by a key the ledger knows",
+    "reviewer": "the packet is signed by an approver or root that the ledger knows",
 }
 """Every check by its name, with what holds if it holds."""
 
@@ -107,7 +102,7 @@ class _PacketVerifier:
             if self._attachments(pdf):
                 self._proofs(fingerprint)
         except MunimentError as error:
-            self._broken(_finding(error))
+            self._broken(Finding.of(error))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             # NOTE: whoever makes a packet chooses what its files hold; a form that nobody foresaw
             # is a "no", not a failure of the verifier.
@@ -149,7 +144,7 @@ class _PacketVerifier:
             named = {str(item["name"]): str(item["sha256"]) for item in listed}
         except (MunimentError, KeyError, TypeError) as error:
             finding = (
-                _finding(error)
+                Finding.of(error)
                 if isinstance(error, MunimentError)
                 else Finding("packet.malformed", "the manifest cannot be read")
             )
@@ -181,7 +176,7 @@ class _PacketVerifier:
         times = self._history(vkey, checkpoint)
         self._admit(receipts, times, checkpoint)
         self._coverage(given)
-        self._signer(fingerprint)
+        self._reviewer(fingerprint, checkpoint.time)
         self._limits(checkpoint, len(receipts))
 
     def _receipts(self, given: Mapping[str, Any]) -> list[Receipt]:
@@ -249,7 +244,7 @@ class _PacketVerifier:
                 if bundle != self._file(proofs.receipt_name(receipt.index)):
                     raise InputError("packet.receipt", "a receipt says more than it proves")
             except MunimentError as error:
-                check.findings.append(_finding(error, receipt.index))
+                check.findings.append(Finding.of(error, receipt.index))
 
     # (6)
     def _history(self, vkey: VerifierKey, last: SignedCheckpoint) -> list[SignedCheckpoint]:
@@ -265,7 +260,7 @@ class _PacketVerifier:
                     raise InputError("checkpoint.time", "recorded times run backwards")
                 found.append(signed)
             except MunimentError as error:
-                check.findings.append(_finding(error))
+                check.findings.append(Finding.of(error))
             except (KeyError, TypeError, ValueError, binascii.Error):
                 check.findings.append(Finding("packet.malformed", "a step of history is malformed"))
         return found
@@ -288,7 +283,7 @@ class _PacketVerifier:
                 record = admit(entry, self._ring, dated.time, kinds, genesis)
                 self._records[record.index] = record
             except MunimentError as error:
-                check.findings.append(_finding(error, receipt.index))
+                check.findings.append(Finding.of(error, receipt.index))
             genesis = genesis or Entry.new(0, receipt.envelope, receipt.key).sha256
 
     # (8) and (9)
@@ -309,7 +304,14 @@ class _PacketVerifier:
             given["artifact_sha256"],
         )
         self._compare(check, coverage.to_json(), self._json(proofs.COVERAGE))
-        decision = proofs.gate_document(decide(coverage, profile))
+        verdict = decide(coverage, profile)
+        self.report.conclusions.append(
+            f"computed again: gate {profile} for {coverage.system} as of "
+            f"{coverage.as_of:%Y-%m-%d %H:%M} UTC: {'PASSED' if verdict.passed else 'NOT PASSED'}; "
+            f"{len(verdict.blocking)} of {len(verdict.scope)} controls block; "
+            f"model {coverage.artifact or 'not named'}"
+        )
+        decision = proofs.gate_document(verdict)
         check.checked += 1
         stated = self._json(proofs.GATE)
         if stated != decision:
@@ -332,14 +334,14 @@ class _PacketVerifier:
         try:
             own = load(name).sha256
         except MunimentError:
-            check.not_checked.append(f"this verifier ships no {what} {name}")
-            return
+            own = f"no {what} {name}"
         check.checked += 1
         if own != digest:
             check.findings.append(
                 Finding(
                     "rules.differ",
-                    f"the packet was judged by another {what} {name} than this verifier ships",
+                    f"the packet was judged by a {what} {name} that this verifier does not ship; "
+                    "verify with the version of Muniment that the packet names",
                     expected=own,
                     found=digest,
                 )
@@ -372,19 +374,13 @@ class _PacketVerifier:
             )
 
     # (10)
-    def _signer(self, fingerprint: str | None) -> None:
+    def _reviewer(self, fingerprint: str | None, moment: datetime) -> None:
         check = self._check("reviewer")
         check.checked = 1
-        known = self._ring.get(fingerprint or "")
-        if known is None or known.retired is not None:
-            check.findings.append(
-                Finding(
-                    "packet.signer",
-                    "the PDF's signer is not enrolled in the ledger",
-                    expected="an enrolled key",
-                    found=str(fingerprint),
-                )
-            )
+        try:
+            self._ring.reviewer(fingerprint or "", moment)
+        except MunimentError as error:
+            check.findings.append(Finding.of(error))
 
     def _limits(self, checkpoint: SignedCheckpoint, shown: int) -> None:
         check = Check("beyond", "what a packet alone cannot show")
@@ -399,7 +395,7 @@ class _PacketVerifier:
             "artifacts and git commits: their digests are here, their bytes are not"
         )
         check.not_checked.append(
-            "the printed pages: read them beside coverage.json; the signature binds both"
+            "the printed pages: that they say what is computed above, you must read yourself"
         )
         check.not_checked.append(
             "that no other history was shown to somebody else: compare checkpoints"
@@ -419,10 +415,6 @@ class _PacketVerifier:
 
     def _json(self, name: str) -> Any:
         return strictjson.loads(self._file(name), what=name)
-
-
-def _finding(error: MunimentError, record: int | None = None) -> Finding:
-    return Finding(error.code, error.message, record, error.expected, error.found)
 
 
 def _controls(coverage: Mapping[str, Any]) -> list[Mapping[str, Any]]:

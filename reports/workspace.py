@@ -25,8 +25,9 @@ from muniment.evidence import workspace as base
 from muniment.evidence.artifacts import hash_file
 from muniment.evidence.draft import Evidence
 from muniment.evidence.statements import Holder
+from muniment.evidence.verification import verify_artifacts
 from muniment.evidence.workspace import Attached, VerifiedLedger
-from muniment.schemas.errors import InputError
+from muniment.schemas.errors import InputError, VerificationError
 from muniment.schemas.record import Record
 from muniment.schemas.statement import (
     GATE_DECISION,
@@ -230,14 +231,21 @@ class Workspace(base.Workspace):
         """Whether the system version may launch; the decision is signed and appended.
 
         Raises:
-            VerificationError: ``ledger.unsound``.
+            InputError: ``gate.past``; a decision is signed for now.
+            VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
         """
+        if as_of is not None and not dry_run:
+            raise InputError(
+                "gate.past",
+                "a decision is signed for the present, never for another day",
+                hint="--dry-run shows what the gate would have said",
+            )
         verified = self.verified(progress)
         verified.require()
         known = load_profile(profile)
-        coverage = self._evaluate(
-            verified, self.system(system), known, tuple(known.blocks), as_of, artifact
-        )
+        named = self.system(system)
+        self._require_artifacts(verified, named)
+        coverage = self._evaluate(verified, named, known, tuple(known.blocks), as_of, artifact)
         decision = decide(coverage, known)
         attached = None if dry_run else self.append(self._vsa(decision, artifact))
         return Gated(decision, attached)
@@ -255,7 +263,7 @@ class Workspace(base.Workspace):
         """The audit packet of one system version: a signed PDF that holds its own proof.
 
         Raises:
-            VerificationError: ``ledger.unsound``.
+            VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
             ReportError: the PDF cannot be made.
         """
         from .packet import assemble
@@ -263,11 +271,31 @@ class Workspace(base.Workspace):
         verified = self.verified(progress)
         verified.require()
         known = load_profile(profile)
-        named = frameworks or self.config.frameworks
-        coverage = self._evaluate(
-            verified, self.system(system), known, (*named, *known.blocks), as_of, artifact
-        )
+        about, named = self.system(system), frameworks or self.config.frameworks
+        self._require_artifacts(verified, about)
+        coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
         return assemble(self, verified, coverage, decide(coverage, known), known)
+
+    def _require_artifacts(self, verified: VerifiedLedger, system: SystemRef) -> None:
+        """Hash the stored artifacts of one system version again.
+
+        Raises:
+            VerificationError: ``artifact.unsound``.
+        """
+        subjects = [
+            (record.index, subject)
+            for record in verified.records
+            if record.statement.system == system
+            for subject in record.statement.subjects
+            if "size" in subject.annotations
+        ]
+        fault = next(iter(verify_artifacts(subjects, self.store).findings), None)
+        if fault is not None:
+            raise VerificationError(
+                "artifact.unsound",
+                f"an artifact does not hold: {fault.message}",
+                hint="muniment verify lists every fault; nothing is concluded from such evidence",
+            )
 
     def _evaluate(
         self,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from muniment.schemas.errors import MunimentError
+
 
 class Outcome(StrEnum):
     """How one check ended."""
@@ -27,6 +29,11 @@ class Finding:
     """Place of the record in the ledger, zero-based."""
     expected: str | None = None
     found: str | None = None
+
+    @classmethod
+    def of(cls, error: MunimentError, record: int | None = None) -> Finding:
+        """The fault that an error tells of."""
+        return cls(error.code, error.message, record, error.expected, error.found)
 
     def to_json(self) -> dict[str, Any]:
         """The finding as the ``--json`` documents show it."""
@@ -79,6 +86,8 @@ class VerificationReport:
     subject: str
     """What was verified, such as a ledger's origin or a file's name."""
     checks: list[Check] = field(default_factory=list)
+    conclusions: list[str] = field(default_factory=list)
+    """What was computed from what was verified; one sentence each."""
 
     @property
     def ok(self) -> bool:
@@ -96,5 +105,6 @@ class VerificationReport:
         return {
             "ok": self.ok,
             "subject": self.subject,
+            "conclusions": self.conclusions,
             "checks": [check.to_json() for check in self.checks],
         }

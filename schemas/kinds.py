@@ -17,6 +17,7 @@ from typing import Any
 
 from muniment.schemas import strictjson
 from muniment.schemas.errors import InputError, Problem
+from muniment.schemas.files import read_small
 from muniment.schemas.statement import Statement, predicate_type
 from muniment.schemas.text import visible
 from muniment.schemas.validation import Node, Validator, dotted
@@ -91,6 +92,10 @@ class Kind:
         return "\n".join(lines) + "\n"
 
 
+_MAX_BYTES = 1 << 20
+"""Largest schema of a kind."""
+
+
 def own_kinds(folder: Path) -> dict[str, bytes]:
     """The workspace's own kinds: files ``<name>.json``; other files are left alone.
 
@@ -101,7 +106,7 @@ def own_kinds(folder: Path) -> dict[str, bytes]:
         return {}
     try:
         files = sorted(file for file in folder.iterdir() if file.name.endswith(".json"))
-        return {file.name.removesuffix(".json"): file.read_bytes() for file in files}
+        return {file.name.removesuffix(".json"): read_small(file, _MAX_BYTES) for file in files}
     except OSError as error:
         raise InputError(
             "kind.unreadable", f"the folder of kinds cannot be read: {error}"

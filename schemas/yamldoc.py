@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from muniment.schemas.errors import InputError
+from muniment.schemas.files import read_small
 
 _MAX_BYTES = 4 << 20
 _TAG = "tag:yaml.org,2002:"
@@ -37,16 +38,9 @@ def load_mapping(path: Path, *, what: str) -> dict[str, Any]:
     """Read a YAML file that holds one mapping.
 
     Raises:
-        InputError: ``file.missing``, ``file.no-permission`` or ``yaml.malformed``.
+        InputError: what ``read_small`` raises, or ``yaml.malformed``.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError("file.missing", f"there is no file {path}") from error
-    except OSError as error:
-        raise InputError(
-            "file.no-permission", f"{path} cannot be read: {error.strerror}"
-        ) from error
+    data = read_small(path, _MAX_BYTES)
     value = load(data, what=what)
     if value is None:
         return {}

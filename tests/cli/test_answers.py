@@ -550,3 +550,102 @@ def test_known_catalogs_are_named(place: Path, cli: Cli) -> None:
 def test_a_day_is_a_time(place: Path, cli: Cli) -> None:
     """Who mistypes a time reads that a date will do."""
     says(cli("coverage", "--as-of", "yesterday"), 2, "time.malformed", "2026-01-31,")
+
+
+def test_a_no_after_a_yes_is_heard(place: Path, cli: Cli) -> None:
+    """The same rejection as before a yes is a new word, not the old one."""
+    reject = ("approve", "#3", "--reject", "--key", "risk", "--statement", "no")
+    accept = ("approve", "#3", "--key", "risk", "--statement", "yes")
+    numbers = [
+        cli(*command, "--json").json["data"]["record"]["index"]
+        for command in (reject, reject, accept, reject, accept)
+    ]
+    assert numbers == [7, 7, 8, 9, 10]
+
+
+def test_evidence_that_was_superseded_is_no_duplicate(place: Path, cli: Cli) -> None:
+    """Who sees the same failure again after it was put right adds a record."""
+    bad = (*ATTACH_EVAL, "--set", "status=error")
+    first = cli(*bad, "--json").json["data"]["record"]["index"]
+    assert cli(*bad, "--json").json["data"]["record"]["index"] == first
+    cli(*ATTACH_EVAL, "--set", "suite=again", "--supersedes", f"#{first}")
+    assert cli(*bad, "--json").json["data"]["is_new"]
+
+
+def test_the_same_facts_of_another_day_are_another_record(place: Path, cli: Cli) -> None:
+    """Evidence is renewed by saying when its facts held."""
+    again = (*ATTACH_POLICY, "--collected-at", "2026-03-01")
+    assert [cli(*again, "--json").json["data"]["is_new"] for _ in range(2)] == [True, False]
+
+
+def test_facts_from_the_future_are_refused(place: Path, cli: Cli) -> None:
+    """Nobody stores freshness up."""
+    says(cli(*ATTACH_POLICY, "--collected-at", "2090-01-01"), 2, "statement.future")
+
+
+def test_nothing_is_stored_for_a_key_that_may_not_sign(place: Path, cli: Cli) -> None:
+    """What the ledger would refuse leaves no bytes behind."""
+    (place / "secret.txt").write_text("not for the store")
+    store = place / ".muniment" / "artifacts"
+    before = sorted(store.rglob("*"))
+    command = ("attach", "policy", "secret.txt", "--body", "policy.yaml", "--key", "risk")
+    says(cli(*command), 2, "trust.wrong-role")
+    assert sorted(store.rglob("*")) == before
+
+
+def test_only_like_supersedes_like(place: Path, cli: Cli) -> None:
+    """A policy cannot take the place of an evaluation."""
+    says(cli(*ATTACH_POLICY, "--set", "title=x", "--supersedes", "#3"), 2, "attach.supersedes")
+
+
+def test_a_decision_is_of_today(place: Path, cli: Cli) -> None:
+    """The gate signs nothing for a day before the last failure."""
+    says(cli("gate", "--as-of", "2026-01-01"), 2, "gate.past", "--dry-run")
+    assert cli("gate", "--as-of", "2026-01-01", "--dry-run").code == 1
+
+
+def test_a_contributor_signs_no_packet(place: Path, cli: Cli) -> None:
+    """Whoever answers for a packet is an approver or a root."""
+    cli("key", "new", "dev")
+    public = place.parent / "config" / "keys" / "dev.pub"
+    assert cli("key", "add", str(public), "--name", "Dev", "--email", "dev@example.com").code == 0
+    says(cli("packet", "-o", "p.pdf", "--key", "dev"), 2, "trust.reviewer")
+
+
+def test_nothing_is_concluded_from_a_changed_artifact(place: Path, cli: Cli) -> None:
+    """Gate and packet hash the evidence's files again."""
+    stored = next(item for item in (place / ".muniment" / "artifacts").rglob("*") if item.is_file())
+    stored.chmod(0o644)
+    stored.write_bytes(stored.read_bytes() + b"!")
+    says(cli("gate", "--dry-run"), 1, "artifact.unsound")
+    says(cli("packet", "-o", "p.pdf"), 1, "artifact.unsound")
+
+
+@pytest.mark.parametrize(
+    "arguments, code",
+    [
+        (("attach", "policy", "x" * 300), "file.unreadable"),
+        ((*ATTACH_POLICY, "--set", "title=" + "[" * 100_000), "json.too-deep"),
+        ((*ATTACH_POLICY[:3], "--body", "pipe"), "file.special"),
+        (("verify", "pipe"), "file.special"),
+        (("verify", "."), "file.special"),
+        (("record", "show", "#\u0661"), "record.malformed"),
+        (("approve", "#0"), "approval.no-system"),
+    ],
+    ids=["long name", "deep value", "body from a pipe", "packet from a pipe", "folder", "digit",
+         "a key record"],
+)  # fmt: skip
+def test_odd_arguments(place: Path, cli: Cli, arguments: tuple[str, ...], code: str) -> None:
+    """Each is the user's mistake, said at once."""
+    os.mkfifo(place / "pipe")
+    says(cli(*arguments), 2, code)
+
+
+def test_a_packet_goes_through_a_link(tmp_path: Path) -> None:
+    """A link to the packet's place stays a link."""
+    from muniment.reports.files import write_atomically
+
+    (tmp_path / "link.pdf").symlink_to(tmp_path / "real.pdf")
+    write_atomically(tmp_path / "link.pdf", b"x")
+    assert (tmp_path / "link.pdf").is_symlink()
+    assert (tmp_path / "real.pdf").read_bytes() == b"x"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -386,9 +387,10 @@ def test_validity_is_inclusive(days: float, state: State, book: Any) -> None:
 
 def test_fresh_until_is_when_the_control_lapses(book: Any) -> None:
     """A met control says when too few kinds will be fresh; spare evidence carries it on."""
-    book.add("policy", TWO, age=100)
-    book.add("policy", TWO, age=10)
-    book.add("decision", TWO, age=20)
+    later = {"reviewBy": "2029-01-01"}
+    book.add("policy", TWO, age=100, **later)
+    book.add("policy", TWO, age=10, **later)
+    book.add("decision", TWO, age=20, **later)
     until = book.result(TWO).fresh_until
     assert until == book.now + timedelta(days=365 - 20)
     assert book.result(TWO, as_of=until).state is MET
@@ -597,3 +599,83 @@ def test_embedded_catalogs_give_the_same_coverage(book: Any) -> None:
         book.now,
     )
     assert again == book.coverage()
+
+
+@pytest.mark.parametrize(
+    "replacement",
+    [
+        {"kind": "policy"},
+        {"kind": "eval-result", "model": {"name": "other.onnx", "sha256": "b" * 64}},
+        {"kind": "eval-result", "controls": ()},
+    ],
+    ids=["another kind", "another model", "another control"],
+)
+def test_only_like_supersedes_like(book: Any, replacement: dict[str, Any]) -> None:
+    """A signer cannot make their own "no" vanish behind a record about something else."""
+    more = dict(replacement)
+    kind, controls = more.pop("kind"), more.pop("controls", (EVAL,))
+    bad = book.add("eval-result", EVAL, evaluated=0)
+    good = book.add("eval-result", EVAL)
+    book.approve(good)
+    book.add(kind, *controls, supersedes=bad, **more)
+    assert book.result(EVAL).state is FAILED
+    assert "record.supersede-refused" in codes(book.coverage())
+
+
+def test_an_approver_may_narrow_a_claim(book: Any) -> None:
+    """What was claimed by mistake, an approver may take out of the claim."""
+    wide = book.add("owner-assignment", OWNER, EVAL)
+    book.add("owner-assignment", OWNER, supersedes=wide, signer="bob")
+    assert "record.superseded" in codes(book.coverage())
+
+
+@pytest.mark.parametrize(
+    "kind, control, fields, state, reason",
+    [
+        ("owner-assignment", OWNER, {"start": "2090-01-01"}, MISSING, "evidence.not-yet"),
+        ("policy", EITHER, {"inForceFrom": "2031-01-01"}, MISSING, "evidence.not-yet"),
+        ("policy", EITHER, {"reviewBy": "2020-01-01"}, STALE, "evidence.stale"),
+        ("risk-assessment", EITHER, {"reviewBy": "2020-01-01"}, STALE, "evidence.stale"),
+    ],
+)
+def test_the_days_that_a_body_names_count(
+    book: Any, kind: str, control: str, fields: dict[str, str], state: State, reason: str
+) -> None:
+    """What is not in force yet, or should have been looked at again, carries nothing."""
+    book.approve(book.add(kind, control, **fields))
+    result = book.result(control)
+    assert (result.state, reason in codes(result)) == (state, True)
+
+
+def test_a_machine_is_no_second_person(book: Any) -> None:
+    """The approval of a machine counts for nothing, and is listed."""
+    evidence = book.add("eval-result", EVAL)
+    signers = book.signers
+    bot = replace(signers["bob"], type="machine", name="Bot", email="bot@example.com")
+    approval = book.approve(evidence)
+    book.records[-1] = replace(approval, signer=bot)
+    assert book.result(EVAL).state is UNAPPROVED
+    assert "approval.machine" in codes(book.coverage())
+
+
+def test_an_approval_names_number_and_digest(book: Any) -> None:
+    """Where the two disagree, nobody can say what was approved, and nothing is."""
+    evidence, other = book.add("eval-result", EVAL), book.add("eval-result", EVAL, age=2)
+    approval = book.approve(evidence)
+    body = dict(approval.statement.body)
+    body["records"] = [{"index": other.index, "sha256": evidence.sha256}]
+    statement = replace(approval.statement, body=body)
+    book.records[-1] = replace(approval, statement=statement)
+    assert book.result(EVAL).state is UNAPPROVED
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"checks": []}, {"period": {"start": "2026-05-31", "end": "2026-05-01"}}],
+    ids=["nothing decided", "a period that ends before it begins"],
+)
+def test_an_empty_monitoring_report_is_a_no(book: Any, fields: dict[str, Any]) -> None:
+    """A report that held nothing against anything is no monitoring."""
+    monitored = "nist-ai-rmf-1.0:MEASURE 2.4"
+    book.add("monitoring-report", monitored, **fields)
+    assert book.result(monitored).state is FAILED

@@ -29,7 +29,7 @@ def _all_met(coverage: Coverage) -> Coverage:
         )
         for catalog in coverage.catalogs
     )
-    return replace(coverage, catalogs=catalogs)
+    return replace(coverage, catalogs=catalogs, artifact="a" * 64)
 
 
 def _with_state(coverage: Coverage, control_id: str, state: State) -> Coverage:
@@ -153,6 +153,11 @@ def test_nothing_in_scope_is_no_pass(book: Any) -> None:
     decision = decide(_all_met(coverage), profile)
     assert not decision.passed
     assert [reason.code for reason in decision.reasons] == ["gate.empty"]
+    unbound = replace(_all_met(coverage), artifact=None)
+    assert [reason.code for reason in decide(unbound, profile).reasons] == [
+        "gate.empty",
+        "gate.no-model",
+    ]
 
 
 def test_coverage_of_another_profile_is_refused(book: Any) -> None:
@@ -210,3 +215,13 @@ def test_passed_decision(book: Any) -> None:
     assert body["muniment_decision"]["blocking"] == []
     assert body["muniment_decision"]["counts"]["met"] == 29
     assert body["verifier"] == {"id": "https://muniment.dev", "version": {"muniment": "0.1.0"}}
+
+
+def test_an_unknown_model_passes_no_gate(book: Any) -> None:
+    """Evidence about nobody knows which model is evidence about none."""
+    profile = load_profile("production")
+    coverage = _all_met(book.coverage())
+    assert decide(coverage, profile).passed
+    decision = decide(replace(coverage, artifact=None), profile)
+    assert not decision.passed
+    assert [reason.code for reason in decision.reasons] == ["gate.no-model"]

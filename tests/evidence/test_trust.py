@@ -38,7 +38,7 @@ def test_roles(lab: Any) -> None:
     """Contributors sign evidence, approvers approve, roots manage keys, and nobody else does."""
     bea = lab.enrol(["contributor"], name="Bea Example")
     carl = lab.enrol(["approver"], name="Carl Example")
-    rita = lab.enrol(["root"], name="Rita Vik")
+    rita = lab.enrol(["root"], name="Rita Example")
     (policy,) = lab.append(lab.statement(), key=bea)
     approval = lab.approval(policy.record)
     another = lab.enrolment(new_p256(), ["contributor"])

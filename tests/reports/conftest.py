@@ -41,10 +41,10 @@ def signer(name: str, *roles: Role, functions: frozenset[str] = frozenset()) -> 
     return Signer(fingerprint, name, email, "person", frozenset(roles), functions)
 
 
-ASTRID = signer("Astrid Holm", Role.CONTRIBUTOR)
-BRUNO = signer("Bruno Sá", Role.CONTRIBUTOR)
-CARLA = signer("Carla Weiß", Role.APPROVER, functions=frozenset({"risk"}))
-DENIZ = signer("Deniz Aydın", Role.ROOT, Role.APPROVER)
+ASTRID = signer("Astrid Example", Role.CONTRIBUTOR)
+BRUNO = signer("Bruno Exámple", Role.CONTRIBUTOR)
+CARLA = signer("Carla Exampleß", Role.APPROVER, functions=frozenset({"risk"}))
+DENIZ = signer("Deniz Exampleı", Role.ROOT, Role.APPROVER)
 
 
 def record(
@@ -99,7 +99,7 @@ def ledger() -> tuple[Record, ...]:
             "purpose": "Scores applications for consumer credit before a person decides.",
             "phase": "production",
             "riskTier": "high",
-            "owner": {"name": "Deniz Aydın", "email": "deniz@example.com"},
+            "owner": {"name": "Deniz Exampleı", "email": "deniz@example.com"},
             "users": ["credit officers", "second-line risk"],
         },
         by=DENIZ,
@@ -108,11 +108,11 @@ def ledger() -> tuple[Record, ...]:
         4,
         "owner-assignment",
         {
-            "person": {"name": "Bruno Sá", "email": "bruno@example.com"},
+            "person": {"name": "Bruno Exámple", "email": "bruno@example.com"},
             "role": "Model owner",
             "duty": "Keeps the model within its limits and answers for retraining",
             "hoursPerWeek": 12,
-            "deputy": {"name": "Astrid Holm", "email": "astrid@example.com"},
+            "deputy": {"name": "Astrid Example", "email": "astrid@example.com"},
             "start": "2026-07-01",
         },
         by=DENIZ,

@@ -249,7 +249,7 @@ def test_unreadable_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "red-team.json").mkdir()
     with pytest.raises(InputError) as caught:
         KindRegistry(own_kinds(tmp_path))
-    assert caught.value.code == "kind.unreadable"
+    assert caught.value.code == "file.special"
 
 
 def test_kind_within_itself_is_listed_once(tmp_path: Path) -> None:

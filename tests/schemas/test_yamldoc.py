@@ -94,7 +94,7 @@ def test_files(tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     """A missing file and a folder each have their code."""
-    for path, code in [(tmp_path / "no.yaml", "file.missing"), (tmp_path, "file.no-permission")]:
+    for path, code in [(tmp_path / "no.yaml", "file.missing"), (tmp_path, "file.special")]:
         with pytest.raises(InputError) as caught:
             load_mapping(path, what="it")
         assert caught.value.code == code

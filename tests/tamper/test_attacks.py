@@ -14,7 +14,7 @@ from muniment.evidence.entry import Entry
 from muniment.evidence.keys import new_ed25519, new_p256
 from muniment.evidence.storage import StoredEntry
 from muniment.evidence.workspace import Evidence
-from muniment.schemas.errors import VerificationError
+from muniment.schemas.errors import MunimentError, VerificationError
 
 
 def flip(at: int) -> Callable[[bytes], bytes]:
@@ -297,6 +297,16 @@ def test_a_deleted_checkpoint_can_only_make_records_younger_in_the_ledger(victim
     assert [item.recorded_at for item in after[6:]] == [item.recorded_at for item in before[6:]]
 
 
+def test_no_signature_is_given_to_a_swapped_record(victim: Any) -> None:
+    """Two rows swapped while an approver signs: the approver's own reading finds it."""
+    victim.sql("UPDATE entry SET number = 99 WHERE number = 5")
+    victim.sql("UPDATE entry SET number = 5 WHERE number = 7")
+    victim.sql("UPDATE entry SET number = 7 WHERE number = 99")
+    with pytest.raises(MunimentError) as caught:
+        victim.open(key="carl").approve(["#5"])
+    assert caught.value.code == "ledger.damaged"
+
+
 # Forgeries: whole records and checkpoints made up.
 
 POLICY_BODY = {
@@ -392,7 +402,7 @@ def test_a_checkpoint_with_time_running_backwards(victim: Any) -> None:
     """The ledger's own key cannot date a record before its predecessors."""
     victim.insert(victim.statement(), victim.key("bea"))
     victim.sign(victim.ledger_key(), datetime(2026, 1, 1, tzinfo=UTC))
-    assert victim.codes() == ["checkpoint.time"]
+    assert victim.codes() == ["checkpoint.time", "statement.future"]
 
 
 def test_another_pinned_root(victim: Any) -> None:
