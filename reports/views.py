@@ -362,7 +362,7 @@ def git_line(subject: Subject) -> GitLine | None:
     place = "\n".join(
         part
         for part in (
-            str(git.get("repository", "")),
+            f"repository {git['repository']}" if git.get("repository") else "",
             f"commit {commit}" if commit else "",
             f"path {git['path']}" if git.get("path") else "",
             f"blob {git['blob']}" if git.get("blob") else "",
