@@ -80,8 +80,8 @@ def build_index(
 ) -> Index:
     """Sort out the records.
 
-    1. keep what is about the system and was recorded by ``as_of``
-    2. drop what a later record supersedes
+    1. keep what is about the system, was recorded by ``as_of`` and has not lost its trust
+    2. drop what a later record supersedes or retracts
     3. settle the model in question
     4. set aside what speaks of another model
     5. gather each approver's latest word
@@ -96,6 +96,11 @@ def build_index(
         for record in records
         if record.statement.system == system and record.recorded_at <= as_of
     }
+    for record in [record for record in about.values() if record.distrusted is not None]:
+        _leave_out(
+            index, "record.distrusted", f"{record} does not count: {record.distrusted}", record
+        )
+        del about[record.sha256]
     index.considered = tuple(sorted(about.values(), key=lambda record: record.index))
     _drop_superseded(index, about)  # (2)
     _settle_model(index, artifact)  # (3)

@@ -7,12 +7,19 @@ nothing. What is appended is verified first, so that the ledger never takes what
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from muniment.schemas import times
-from muniment.schemas.errors import InputError, SchemaError, StoreError, VerificationError
+from muniment.schemas.errors import (
+    InputError,
+    MunimentError,
+    SchemaError,
+    StoreError,
+    TrustError,
+    VerificationError,
+)
 from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.record import Record
 from muniment.schemas.statement import GENESIS, RecordRef, Statement
@@ -26,8 +33,10 @@ from .note import ED25519, VerifierKey
 from .receipt import Receipt
 from .storage import CheckpointRow, EntryRow, Reader, Storage, SubjectRow, Writer
 from .tiles import add_leaf, node_reader
-from .trust import KEY_KIND, KeyRing
+from .trust import KEY_KIND, KeyRing, Since
 
+DatedEntry = tuple[Entry, datetime]
+"""An entry with its recorded time."""
 _CLOCK_SLACK = timedelta(seconds=60)
 _PRESENT = timedelta(minutes=5)
 """A time this near to now was not given by anybody."""
@@ -184,6 +193,9 @@ class Ledger:
                 appended.append(Appended(known, False))
                 continue
             record = admit(entry, ring, now, kinds, genesis)
+            if record.distrusted is not None:
+                raise TrustError("trust.compromised-key", record.distrusted)
+            self._check_revision(writer, entry, now, kinds)
             genesis = genesis or record.sha256
             fresh[evidence] = record
             entries.append(entry)
@@ -196,6 +208,28 @@ class Ledger:
             signed = sign_checkpoint(Checkpoint(self.vkey.name, size, root), key, now)
             writer.add([CheckpointRow(size=size, note=signed.note.to_bytes())])
         return appended
+
+    def _check_revision(
+        self, reader: Reader, entry: Entry, now: datetime, kinds: KindRegistry
+    ) -> None:
+        """Refuse a revocation that takes the trust of the very roots it rests on.
+
+        Raises:
+            TrustError: ``trust.key-record``.
+        """
+        if entry.statement.kind != KEY_KIND or "compromisedSince" not in entry.statement.body:
+            return
+        ring = replay_keys([*self._key_entries(reader), (entry, now)], kinds)
+        fingerprint = entry.statement.body["fingerprint"]
+        revoked = ring.get(fingerprint)
+        left = {key.signer.person for key in ring.roots()}
+        is_unsaid = fingerprint in ring.compromised and (revoked is None or revoked.retired is None)
+        if is_unsaid or len(left) < ring.threshold:
+            raise TrustError(
+                "trust.key-record",
+                "from there on too few roots would remain: others rest on what this key signed",
+                hint="choose a later place or time, or enrol another root first",
+            )
 
     def _insert(self, writer: Writer, entries: Sequence[Entry]) -> None:
         writer.add(
@@ -268,15 +302,20 @@ class Ledger:
         return last.time
 
     def key_ring(self, reader: Reader, kinds: KindRegistry) -> KeyRing:
-        """The state of all keys, from the key records alone; entry 0 was checked on opening."""
-        ring = KeyRing()
-        genesis: str | None = None
+        """The state of all keys, from the key records alone; entry 0 was checked on opening.
+
+        Raises:
+            VerificationError: a key record does not hold.
+        """
+        return replay_keys(self._key_entries(reader), kinds)
+
+    def _key_entries(self, reader: Reader) -> list[DatedEntry]:
+        dated = []
         for row in reader.find(kind=KEY_KIND):
             entry = Entry.from_stored(row.number, row.envelope, row.leaf)
             entry.envelope.verify(entry.key)
-            admit(entry, ring, self._covering(reader, entry.index).time, kinds, genesis)
-            genesis = genesis or entry.sha256
-        return ring
+            dated.append((entry, self._covering(reader, entry.index).time))
+        return dated
 
     def _covering(self, reader: Reader, index: int) -> SignedCheckpoint:
         """The first checkpoint that covers an entry."""
@@ -326,6 +365,8 @@ class Ledger:
             if superseded is not None and superseded.sha256 == entry.sha256:
                 return False
             if row.signer == entry.key.fingerprint and targets & _approved(later.statement):
+                return False
+            if _sets_threshold(statement) and _sets_threshold(later.statement):
                 return False
         return True
 
@@ -436,10 +477,25 @@ def admit(
             found=times.format_time(statement.collected_at),
         )
     signer = ring.authorise(statement, entry.key.fingerprint, recorded_at)
-    record = Record(entry.index, entry.sha256, statement, signer, recorded_at)
-    if statement.kind == KEY_KIND:
+    distrusted = ring.distrust(entry.key.fingerprint, entry.index, recorded_at)
+    record = Record(entry.index, entry.sha256, statement, signer, recorded_at, distrusted)
+    if statement.kind != KEY_KIND:
+        return record
+    if distrusted is not None:
+        ring.void(record)
+        return record
+    try:
         ring.apply(record)
+    except TrustError as error:
+        if not ring.compromised:
+            raise
+        # It made sense when it was added: what it rests on has lost its trust since.
+        return replace(record, distrusted=f"it rests on what counts for nothing: {error.message}")
     return record
+
+
+def _sets_threshold(statement: Statement) -> bool:
+    return statement.kind == KEY_KIND and statement.body["action"] == "threshold"
 
 
 def _approved(statement: Statement) -> set[str]:
@@ -447,6 +503,53 @@ def _approved(statement: Statement) -> set[str]:
     if statement.kind != "approval":
         return set()
     return {str(item["sha256"]) for item in statement.body["records"]}
+
+
+def replay_keys(dated: Sequence[DatedEntry], kinds: KindRegistry) -> KeyRing:
+    """The state of all keys after ``key`` entries from the genesis on.
+
+    Raises:
+        VerificationError: one of them does not hold.
+    """
+    ring = KeyRing(find_compromised(dated, kinds))
+    genesis: str | None = None
+    for entry, recorded_at in dated:
+        admit(entry, ring, recorded_at, kinds, genesis)
+        genesis = genesis or entry.sha256
+    return ring
+
+
+def find_compromised(dated: Sequence[DatedEntry], kinds: KindRegistry) -> dict[str, Since]:
+    """Keys that a trusted revocation calls compromised, each with since when.
+
+    A revocation takes trust from records before it, key records among them, so the state is built
+    again after each one that is found, the first in the ledger first. What was called compromised
+    stays so, whatever is found later: a root that turns on another is answered by a threshold, not
+    by whoever speaks last.
+
+    Args:
+        dated: sound ``key`` entries from the genesis on, with their recorded times.
+    """
+    known: dict[str, Since] = {}
+    while True:
+        ring, genesis = KeyRing(known), None
+        for entry, recorded_at in dated:
+            try:
+                admit(entry, ring, recorded_at, kinds, genesis)
+            except MunimentError:
+                continue  # what does not hold is the full verification's to report
+            finally:
+                genesis = genesis or entry.sha256
+        found = [
+            key
+            for key in ring
+            if key.compromised_since is not None and key.signer.fingerprint not in known
+        ]
+        if not found:
+            return known
+        first = min(found, key=lambda key: key.retired or 0)
+        assert first.compromised_since is not None
+        known[first.signer.fingerprint] = first.compromised_since
 
 
 def check_body(statement: Statement, kinds: KindRegistry) -> None:

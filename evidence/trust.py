@@ -2,19 +2,24 @@
 
 Entry 0, the genesis, enrols a root key that signs it itself; every later ``key`` record, signed by
 a root, changes the state for the records that follow. A record is judged by the state at its own
-place.
+place, with one exception: where a revocation says since when the key was in other hands
+(``compromisedSince``), the key's records from there on lose their trust.
+
+What changes the roots (a root's enrolment, rotation or revocation, and the threshold itself) takes
+effect once as many roots as the threshold says, different persons, have signed the same change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from muniment.schemas.errors import CheckpointError, InputError, TrustError
 from muniment.schemas.record import Record, Role, Signer
 from muniment.schemas.statement import GATE_DECISION, Statement
-from muniment.schemas.times import parse_time
+from muniment.schemas.times import format_time, parse_time
 
 from .keys import PublicKey, load_spki
 from .note import ED25519, VerifierKey
@@ -32,6 +37,10 @@ ANY_APPROVER = "reviewer"
 """The one role an approval may name that needs no function of the key."""
 
 
+Since = int | datetime
+"""A place in the ledger, or a recorded time in UTC."""
+
+
 @dataclass(frozen=True, slots=True)
 class EnrolledKey:
     """A key as the ledger knows it."""
@@ -46,13 +55,37 @@ class EnrolledKey:
     retired: int | None = None
     """Place of the record that revoked or replaced it; later records of it are not trusted."""
     retired_because: str = ""
+    reason: str = ""
+    """Why it was revoked, in the root's words."""
+    compromised_since: Since | None = None
+
+
+@dataclass(slots=True)
+class PendingChange:
+    """A change of the roots that too few of them have signed."""
+
+    body: Mapping[str, Any]
+    votes: dict[str, int] = field(default_factory=dict)
+    """Person to the place of the record they signed it in."""
 
 
 class KeyRing:
-    """The state of all keys after the records applied so far."""
+    """The state of all keys after the records applied so far.
 
-    def __init__(self) -> None:
+    Args:
+        compromised: keys with the place or time from which they count as being in other hands, as
+            ``find_compromised`` learned from the whole ledger.
+    """
+
+    def __init__(self, compromised: Mapping[str, Since] | None = None) -> None:
         self._keys: dict[str, EnrolledKey] = {}
+        self.compromised = dict(compromised or {})
+        """Keys that count as being in other hands, each with since when."""
+        self._void: dict[str, EnrolledKey] = {}
+        """Keys enrolled by records that lost their trust; so that theirs can be told apart."""
+        self.threshold = 1
+        """How many roots must sign a change of the roots."""
+        self.pending: list[PendingChange] = []
         self.root: str | None = None
         """Fingerprint of the genesis root."""
         self.ledger: VerifierKey | None = None
@@ -86,7 +119,7 @@ class KeyRing:
             raise _genesis("the root has not signed for itself")
         if vkey.type != ED25519:
             raise _genesis("the ledger's key is of the wrong type")
-        enrolled = self._enrol(0, statement)
+        enrolled = self._keys[key.fingerprint] = _enrolled(0, body)
         self.root, self.ledger = key.fingerprint, vkey
         return enrolled.signer
 
@@ -98,7 +131,7 @@ class KeyRing:
                 ``trust.wrong-role``, ``trust.wrong-kind``, ``trust.machine`` or
                 ``trust.wrong-function``.
         """
-        known = self._keys.get(fingerprint)
+        known = self._keys.get(fingerprint) or self._void.get(fingerprint)
         if known is None:
             raise TrustError(
                 "trust.unknown-key",
@@ -132,55 +165,138 @@ class KeyRing:
             raise _no_reviewer(fingerprint, f"{signer.name} is no person with that role")
         return signer
 
+    def distrust(self, fingerprint: str, place: int, recorded_at: datetime) -> str | None:
+        """Why a sound record of this key counts for nothing; None if it counts."""
+        void = self._void.get(fingerprint)
+        if void is not None and fingerprint not in self._keys:
+            return f"its key was enrolled by #{void.enrolled}, which counts for nothing"
+        since = self.compromised.get(fingerprint)
+        if since is None or not _has_come(since, place, recorded_at):
+            return None
+        start = f"#{since}" if isinstance(since, int) else format_time(since)
+        return f"the key {fingerprint} counts as compromised since {start}"
+
+    def void(self, record: Record) -> None:
+        """Take a ``key`` record that counts for nothing: what it enrols is known, not trusted."""
+        body = record.statement.body
+        if body["action"] in ("enrol", "rotate") and body["fingerprint"] not in self._void:
+            self._void[body["fingerprint"]] = _enrolled(record.index, body)
+
     def apply(self, record: Record) -> None:
         """Take a trusted ``key`` record.
 
         Raises:
             TrustError: ``trust.key-record`` if it makes no sense here.
         """
-        body, place = record.statement.body, record.index
-        known: EnrolledKey | None = None
-        if body["action"] in ("revoke", "rotate"):
-            old = body["fingerprint"] if body["action"] == "revoke" else body.get("replaces")
-            known = self._keys.get(str(old))
-            if known is None or known.retired is not None:
-                raise TrustError("trust.key-record", f"there is no key {old} to {body['action']}")
-            if "compromisedSince" in body:
-                raise TrustError(
-                    "trust.key-record", "this version does not act on compromisedSince"
-                )
-        # NOTE: enrol first: a record that is refused must leave no trace in the state.
-        if body["action"] in ("enrol", "rotate"):
-            self._enrol(place, record.statement)
-        if known is not None:
-            word = "revoked" if body["action"] == "revoke" else "replaced"
-            self._keys[known.key.fingerprint] = replace(known, retired=place, retired_because=word)
+        body = record.statement.body
+        self._check_change(body)
+        if not self._is_about_roots(body) or self._has_enough_votes(record):
+            self._change(record.index, body)
 
-    def _enrol(self, place: int, statement: Statement) -> EnrolledKey:
-        key, holder = enrolled_key(statement), statement.body["holder"]
-        if key.fingerprint in self._keys:
-            raise TrustError("trust.key-record", f"the key {key.fingerprint} is enrolled already")
-        body = statement.body
-        enrolled = EnrolledKey(
-            key,
-            Signer(
-                key.fingerprint,
-                holder["name"],
-                holder["email"],
-                holder["type"],
-                frozenset(map(Role, body["roles"])),
-                frozenset(body.get("functions", ())),
-            ),
-            place,
-            frozenset(body["kinds"]) if "kinds" in body else None,
-            parse_time(body["expires"]) if "expires" in body else None,
+    def _is_about_roots(self, body: Mapping[str, Any]) -> bool:
+        named = (self._keys.get(str(body.get(name))) for name in ("fingerprint", "replaces"))
+        return (
+            body["action"] == "threshold"
+            or Role.ROOT in body.get("roles", ())
+            or any(known is not None and Role.ROOT in known.signer.roles for known in named)
         )
-        self._keys[key.fingerprint] = enrolled
-        return enrolled
+
+    def _has_enough_votes(self, record: Record) -> bool:
+        """Count one root's word for a change of the roots."""
+        body = record.statement.body
+        change = next((item for item in self.pending if item.body == body), None)
+        if change is None:
+            change = PendingChange(body)
+            self.pending.append(change)
+        change.votes.setdefault(record.signer.person, record.index)
+        standing = {key.signer.person for key in self.roots()}
+        if len(standing & set(change.votes)) < self.threshold:
+            return False
+        self.pending.remove(change)
+        return True
+
+    def roots(self) -> list[EnrolledKey]:
+        """Root keys that are in force, whether or not they have expired."""
+        return [
+            key
+            for key in self._keys.values()
+            if Role.ROOT in key.signer.roles and key.retired is None
+        ]
+
+    def _check_change(self, body: Mapping[str, Any]) -> None:
+        """Refuse what makes no sense here, before anybody's word for it is counted."""
+        action = body["action"]
+        persons = {key.signer.person for key in self.roots()}
+        if action == "threshold":
+            if body["threshold"] > len(persons):
+                raise _refused(f"{body['threshold']} roots cannot sign: there are {len(persons)}")
+            return
+        if action != "revoke":
+            self._check_new(body)
+        if action == "enrol":
+            return
+        old = str(body["fingerprint"] if action == "revoke" else body["replaces"])
+        known = self._keys.get(old)
+        if known is None or known.retired is not None:
+            raise _refused(f"there is no key {old} to {action}")
+        if action == "rotate" and body["holder"]["email"].casefold() != known.signer.person:
+            raise _refused(f"a rotation keeps the holder, and {old} is {known.signer.email}'s")
+        remaining = {key.signer.person for key in self.roots() if key.signer.fingerprint != old}
+        if action == "rotate" and Role.ROOT in body["roles"]:
+            remaining.add(body["holder"]["email"].casefold())
+        if Role.ROOT in known.signer.roles and len(remaining) < self.threshold:
+            raise _refused(f"{self.threshold} roots must remain")
+
+    def _check_new(self, body: Mapping[str, Any]) -> None:
+        key = enrolled_key(body)
+        if key.fingerprint in self._keys:
+            raise _refused(f"the key {key.fingerprint} is enrolled already")
+
+    def _change(self, place: int, body: Mapping[str, Any]) -> None:
+        if body["action"] == "threshold":
+            self.threshold = body["threshold"]
+            return
+        if body["action"] in ("enrol", "rotate"):
+            self._keys[body["fingerprint"]] = _enrolled(place, body)
+        if body["action"] in ("revoke", "rotate"):
+            old = body["fingerprint"] if body["action"] == "revoke" else body["replaces"]
+            self._keys[old] = replace(
+                self._keys[old],
+                retired=place,
+                retired_because="revoked" if body["action"] == "revoke" else "replaced",
+                reason=body.get("reason", ""),
+                compromised_since=_since(body.get("compromisedSince")),
+            )
 
 
-def enrolled_key(statement: Statement) -> PublicKey:
-    """The public key that a ``key`` statement carries.
+def _enrolled(place: int, body: Mapping[str, Any]) -> EnrolledKey:
+    key, holder = enrolled_key(body), body["holder"]
+    return EnrolledKey(
+        key,
+        Signer(
+            key.fingerprint,
+            holder["name"],
+            holder["email"],
+            holder["type"],
+            frozenset(map(Role, body["roles"])),
+            frozenset(body.get("functions", ())),
+        ),
+        place,
+        frozenset(body["kinds"]) if "kinds" in body else None,
+        parse_time(body["expires"]) if "expires" in body else None,
+    )
+
+
+def _has_come(since: Since, place: int, recorded_at: datetime) -> bool:
+    return place >= since if isinstance(since, int) else recorded_at >= since
+
+
+def _since(value: Any) -> Since | None:
+    return parse_time(value) if isinstance(value, str) else value
+
+
+def enrolled_key(body: Mapping[str, Any]) -> PublicKey:
+    """The public key that the body of a ``key`` statement carries.
 
     Raises:
         TrustError: ``trust.key-record``.
@@ -189,15 +305,15 @@ def enrolled_key(statement: Statement) -> PublicKey:
     import binascii
 
     try:
-        key = load_spki(base64.b64decode(statement.body["publicKey"], validate=True))
+        key = load_spki(base64.b64decode(body["publicKey"], validate=True))
     except (InputError, binascii.Error, KeyError) as error:
         raise TrustError("trust.key-record", f"the key cannot be used: {error}") from error
-    if key.fingerprint != statement.body["fingerprint"]:
+    if key.fingerprint != body["fingerprint"]:
         raise TrustError(
             "trust.key-record",
             "the fingerprint is not that of the key",
             expected=key.fingerprint,
-            found=str(statement.body["fingerprint"]),
+            found=str(body["fingerprint"]),
         )
     return key
 
@@ -238,6 +354,10 @@ def _no_reviewer(fingerprint: str, why: str) -> TrustError:
         f"a packet is signed by an approver or a root: {why}",
         found=fingerprint,
     )
+
+
+def _refused(why: str) -> TrustError:
+    return TrustError("trust.key-record", why)
 
 
 def _genesis(why: str) -> TrustError:

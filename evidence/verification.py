@@ -36,12 +36,12 @@ from muniment.schemas.statement import Subject
 from .artifacts import ArtifactStore
 from .checkpoint import SignedCheckpoint, verify_checkpoint
 from .entry import Entry
-from .ledger import admit
+from .ledger import admit, find_compromised
 from .merkle import Frontier
 from .note import VerifierKey
 from .storage import Reader, StoredEntry
 from .tiles import add_leaf
-from .trust import KeyRing
+from .trust import KEY_KIND, KeyRing
 
 _CHUNK = 512
 _THREADS = 2
@@ -132,6 +132,7 @@ class LedgerVerifier:
     def records(self) -> Iterator[Record]:
         """Verify everything; give each record that is sound and trusted, in ledger order."""
         size = self._reader.size()
+        self.ring = KeyRing(find_compromised(list(self._key_entries()), self._kinds))
         checkpoints = self._reader.checkpoints()
         pending = next(checkpoints, None)
         covering: SignedCheckpoint | None = None
@@ -160,6 +161,18 @@ class LedgerVerifier:
                 if self._progress:
                     self._progress(expected, size)
         self._finish(size, pending, checkpoints)
+
+    def _key_entries(self) -> Iterator[tuple[Entry, datetime]]:
+        """Key records that look sound; what is wrong with the others is found on the way."""
+        for row in self._reader.find(kind=KEY_KIND):
+            try:
+                entry = Entry.from_stored(row.number, row.envelope, row.leaf)
+                entry.envelope.verify(entry.key)
+                note = self._reader.covering_checkpoint(row.number)
+                if note is not None:
+                    yield entry, verify_checkpoint(note, self._vkey).time
+            except MunimentError:
+                continue
 
     # (1) and what hangs on it
     def _check_number(self, number: int, expected: int) -> None:
@@ -235,6 +248,7 @@ class LedgerVerifier:
         finally:
             if entry.index == 0:
                 self._genesis = entry.sha256
+        checks.trust.note_distrust(record)
         return record
 
     # (5)

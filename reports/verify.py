@@ -29,11 +29,11 @@ from muniment.controls.profile import Profile, load_profile
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
 from muniment.evidence.entry import Entry
 from muniment.evidence.keys import is_fingerprint
-from muniment.evidence.ledger import admit
+from muniment.evidence.ledger import admit, find_compromised
 from muniment.evidence.merkle import verify_consistency, verify_inclusion
 from muniment.evidence.note import VerifierKey
 from muniment.evidence.receipt import Receipt
-from muniment.evidence.trust import KeyRing
+from muniment.evidence.trust import KEY_KIND, KeyRing
 from muniment.schemas import strictjson
 from muniment.schemas.errors import InputError, MunimentError
 from muniment.schemas.files import read_small
@@ -274,17 +274,24 @@ class _PacketVerifier:
     ) -> None:
         check = self._check("trust")
         kinds = KindRegistry(own=self._own_kinds())
-        genesis: str | None = None
+        dated = []
         for receipt in receipts:
+            entry = Entry.new(receipt.index, receipt.envelope, receipt.key)
+            covering = next((item for item in times if item.size > receipt.index), last)
+            dated.append((entry, covering.time))
+        keys = [item for item in dated if item[0].statement.kind == KEY_KIND]
+        self._ring = KeyRing(find_compromised(keys, kinds))
+        genesis: str | None = None
+        for entry, recorded_at in dated:
             check.checked += 1
-            dated = next((item for item in times if item.size > receipt.index), last)
             try:
-                entry = Entry.new(receipt.index, receipt.envelope, receipt.key)
-                record = admit(entry, self._ring, dated.time, kinds, genesis)
-                self._records[record.index] = record
+                record = admit(entry, self._ring, recorded_at, kinds, genesis)
             except MunimentError as error:
-                check.findings.append(Finding.of(error, receipt.index))
-            genesis = genesis or Entry.new(0, receipt.envelope, receipt.key).sha256
+                check.findings.append(Finding.of(error, entry.index))
+            else:
+                self._records[record.index] = record
+                check.note_distrust(record)
+            genesis = genesis or entry.sha256
 
     # (8) and (9)
     def _coverage(self, given: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from muniment.schemas.errors import MunimentError
+from muniment.schemas.record import Record
 
 
 class Outcome(StrEnum):
@@ -59,6 +60,14 @@ class Check:
     findings: list[Finding] = field(default_factory=list)
     not_checked: list[str] = field(default_factory=list)
     """What could not be checked, each with the reason."""
+    notes: list[Finding] = field(default_factory=list)
+    """What is no fault but must be known, such as a record that lost its trust."""
+
+    def note_distrust(self, record: Record) -> None:
+        """Note a record that counts for nothing because its key was later called compromised."""
+        if record.distrusted is not None:
+            text = f"{record} counts for nothing: {record.distrusted}"
+            self.notes.append(Finding("record.distrusted", text, record.index))
 
     @property
     def outcome(self) -> Outcome:
@@ -76,6 +85,7 @@ class Check:
             "checked": self.checked,
             "findings": [finding.to_json() for finding in self.findings],
             "not_checked": self.not_checked,
+            "notes": [note.to_json() for note in self.notes],
         }
 
 

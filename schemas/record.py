@@ -42,7 +42,7 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A verified and trusted record; anything else never becomes one."""
+    """A verified record whose signer was entitled; anything else never becomes one."""
 
     index: int
     """Place in the ledger, zero-based; people write it ``#17``."""
@@ -52,6 +52,8 @@ class Record:
     signer: Signer
     recorded_at: datetime
     """Signed time of the first checkpoint that covers the record, UTC."""
+    distrusted: str | None = None
+    """Why it counts for nothing although it is sound: its key was later called compromised."""
 
     @property
     def ref(self) -> RecordRef:

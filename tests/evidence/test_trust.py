@@ -14,8 +14,9 @@ from muniment.evidence.keys import new_ed25519, new_p256
 from muniment.evidence.ledger import admit
 from muniment.evidence.note import COSIGNATURE_V1, ED25519, VerifierKey
 from muniment.evidence.trust import KeyRing
+from muniment.evidence.verification import LedgerVerifier
 from muniment.schemas.errors import MunimentError, TrustError
-from muniment.schemas.record import Role
+from muniment.schemas.record import Record, Role
 from muniment.schemas.times import format_time
 
 
@@ -136,6 +137,181 @@ def test_rotation(lab: Any) -> None:
     lab.assert_sound(5)
 
 
+def test_rotation_keeps_the_person(lab: Any) -> None:
+    """What a person signed with the old key and the new is the same person's."""
+    old, new = lab.enrol(["contributor"], name="Bea Example"), new_p256()
+    (before,) = lab.append(lab.statement(title="Before"), key=old)
+    lab.append(rotation(lab, old, new))
+    (after,) = lab.append(lab.statement(title="After"), key=new)
+    assert before.record.signer.person == after.record.signer.person
+    assert before.record.signer.fingerprint != after.record.signer.fingerprint
+
+
+def records(lab: Any) -> list[Record]:
+    """Every record of the ledger, which must be sound."""
+    with lab.storage.read() as reader:
+        verifier = LedgerVerifier(reader, lab.vkey, lab.root.public.fingerprint, lab.kinds)
+        found = list(verifier.records())
+    assert list(verifier.report.findings) == []
+    return found
+
+
+def distrusted(lab: Any) -> list[int]:
+    """Places of the records that lost their trust."""
+    return [record.index for record in records(lab) if record.distrusted]
+
+
+def test_a_compromised_key_loses_what_came_after(lab: Any) -> None:
+    """From the place that a revocation names, the key's records count for nothing; before, all."""
+    bea = lab.enrol(["contributor"], name="Bea Example")
+    lab.append(*(lab.statement(title=str(number)) for number in range(4)), key=bea)
+    lab.append(lab.statement(title="Another's"))
+    lab.append(lab.key_statement(revocation(bea, compromisedSince=4)))
+    assert distrusted(lab) == [4, 5]
+    notes = [note for check in lab.verify().checks for note in check.notes]
+    assert [(note.code, note.record) for note in notes] == [
+        ("record.distrusted", 4),
+        ("record.distrusted", 5),
+    ]
+
+
+def test_compromised_since_a_moment(lab: Any, clock: Any) -> None:
+    """A time in place of a number: the recorded time decides, not what the record says."""
+    bea = lab.enrol(["contributor"], name="Bea Example")
+    lab.append(lab.statement(title="Before"), key=bea)
+    clock.move(days=1)
+    since = clock()
+    backdated = since - timedelta(days=30)
+    lab.append(lab.statement(title="After", collected_at=backdated), key=bea)
+    lab.append(lab.key_statement(revocation(bea, compromisedSince=format_time(since))))
+    assert distrusted(lab) == [3]
+
+
+def test_a_compromised_root_takes_its_enrolments_along(lab: Any) -> None:
+    """A key enrolled by a root that was in other hands was never enrolled."""
+    rita = lab.enrol(["root"], name="Rita Example")
+    enrolment = lab.enrolment(mallory := new_p256(), ["contributor"], name="Mallory Example")
+    lab.append(enrolment, key=rita)
+    lab.append(lab.statement(title="Forged"), key=mallory)
+    lab.append(lab.key_statement(revocation(rita, compromisedSince=2)))
+    assert distrusted(lab) == [2, 3]
+    more = lab.statement(title="More")
+    assert refused(lab, lambda: lab.append(more, key=mallory)) == "trust.compromised-key"
+    with lab.storage.read() as reader:
+        ring = lab.ledger.key_ring(reader, lab.kinds)
+    assert ring.get(mallory.public.fingerprint) is None
+
+
+def test_what_rests_on_a_forged_key_record_falls_with_it(lab: Any) -> None:
+    """An honest root's word on a key that was never rightly there counts for nothing either."""
+    rita = lab.enrol(["root"], name="Rita Example")
+    enrolment = lab.enrolment(mallory := new_p256(), ["contributor"], name="Mallory Example")
+    lab.append(enrolment, key=rita)
+    lab.append(lab.key_statement(revocation(mallory)))
+    lab.append(lab.key_statement(revocation(rita, compromisedSince=2)))
+    assert distrusted(lab) == [2, 3]
+    lab.enrol(["contributor"], name="Bea Example")
+    lab.assert_sound(6)
+
+
+def test_no_revocation_saws_off_its_own_branch(lab: Any) -> None:
+    """A root whose word made others roots cannot be unsaid so far back that too few remain."""
+    rita = two_roots(lab)
+    third = new_p256()
+    body = lab.enrolment(third, ["root"], name="Carl Example").body
+    lab.append(lab.key_statement(body))
+    lab.append(lab.key_statement(body), key=rita)
+    change = lab.key_statement(revocation(rita, compromisedSince=1))
+    lab.append(change)
+    last = lab.key_statement(change.body)
+    assert refused(lab, lambda: lab.append(last, key=third)) == "trust.key-record"
+
+
+def test_roots_that_turn_on_each_other(lab: Any) -> None:
+    """Without a threshold the first root that speaks prevails, and no loop comes of it."""
+    rita = lab.enrol(["root"], name="Rita Example")
+    lab.append(lab.key_statement(revocation(rita, compromisedSince=1)))
+    late = lab.key_statement(revocation(lab.root, compromisedSince=1))
+    assert refused(lab, lambda: lab.append(late, key=rita)) == "trust.revoked-key"
+
+
+def two_roots(lab: Any) -> Any:
+    """A ledger whose roots change only if both of two roots agree; gives the second's key."""
+    rita = lab.enrol(["root"], name="Rita Example")
+    lab.append(lab.key_statement({"action": "threshold", "threshold": 2}))
+    return rita
+
+
+def ring_of(lab: Any) -> KeyRing:
+    with lab.storage.read() as reader:
+        ring: KeyRing = lab.ledger.key_ring(reader, lab.kinds)
+    return ring
+
+
+def test_a_change_of_the_roots_needs_the_threshold(lab: Any) -> None:
+    """One of two roots enrols contributors alone; another root, only with the other."""
+    rita = two_roots(lab)
+    lab.enrol(["contributor"], name="Bea Example")
+    third = new_p256()
+    body = lab.enrolment(third, ["root"], name="Carl Example").body
+    lab.append(lab.key_statement(body))
+    assert ring_of(lab).get(third.public.fingerprint) is None
+    assert [len(change.votes) for change in ring_of(lab).pending] == [1]
+    lab.append(lab.key_statement({**body, "functions": ["risk"]}), key=rita)
+    assert ring_of(lab).get(third.public.fingerprint) is None, "another change"
+    lab.append(lab.key_statement(body), key=rita)
+    enrolled = ring_of(lab).get(third.public.fingerprint)
+    assert enrolled is not None and enrolled.enrolled == 6
+    lab.assert_sound(7)
+
+
+def test_one_person_is_one_vote(lab: Any) -> None:
+    """Two root keys of one person do not make two."""
+    two_roots(lab)
+    second = new_p256()
+    body = lab.enrolment(second, ["root"], name="Ada Example").body
+    lab.append(lab.key_statement(body))
+    lab.append(lab.key_statement(body))
+    assert ring_of(lab).get(second.public.fingerprint) is None
+
+
+@pytest.mark.parametrize("change", ["revoke", "rotate", "threshold"])
+def test_one_root_cannot_take_over(lab: Any, change: str) -> None:
+    """Alone, a root neither removes nor replaces another, nor lowers the threshold."""
+    rita = two_roots(lab)
+    third = new_p256()
+    body = lab.enrolment(third, ["root"], name="Carl Example").body
+    lab.append(lab.key_statement(body), lab.statement())
+    lab.append(lab.key_statement(body), key=rita)
+    bodies = {
+        "revoke": revocation(rita, compromisedSince=6),
+        "rotate": {
+            **lab.enrolment(new_p256(), ["root"], name="Rita Example").body,
+            "action": "rotate",
+            "replaces": rita.public.fingerprint,
+        },
+        "threshold": {"action": "threshold", "threshold": 1},
+    }
+    lab.append(lab.key_statement(bodies[change]))
+    ring = ring_of(lab)
+    known = ring.get(rita.public.fingerprint)
+    assert known is not None and known.retired is None
+    assert (ring.threshold, len(ring.pending), distrusted(lab)) == (2, 1, [])
+    lab.append(lab.key_statement(bodies[change]), key=third)
+    ring = ring_of(lab)
+    assert ring.pending == []
+    known = ring.get(rita.public.fingerprint)
+    assert (known is not None and known.retired is None) == (change == "threshold")
+
+
+def test_the_threshold_is_never_out_of_reach(lab: Any) -> None:
+    """More than there are roots, or fewer roots than it takes, is refused."""
+    rita = two_roots(lab)
+    for body in [revocation(rita), {"action": "threshold", "threshold": 3}]:
+        statement = lab.key_statement(body)
+        assert refused(lab, lambda item=statement: lab.append(item)) == "trust.key-record"  # type: ignore[misc]
+
+
 def test_key_records_that_make_no_sense(lab: Any) -> None:
     """Enrolling twice, retiring what is not there or gone, and wrong fingerprints are refused."""
     bea, gone = lab.enrol(["contributor"], name="Bea Example"), lab.enrol(["contributor"])
@@ -147,8 +323,10 @@ def test_key_records_that_make_no_sense(lab: Any) -> None:
         lab.enrolment(gone, ["contributor"], name="Bea Again"),
         lab.key_statement(revocation(new_p256())),
         lab.key_statement(revocation(gone, reason="Once more.")),
-        lab.key_statement(revocation(bea, compromisedSince=1)),
         rotation(lab, gone, new_p256()),
+        rotation(lab, lab.root, new_p256()),
+        lab.key_statement(revocation(lab.root)),
+        lab.key_statement({"action": "threshold", "threshold": 2}),
         rotation(lab, bea, bea),
         lab.key_statement(mismatch),
         lab.key_statement({**other.body, "publicKey": "A" * 60}),

@@ -127,7 +127,7 @@ def test_filled_template_loads(kind: Kind, bodies: dict[str, Any]) -> None:
     template = yamldoc.load(kind.template(), what="template")
     body = yamldoc.load(yaml.safe_dump(_filled(template, bodies[kind.name])), what="body")
     more = {
-        "key": {"publicKey", "holder", "roles", "functions"},
+        "key": {"fingerprint", "publicKey", "holder", "roles", "functions"},
         "incident": {"resolvedAt", "cause"},
         "risk-assessment": {"risks[0].acceptedBy"},
     }
