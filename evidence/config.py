@@ -24,6 +24,8 @@ _FIELDS = (
     "frameworks",
     "root",
     "kinds",
+    "policy",
+    "timestamps",
 )
 
 
@@ -44,6 +46,10 @@ class Config:
     """Folder of the artifact store, relative to the workspace."""
     kinds: str = "kinds"
     """Folder of the workspace's own kinds, relative to the workspace."""
+    policy: str | None = None
+    """File with the witnesses that are trusted (C2SP tlog-policy), relative to the workspace."""
+    timestamps: str | None = None
+    """URL of the time-stamping authority (RFC 3161) that ``muniment timestamp`` asks."""
 
     def to_yaml(self) -> str:
         """The file's text."""
@@ -57,6 +63,11 @@ class Config:
             "ledger": self.ledger,
             "artifacts": self.artifacts,
             "kinds": self.kinds,
+        }
+        values |= {
+            name: value
+            for name in ("policy", "timestamps")
+            if (value := getattr(self, name)) is not None
         }
         return (
             "# Muniment workspace. Keep this file in git: it pins the root key of the ledger,\n"
@@ -80,7 +91,7 @@ class Config:
         for name in ("organisation", "origin", "root"):
             if not isinstance(values.get(name), str) or not values[name]:
                 raise _malformed(name, "is required")
-        for name in ("ledger", "artifacts", "kinds"):
+        for name in ("ledger", "artifacts", "kinds", "policy", "timestamps"):
             if not isinstance(values.get(name, ""), str):
                 raise _malformed(name, "must be text")
         if not is_fingerprint(values["root"]):

@@ -21,7 +21,7 @@ from sqlmodel import Field, Session, SQLModel, create_engine, select, text
 
 from muniment.schemas.errors import InputError, StoreError, StoreLockedError
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 _LOCK_SECONDS = 20
 _PAGE = 8192
 
@@ -107,6 +107,39 @@ class CheckpointRow(SQLModel, table=True):
     note: bytes = Field(sa_type=_ExactBytes)
 
 
+class AnchorRow(SQLModel, table=True):
+    """One proof from outside that a checkpoint was there at some time."""
+
+    __tablename__ = "anchor"
+    size: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    """Size of the checkpoint it speaks of."""
+    kind: str = Field(primary_key=True)
+    """``witness`` (a cosignature line) or ``rfc3161`` (a DER token)."""
+    source: str = Field(primary_key=True)
+    """Name of the witness or of the time-stamping authority."""
+    proof: bytes = Field(sa_type=_ExactBytes)
+
+
+class StoredAnchor(NamedTuple):
+    """The columns of one ``anchor`` row, in their order."""
+
+    size: int
+    kind: str
+    source: str
+    proof: bytes
+
+
+class ErasureRow(SQLModel, table=True):
+    """A record whose bytes were removed; derived from the record that says so."""
+
+    __tablename__ = "erasure"
+    number: int = Field(
+        primary_key=True, foreign_key="entry.number", sa_column_kwargs={"autoincrement": False}
+    )
+    by: int = Field(foreign_key="entry.number")
+    """Place of the ``erasure`` record."""
+
+
 class MetaRow(SQLModel, table=True):
     """Facts about the database itself."""
 
@@ -188,6 +221,20 @@ class Reader:
         query = select(CheckpointRow.note).order_by(_column("size", CheckpointRow).desc())
         return self._session.exec(query.limit(1)).first()
 
+    def anchors(self, size: int | None = None) -> list[StoredAnchor]:
+        """Proofs from outside, of one checkpoint or of all, smallest size first."""
+        table = SQLModel.metadata.tables["anchor"]
+        query = sa_select(table).order_by(table.c.size, table.c.kind, table.c.source)
+        if size is not None:
+            query = query.where(table.c.size == size)
+        return list(map(StoredAnchor._make, self._session.connection().execute(query)))
+
+    def erasures(self) -> dict[int, int]:
+        """Number of each erased record, and of the record that erased it."""
+        table = SQLModel.metadata.tables["erasure"]
+        rows = self._session.connection().execute(sa_select(table.c.number, table.c.by))
+        return {int(number): int(by) for number, by in rows}
+
     def _stream(self, query: Any) -> Iterator[Any]:
         options = {"yield_per": 500}
         return iter(self._session.connection().execute(query, execution_options=options))
@@ -205,6 +252,31 @@ class Writer(Reader):
         """Insert rows."""
         self._session.add_all(rows)
         self._session.flush()
+
+    def erase(self, number: int, by: int) -> None:
+        """Remove a record's envelope and what was derived from it; the leaf stays.
+
+        The triggers let this through because the ``erasure`` row is there first.
+        """
+        self.add([ErasureRow(number=number, by=by)])
+        entry, subject = (SQLModel.metadata.tables[name] for name in ("entry", "subject"))
+        connection = self._session.connection()
+        empty = dict.fromkeys(
+            (
+                "fingerprint",
+                "predicate_type",
+                "kind",
+                "system_id",
+                "system_version",
+                "collected_at",
+                "signer",
+            ),
+            "",
+        )
+        connection.execute(
+            entry.update().where(entry.c.number == number).values(envelope=b"", **empty)
+        )
+        connection.execute(subject.delete().where(subject.c.number == number))
 
     def put_tile(self, level: int, number: int, hashes: bytes) -> None:
         """Insert a tile, or extend it."""
@@ -460,33 +532,55 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
+_ERASED = "EXISTS (SELECT 1 FROM erasure WHERE erasure.number = OLD.number)"
+_ONLY_ERASED = (
+    f"{_ERASED} AND NEW.number = OLD.number AND NEW.leaf = OLD.leaf "
+    "AND NEW.leaf_hash = OLD.leaf_hash AND length(NEW.envelope) = 0"
+)
+_LARGER = (
+    "NEW.level = OLD.level AND NEW.number = OLD.number "
+    "AND substr(NEW.hashes, 1, length(OLD.hashes)) = OLD.hashes"
+)
+_TABLES = ("entry", "subject", "checkpoint", "meta", "anchor", "erasure", "tile")
+_UPDATES = {"entry": _ONLY_ERASED, "tile": _LARGER}
+"""The one change that each table's rows may undergo."""
+_DELETIONS = {"subject": _ERASED}
+
+
 def _triggers(dialect: str) -> Iterator[str]:
-    """SQL that refuses UPDATE and DELETE; a tile may only grow."""
-    tables = ("entry", "subject", "checkpoint", "meta")
+    """SQL that refuses every UPDATE and DELETE but a tile's growth and a signed erasure."""
     if dialect == "sqlite":
         refuse = "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-        for table in tables:
-            yield f"CREATE TRIGGER {table}_keep BEFORE UPDATE ON {table} {refuse}"
-        for table in (*tables, "tile"):
-            yield f"CREATE TRIGGER {table}_stay BEFORE DELETE ON {table} {refuse}"
-        yield (
-            "CREATE TRIGGER tile_grow BEFORE UPDATE ON tile WHEN NEW.level <> OLD.level "
-            "OR NEW.number <> OLD.number "
-            f"OR substr(NEW.hashes, 1, length(OLD.hashes)) <> OLD.hashes {refuse}"
-        )
+        for table in _TABLES:
+            for name, event_name, allowed in (
+                ("keep", "UPDATE", _UPDATES.get(table, "0")),
+                ("stay", "DELETE", _DELETIONS.get(table, "0")),
+            ):
+                yield (
+                    f"CREATE TRIGGER {table}_{name} BEFORE {event_name} ON {table} "
+                    f"WHEN NOT ({allowed}) {refuse}"
+                )
         return
     yield (
         "CREATE FUNCTION muniment_refuse() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$"
     )
-    call = "EXECUTE FUNCTION muniment_refuse()"
-    for table in tables:
-        yield f"CREATE TRIGGER {table}_keep BEFORE UPDATE ON {table} FOR EACH ROW {call}"
-    for table in (*tables, "tile"):
-        yield f"CREATE TRIGGER {table}_stay BEFORE DELETE ON {table} FOR EACH ROW {call}"
-        yield f"CREATE TRIGGER {table}_whole BEFORE TRUNCATE ON {table} {call}"
-    yield (
-        "CREATE TRIGGER tile_grow BEFORE UPDATE ON tile FOR EACH ROW WHEN (NEW.level <> OLD.level "
-        "OR NEW.number <> OLD.number OR "
-        f"substring(NEW.hashes FROM 1 FOR length(OLD.hashes)) <> OLD.hashes) {call}"
-    )
+    for table in _TABLES:
+        # NOTE: a WHEN clause may not look into another table here, so the functions do.
+        for name, event_name, allowed, result in (
+            ("keep", "UPDATE", _UPDATES.get(table, "false"), "NEW"),
+            ("stay", "DELETE", _DELETIONS.get(table, "false"), "OLD"),
+        ):
+            yield (
+                f"CREATE FUNCTION muniment_{table}_{name}() RETURNS trigger LANGUAGE plpgsql AS "
+                f"$$ BEGIN IF {allowed} THEN RETURN {result}; END IF; "
+                "RAISE EXCEPTION 'the ledger is append-only'; END $$"
+            )
+            yield (
+                f"CREATE TRIGGER {table}_{name} BEFORE {event_name} ON {table} "
+                f"FOR EACH ROW EXECUTE FUNCTION muniment_{table}_{name}()"
+            )
+        yield (
+            f"CREATE TRIGGER {table}_whole BEFORE TRUNCATE ON {table} "
+            "EXECUTE FUNCTION muniment_refuse()"
+        )
