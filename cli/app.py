@@ -13,7 +13,7 @@ from typer.exceptions import Abort, TyperException
 
 from muniment.schemas.errors import InputError, MunimentError, StoreError
 
-from . import attach, demo, keys, kinds, records, review, setup, systems
+from . import attach, demo, keys, kinds, records, review, setup, systems, withdraw
 from .answer import DEBUG_VARIABLE, StdoutError, fail, report
 
 _INTERRUPTED = 130
@@ -53,6 +53,9 @@ app.add_typer(kinds.app, name="kind")
 app.command("attach")(attach.attach)
 app.command("approve")(attach.approve)
 app.command("assign")(attach.assign)
+app.command("supersede")(withdraw.supersede)
+app.command("retract")(withdraw.retract)
+app.command("erase")(withdraw.erase)
 app.add_typer(records.app, name="record")
 app.command("coverage")(review.coverage)
 app.command("gate")(review.gate)

@@ -84,12 +84,12 @@ def attach(
             controls=control or (),
             body=load_mapping(body, what=str(body)) if body else None,
             settings=parse_settings(settings),
-            digests=dict(_split(item, "--digest PATH=FILE") for item in digest or ()),
+            digests=parse_digests(digest),
             collected_at=moment(collected_at, day_begins=True),
             valid_until=moment(valid_until),
             supersedes=supersedes,
             link_only=link_only,
-            on_bytes=_hashing(stack, files or []),
+            on_bytes=hashing(stack, files or []),
         )
     return answer_attached(attached)
 
@@ -247,6 +247,11 @@ def parse_settings(settings: list[str] | None) -> list[tuple[str, Any]]:
     return found
 
 
+def parse_digests(digests: list[str] | None) -> dict[str, str]:
+    """Read ``PATH=FILE``."""
+    return dict(_split(item, "--digest PATH=FILE") for item in digests or ())
+
+
 def _split(item: str, form: str) -> tuple[str, str]:
     from muniment.schemas.errors import InputError
 
@@ -263,7 +268,7 @@ def _size(file: Path) -> int:
         return 0  # hashing words what is wrong with it
 
 
-def _hashing(stack: ExitStack, files: list[Path]) -> Any:
+def hashing(stack: ExitStack, files: list[Path]) -> Any:
     """A callback that moves a progress bar on by the bytes hashed."""
     from . import show
 

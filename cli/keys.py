@@ -1,15 +1,20 @@
-"""``muniment key``: make, enrol and list keys."""
+"""``muniment key``: make, enrol, list, rotate and revoke keys."""
 
 import os
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .answer import Answer, command
 from .options import AsJson, InWorkspace, WithKey, ask_passphrase, moment, open_workspace
 
-app = typer.Typer(help="Make, enrol and list keys.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from muniment.evidence.people import People
+    from muniment.evidence.workspace import Attached
+
+app = typer.Typer(help="Make, enrol, list, rotate and revoke keys.", no_args_is_help=True)
 
 
 @app.command("new")
@@ -92,15 +97,14 @@ def add(
     from muniment.schemas.files import read_small
     from muniment.schemas.record import Role
 
-    from .attach import answer_attached
-
     try:
         roles = [Role(item) for item in role or [Role.CONTRIBUTOR]]
     except ValueError as error:
         raise InputError(
             "key.role", str(error), expected=", ".join(Role), hint="--role contributor"
         ) from error
-    attached = open_workspace(workspace, key).enrol(
+    people = open_workspace(workspace, key).people
+    attached = people.enrol(
         load_public(read_small(file, 1 << 16)),
         Holder(name, email, "machine" if machine else "person"),
         roles=roles,
@@ -108,7 +112,7 @@ def add(
         kinds=kind,
         expires=moment(expires),
     )
-    return answer_attached(attached)
+    return answer_change(attached, people)
 
 
 @app.command("list")
@@ -123,9 +127,12 @@ def list_keys(workspace: InWorkspace = None, as_json: AsJson = False) -> Answer:
     opened = open_workspace(workspace)
     held = {opened.keys.public(name).fingerprint: name for name in opened.keys.names()}
     rows, data = [], []
-    for enrolled in opened.verified().ring:
+    ring = opened.verified().ring
+    for enrolled in ring:
         signer = enrolled.signer
         state = f"{enrolled.retired_because} by #{enrolled.retired}" if enrolled.retired else "ok"
+        if enrolled.reason:
+            state += f": {enrolled.reason}"
         if enrolled.expires is not None:
             is_over = opened.clock() >= enrolled.expires
             state += f", {'expired' if is_over else 'until'} {enrolled.expires:%Y-%m-%d}"
@@ -146,7 +153,18 @@ def list_keys(workspace: InWorkspace = None, as_json: AsJson = False) -> Answer:
             }
         )
     columns = ["holder", "roles and functions", "state", "yours", "fingerprint"]
-    return Answer({"keys": data}, lambda: show.table(columns, rows))
+
+    def text() -> None:
+        show.table(columns, rows)
+        if ring.threshold > 1:
+            show.line(f"a change of the roots takes {ring.threshold} of them")
+        for change in ring.pending:
+            signed = ", ".join(f"{person} in #{place}" for person, place in change.votes.items())
+            what = change.body.get("fingerprint", change.body.get("threshold"))
+            show.line(f"waits for more roots: {change.body['action']} {what}, signed by {signed}")
+
+    waiting = [{"body": change.body, "signed": change.votes} for change in ring.pending]
+    return Answer({"keys": data, "threshold": ring.threshold, "pending": waiting}, text)
 
 
 @app.command("show")
@@ -192,6 +210,80 @@ def show_key(
     return Answer(data, text)
 
 
+@app.command("rotate")
+@command
+def rotate(
+    old: Annotated[
+        str, typer.Argument(help="Key to replace: its name here, fingerprint or e-mail address.")
+    ],
+    file: Annotated[Path, typer.Argument(help="The new public key: PEM or OpenSSH .pub.")],
+    workspace: InWorkspace = None,
+    key: WithKey = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """Put a new key in the place of one; its holder and their rights stay the same.
+
+    Example: muniment key rotate risk@example.com risk-2027.pub
+    """
+    from muniment.evidence.keys import load_public
+    from muniment.schemas.files import read_small
+
+    people = open_workspace(workspace, key).people
+    new_key = load_public(read_small(file, 1 << 16))
+    return answer_change(people.rotate(people.find(old), new_key), people)
+
+
+@app.command("revoke")
+@command
+def revoke(
+    revoked: Annotated[
+        str,
+        typer.Argument(metavar="KEY", help="Its name here, fingerprint or e-mail address."),
+    ],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")],
+    compromised_since: Annotated[
+        str | None,
+        typer.Option(
+            "--compromised-since",
+            metavar="WHEN",
+            help="Record (#17), date or time from which its records lose their trust.",
+        ),
+    ] = None,
+    workspace: InWorkspace = None,
+    key: WithKey = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """End a key: it signs nothing more, and what it signed before stays good.
+
+    With --compromised-since, its records from there on count for nothing in any evaluation.
+
+    Example: muniment key revoke risk@example.com --reason "Laptop stolen"
+    --compromised-since 2026-03-01
+    """
+    people = open_workspace(workspace, key).people
+    since: Any = None
+    if compromised_since is not None:
+        place = re.fullmatch(r"#([0-9]{1,9})", compromised_since)
+        since = int(place[1]) if place else moment(compromised_since, day_begins=True)
+    return answer_change(people.revoke(people.find(revoked), reason, since), people)
+
+
+@app.command("threshold")
+@command
+def threshold(
+    number: Annotated[int, typer.Argument(help="How many roots, different persons.")],
+    workspace: InWorkspace = None,
+    key: WithKey = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """Set how many roots must sign a change of the roots.
+
+    Example: muniment key threshold 2
+    """
+    people = open_workspace(workspace, key).people
+    return answer_change(people.set_threshold(number), people)
+
+
 @app.command("use")
 @command
 def use(
@@ -214,3 +306,25 @@ def use(
             show.note(f"MUNIMENT_KEY is set and goes first: {chosen}")
 
     return Answer({"key": name}, text)
+
+
+def answer_change(attached: "Attached", people: "People") -> Answer:
+    """What every change of keys answers: its record, and whether it waits for other roots."""
+    from . import show
+    from .attach import answer_attached
+
+    answer = answer_attached(attached)
+    ring = people.ring()
+    place = attached.record.index
+    waiting = [change for change in ring.pending if place in change.votes.values()]
+    missing = ring.threshold - len(waiting[0].votes) if waiting else 0
+
+    def text() -> None:
+        answer.text()
+        if missing:
+            show.note(
+                f"it waits for {missing} more of the roots: each signs the same command with "
+                "their own key"
+            )
+
+    return Answer({**answer.data, "in_force": not waiting, "signatures_missing": missing}, text)

@@ -330,6 +330,8 @@ def print_report(report: "VerificationReport", *, brief: bool = False) -> None:
             continue
         show.line(line)
         _print_findings(check, _BRIEF if brief else len(check.findings))
+        for note in check.notes:
+            show.line(f"    {note.code}: {note.message}")
         for reason in check.not_checked:
             show.line(f"    not checked: {reason}")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from muniment.controls.catalog import Catalog, Control
 from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage, Reason, State
-from muniment.controls.index import APPROVAL, LINK, SYSTEM, Index, build_index
+from muniment.controls.index import APPROVAL, LINK, RETRACTION, SYSTEM, Index, build_index
 from muniment.controls.outcome import Verdict, outcome
 from muniment.controls.profile import Profile
 from muniment.controls.requirement import Requirement, SecondPerson
@@ -385,6 +385,7 @@ def _why_unused(record: Record) -> str:
         APPROVAL: "approves nothing that counts for a control now",
         LINK: "links nothing that counts for a control now",
         GATE_DECISION: "is a gate decision; no control rests on it",
+        RETRACTION: "takes back nothing that could count",
     }.get(record.kind, f"({record.kind}) claims no control of these catalogs")
 
 

@@ -17,11 +17,14 @@ from muniment.schemas.record import Record, Role
 from muniment.schemas.statement import GATE_DECISION, RecordRef, SystemRef
 
 SYSTEM, LINK, APPROVAL, EVAL_RESULT = "system", "link", "approval", "eval-result"
+RETRACTION, ERASURE = "retraction", "erasure"
 
 _ABOUT_MODEL = frozenset(
     {EVAL_RESULT, "monitoring-report", "model-card", "risk-assessment", "impact-assessment"}
 )
 """Kinds whose ``body.model`` is the model they speak of. A supplier's model is another matter."""
+_SPEAKS_OF_RECORDS = frozenset({LINK, GATE_DECISION, RETRACTION, ERASURE})
+"""Kinds that carry no control themselves. An approval may."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -102,7 +105,7 @@ def build_index(
         )
         del about[record.sha256]
     index.considered = tuple(sorted(about.values(), key=lambda record: record.index))
-    _drop_superseded(index, about)  # (2)
+    _drop_withdrawn(index, about)  # (2)
     _settle_model(index, artifact)  # (3)
     bound = list(_bound_to_model(index, about))  # (4)
     for record in bound:
@@ -117,12 +120,20 @@ def build_index(
     return index
 
 
-def _drop_superseded(index: Index, about: Mapping[str, Record]) -> None:
-    gone: set[str] = set()
+def _drop_withdrawn(index: Index, about: Mapping[str, Record]) -> None:
+    """Keep what no later record retracted or superseded.
+
+    What was retracted supersedes nothing; what was erased still does, or a record that was put
+    right would come back to life.
+    """
+    gone = _retracted(index, about)
+    retracted = frozenset(gone)
     for record in index.considered:
+        if record.kind == ERASURE:
+            gone |= _erased(index, record)
         named = record.statement.supersedes
         target = about.get(named.sha256) if named else None
-        if target is None or target.index >= record.index:
+        if target is None or target.index >= record.index or record.sha256 in retracted:
             continue
         if why := _cannot_supersede(record, target):
             text = f"{record} names {target} as superseded, but {why}: {target} still stands"
@@ -136,15 +147,49 @@ def _drop_superseded(index: Index, about: Mapping[str, Record]) -> None:
     }
 
 
+def _retracted(index: Index, about: Mapping[str, Record]) -> set[str]:
+    """Digests of records that were rightly taken back; a retraction cannot be."""
+    gone: set[str] = set()
+    for record in index.considered:
+        if record.kind != RETRACTION:
+            continue
+        for sha in _named_records(record, about):
+            target = about[sha]
+            if target.index >= record.index or target.kind in (RETRACTION, ERASURE):
+                continue
+            if not _may_withdraw(record, target):
+                text = f"{record} takes {target} back, but {record.signer.name} may not"
+                _leave_out(index, "record.retract-refused", text, record, target)
+                continue
+            gone.add(sha)
+            text = f"{target} was retracted by {record}: {record.statement.body['reason']}"
+            _leave_out(index, "record.retracted", text, target, record)
+    return gone
+
+
+def _erased(index: Index, erasure: Record) -> set[str]:
+    """Say what an erasure took away; digests of what the erased records had superseded."""
+    body = erasure.statement.body
+    places = ", ".join(f"#{item['index']} ({item['kind']})" for item in body["records"])
+    text = f"{places} was erased by {erasure}, {body['basis']}: what it said is not known any more"
+    _leave_out(index, "record.erased", text, erasure)
+    replaced = {item["superseded"] for item in body["records"] if "superseded" in item}
+    return {record.sha256 for record in index.considered if record.index in replaced}
+
+
+def _may_withdraw(later: Record, earlier: Record) -> bool:
+    """Its author may, and an approver; a vote is nobody's to withdraw but its signer's."""
+    is_own = later.signer.person == earlier.signer.person
+    return is_own or (Role.APPROVER in later.signer.roles and earlier.kind != APPROVAL)
+
+
 def _cannot_supersede(later: Record, earlier: Record) -> str | None:
     """Why ``later`` may not take the place of ``earlier``; None if it may.
 
-    The same person may, and an approver; a vote is nobody's to withdraw but its signer's. Only like
-    takes the place of like: else a "no" could be made to vanish behind something unrelated.
+    Only like takes the place of like: else a "no" could be made to vanish behind something
+    unrelated.
     """
-    is_own = later.signer.person == earlier.signer.person
-    is_approver = Role.APPROVER in later.signer.roles and earlier.kind != APPROVAL
-    if not (is_own or is_approver):
+    if not _may_withdraw(later, earlier):
         return f"{later.signer.name} may not"
     if later.kind != earlier.kind:
         return f"it is a {later.kind}, not a {earlier.kind}"
@@ -152,7 +197,7 @@ def _cannot_supersede(later: Record, earlier: Record) -> str | None:
     if other is not None and model != other:
         return f"it speaks of model {_short(model)}, not of {_short(other)}"
     dropped = set(earlier.statement.controls) - set(later.statement.controls)
-    if dropped and not is_approver:
+    if dropped and Role.APPROVER not in later.signer.roles:
         return f"it does not speak of {', '.join(sorted(dropped))}"
     return None
 
@@ -281,7 +326,7 @@ def _gather_votes(index: Index, approval: Record, about: Mapping[str, Record]) -
 
 
 def _gather_claims(index: Index, record: Record, into: dict[str, dict[str, Record]]) -> None:
-    if record.kind in (LINK, GATE_DECISION):
+    if record.kind in _SPEAKS_OF_RECORDS:
         return
     for control in record.statement.controls:
         into.setdefault(control, {})[record.sha256] = record
@@ -293,7 +338,7 @@ def _gather_links(index: Index, speaking: set[str]) -> None:
             continue
         for sha in _named_records(link, index.current):
             target = index.current[sha]
-            if target.index >= link.index or target.kind in (LINK, GATE_DECISION):
+            if target.index >= link.index or target.kind in _SPEAKS_OF_RECORDS:
                 continue
             into = index.claims if sha in speaking else index.elsewhere
             for control in _list(link, "controls"):

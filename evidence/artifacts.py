@@ -156,6 +156,20 @@ class ArtifactStore:
             found=found,
         )
 
+    def remove(self, sha256: str) -> bool:
+        """Remove an artifact for good, as an erasure orders; whether it was there.
+
+        Raises:
+            StoreError: it could not be removed.
+        """
+        try:
+            self.path(sha256).unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise _unreadable(sha256, error) from error
+        return True
+
     @contextmanager
     def _temporary(self) -> Iterator[tuple[Path, int]]:
         with _store_errors(self._root):

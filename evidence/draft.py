@@ -40,6 +40,7 @@ class Evidence:
     collected_at: datetime | None = None
     valid_until: datetime | None = None
     supersedes: str | None = None
+    supersedes_because: str | None = None
     """A record by number or digest prefix."""
     link_only: bool = False
     """Do not copy the files into the artifact store."""

@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -33,6 +34,7 @@ _Y8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 _SMALL_ORDER_Y = {0, 1, _P - 1, _Y8, _P - _Y8}
 
 _ECDSA = ec.ECDSA(SHA256())
+_PREHASHED = ec.ECDSA(Prehashed(SHA256()))
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 
 
@@ -72,6 +74,25 @@ class PublicKey:
             raise SignatureError(
                 "signature.invalid", f"the signature is not by the key {self.fingerprint}"
             ) from None
+
+    def verify_digest(self, signature: bytes, digest: bytes) -> bool:
+        """Check ``signature`` over a message of which only the SHA-256 is known.
+
+        Returns:
+            Whether that could be done: not for Ed25519.
+
+        Raises:
+            SignatureError: ``signature.invalid``.
+        """
+        if isinstance(self._key, ed25519.Ed25519PublicKey):
+            return False
+        try:
+            self._key.verify(signature, digest, _PREHASHED)
+        except InvalidSignature:
+            raise SignatureError(
+                "signature.invalid", f"the signature is not by the key {self.fingerprint}"
+            ) from None
+        return True
 
     def raw_ed25519(self) -> bytes:
         """The 32 bytes of an Ed25519 key (RFC 8032 §5.1.5)."""

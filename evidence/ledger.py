@@ -33,7 +33,7 @@ from .note import ED25519, VerifierKey
 from .receipt import Receipt
 from .storage import CheckpointRow, EntryRow, Reader, Storage, SubjectRow, Writer
 from .tiles import add_leaf, node_reader
-from .trust import KEY_KIND, KeyRing, Since
+from .trust import ERASURE_KIND, KEY_KIND, KeyRing, Since
 
 DatedEntry = tuple[Entry, datetime]
 """An entry with its recorded time."""
@@ -203,6 +203,8 @@ class Ledger:
             size += 1
         if entries:
             self._insert(writer, entries)
+            for entry in entries:
+                self._erase(writer, entry)
             read = writer.tile
             root = tree_root(size, node_reader(read))
             signed = sign_checkpoint(Checkpoint(self.vkey.name, size, root), key, now)
@@ -230,6 +232,27 @@ class Ledger:
                 "from there on too few roots would remain: others rest on what this key signed",
                 hint="choose a later place or time, or enrol another root first",
             )
+
+    def _erase(self, writer: Writer, entry: Entry) -> None:
+        """Carry out an erasure.
+
+        Raises:
+            InputError: ``record.unknown``, ``record.erased`` or ``erasure.kind``.
+        """
+        if entry.statement.kind != ERASURE_KIND:
+            return
+        for item in entry.statement.body["records"]:
+            row = writer.entry(item["index"]) if item["index"] < entry.index else None
+            if row is None or hash_leaf(row.leaf).hex() != item["sha256"]:
+                raise InputError("record.unknown", f"there is no record #{item['index']} to erase")
+            if not row.envelope:
+                raise InputError("record.erased", f"#{item['index']} was erased already")
+            if row.kind in (KEY_KIND, ERASURE_KIND):
+                raise InputError(
+                    "erasure.kind",
+                    f"#{row.number} is a {row.kind} record: the trust in others rests on it",
+                )
+            writer.erase(row.number, entry.index)
 
     def _insert(self, writer: Writer, entries: Sequence[Entry]) -> None:
         writer.add(
@@ -357,12 +380,15 @@ class Ledger:
         targets = _approved(statement)
         system = statement.system
         alike = {"kind": statement.kind or "", "system_id": system.id if system else ""}
-        for row in reader.find(**alike):
+        rows = [*reader.find(**alike), *reader.find(**{**alike, "kind": "retraction"})]
+        for row in rows:
             if row.number <= entry.index:
                 continue
             later = Entry.from_stored(row.number, row.envelope, row.leaf)
             superseded = later.statement.supersedes
             if superseded is not None and superseded.sha256 == entry.sha256:
+                return False
+            if row.kind == "retraction" and entry.sha256 in _named(later.statement):
                 return False
             if row.signer == entry.key.fingerprint and targets & _approved(later.statement):
                 return False
@@ -406,6 +432,8 @@ class Ledger:
             last, row = self._last(reader), reader.entry(index)
             if last is None or row is None:
                 raise InputError("record.unknown", f"there is no record #{index}")
+            if not row.envelope:
+                raise InputError("record.erased", f"#{index} was erased: muniment record list")
             try:
                 entry = Entry.from_stored(index, row.envelope, row.leaf)
                 entry.envelope.verify(entry.key)
@@ -500,8 +528,10 @@ def _sets_threshold(statement: Statement) -> bool:
 
 def _approved(statement: Statement) -> set[str]:
     """Digests of the records that an approval speaks of."""
-    if statement.kind != "approval":
-        return set()
+    return _named(statement) if statement.kind == "approval" else set()
+
+
+def _named(statement: Statement) -> set[str]:
     return {str(item["sha256"]) for item in statement.body["records"]}
 
 

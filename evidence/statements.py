@@ -1,4 +1,4 @@
-"""Statements that a command makes as a whole: keys and approvals. Pure but for the salt."""
+"""Statements that a command makes as a whole: keys, approvals, withdrawals. Pure but for salt."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from muniment.schemas.times import format_time
 
 from .entry import Entry
 from .keys import PublicKey
-from .trust import KEY_KIND
+from .trust import KEY_KIND, EnrolledKey
 
 References = tuple[Mapping[str, Any], ...]
 
@@ -67,11 +67,95 @@ def key_statement(
         body["expires"] = format_time(expires)
     if ledger is not None:
         body["ledger"] = ledger
+    return _about_keys(_key_subject(public), body, now, references)
+
+
+def rotation_statement(
+    old: EnrolledKey, public: PublicKey, now: datetime, references: References
+) -> Statement:
+    """A new key in the place of ``old``: the same holder, roles, functions, kinds and expiry."""
+    signer = old.signer
+    holder = Holder(signer.name, signer.email, signer.type)
+    statement = key_statement(
+        public,
+        holder,
+        sorted(signer.roles),
+        sorted(signer.functions),
+        now,
+        references=references,
+        kinds=sorted(old.kinds) if old.kinds is not None else None,
+        expires=old.expires,
+    )
+    body = {**statement.body, "action": "rotate", "replaces": signer.fingerprint}
+    return replace(statement, body=body)
+
+
+def revocation_statement(
+    key: EnrolledKey,
+    now: datetime,
+    references: References,
+    *,
+    reason: str,
+    since: int | datetime | None,
+) -> Statement:
+    """The end of a key.
+
+    Args:
+        since: place or time from which it may have been in other hands.
+    """
+    body: dict[str, Any] = {
+        "action": "revoke",
+        "fingerprint": key.signer.fingerprint,
+        "reason": reason,
+    }
+    if since is not None:
+        body["compromisedSince"] = format_time(since) if isinstance(since, datetime) else since
+    return _about_keys(_key_subject(key.key), body, now, references)
+
+
+def threshold_statement(
+    genesis: RecordRef, threshold: int, now: datetime, references: References
+) -> Statement:
+    """How many roots must sign a change of the roots."""
+    subject = Subject(f"record:#{genesis.index}", {"sha256": genesis.sha256})
+    body = {"action": "threshold", "threshold": threshold}
+    return _about_keys(subject, body, now, references)
+
+
+def _key_subject(public: PublicKey) -> Subject:
     digest = hashlib.sha256(public.spki).hexdigest()
+    return Subject(f"key:{public.fingerprint}", {"sha256": digest})
+
+
+def _about_keys(
+    subject: Subject, body: Mapping[str, Any], now: datetime, references: References
+) -> Statement:
     return Statement(
-        subjects=(Subject(f"key:{public.fingerprint}", {"sha256": digest}),),
+        subjects=(subject,),
         predicate_type=predicate_type(KEY_KIND),
         system=None,
+        collected_at=now,
+        body=body,
+        salt=secrets.token_hex(16),
+        references=references,
+    )
+
+
+def withdrawal_statement(
+    kind: str,
+    targets: Sequence[Entry],
+    system: SystemRef | None,
+    now: datetime,
+    body: Mapping[str, Any],
+    references: References,
+) -> Statement:
+    """A retraction or an erasure of records, which are its subjects."""
+    return Statement(
+        subjects=tuple(
+            Subject(f"record:#{target.index}", {"sha256": target.sha256}) for target in targets
+        ),
+        predicate_type=predicate_type(kind),
+        system=system,
         collected_at=now,
         body=body,
         salt=secrets.token_hex(16),

@@ -182,6 +182,10 @@ class Reader:
         )
         return list(self._session.exec(query.limit(limit)))
 
+    def speaking_of(self, sha256: str) -> set[int]:
+        """Numbers of the entries that have a subject with this digest."""
+        return set(self._session.exec(select(SubjectRow.number).where(SubjectRow.sha256 == sha256)))
+
     def subjects(self, start: int, stop: int) -> Iterator[StoredSubject]:
         """Subject rows of a range of entries, in order."""
         columns = [_column(name, SubjectRow) for name in StoredSubject._fields]
@@ -369,6 +373,30 @@ class Storage:
             self._check_version(writer)
             yield writer
             session.commit()
+
+    def scrub(self) -> None:
+        """Write the database anew, so that nothing of erased rows stays between its pages.
+
+        Backups, replicas and PostgreSQL's archived log are not reached.
+        """
+        is_sqlite = self._engine.dialect.name == "sqlite"
+        statements = (
+            ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"]
+            if is_sqlite
+            else ["VACUUM FULL entry", "VACUUM FULL subject"]
+        )
+        with translated_errors():
+            plain = self._engine.raw_connection()
+            # NOTE: neither database does this inside a transaction.
+            driver: Any = plain.driver_connection
+            if not is_sqlite:
+                driver.autocommit = True
+            try:
+                for statement in statements:
+                    driver.execute(statement)
+            finally:
+                plain.invalidate()
+                plain.close()
 
     def close(self) -> None:
         """Give the connections back."""

@@ -25,11 +25,14 @@ from .keys import PublicKey, load_spki
 from .note import ED25519, VerifierKey
 
 KEY_KIND = "key"
+ERASURE_KIND = "erasure"
 _EVIDENCE_ROLES = frozenset({Role.CONTRIBUTOR})
 _ROLES = {
     KEY_KIND: frozenset({Role.ROOT}),
     "approval": frozenset({Role.APPROVER}),
     "link": frozenset({Role.CONTRIBUTOR, Role.APPROVER}),
+    "retraction": frozenset({Role.CONTRIBUTOR, Role.APPROVER}),
+    ERASURE_KIND: frozenset({Role.APPROVER}),
     GATE_DECISION: frozenset({Role.CONTRIBUTOR, Role.APPROVER}),
 }
 """Roles of which one is needed for a kind; any other kind is evidence."""

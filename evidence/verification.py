@@ -36,13 +36,24 @@ from muniment.schemas.statement import Subject
 from .artifacts import ArtifactStore
 from .checkpoint import SignedCheckpoint, verify_checkpoint
 from .entry import Entry
+from .leaf import verify_leaf
 from .ledger import admit, find_compromised
-from .merkle import Frontier
+from .merkle import Frontier, hash_leaf
 from .note import VerifierKey
 from .storage import Reader, StoredEntry
 from .tiles import add_leaf
-from .trust import KEY_KIND, KeyRing
+from .trust import ERASURE_KIND, KEY_KIND, KeyRing
 
+_EMPTIED = (
+    "fingerprint",
+    "predicate_type",
+    "kind",
+    "system_id",
+    "system_version",
+    "collected_at",
+    "signer",
+)
+"""Columns that an erasure empties."""
 _CHUNK = 512
 _THREADS = 2
 
@@ -127,6 +138,10 @@ class LedgerVerifier:
         self._tiles: dict[tuple[int, int], bytes] = {}
         self._frontier = Frontier()
         self._genesis: str | None = None
+        self._erased: dict[int, str] = {}
+        """Places without bytes, with their leaf hashes."""
+        self._orders: dict[int, tuple[str, int]] = {}
+        """Places that erasure records name, with the digest and the record's own place."""
         self._time: datetime | None = None
 
     def records(self) -> Iterator[Record]:
@@ -201,8 +216,6 @@ class LedgerVerifier:
 
     def _grow(self, row: StoredEntry, entry: Entry | MunimentError) -> None:
         """Add the stored leaf to the tree; a leaf that is unsound still has its place."""
-        from .merkle import hash_leaf
-
         leaf_hash = entry.leaf_hash if isinstance(entry, Entry) else hash_leaf(row.leaf)
         changed = add_leaf(self._frontier.size, leaf_hash, lambda *tile: self._tiles.get(tile, b""))
         self._tiles.update(changed)
@@ -217,6 +230,9 @@ class LedgerVerifier:
         subjects: dict[int, list[tuple[int, str, str]]],
     ) -> Record | None:
         checks = self._checks
+        if not row.envelope:
+            self._note_erased(row, subjects.get(row.number, []))
+            return None
         if not isinstance(entry, Entry):
             checks.entries.findings.append(Finding.of(entry, row.number))
             return None
@@ -231,6 +247,51 @@ class LedgerVerifier:
             )
             return None
         return self._admit(entry, covering.time)
+
+    def _note_erased(self, row: StoredEntry, subjects: list[tuple[int, str, str]]) -> None:
+        """A record whose bytes are gone: the leaf must hold by itself, and nothing else be left."""
+        self._erased[row.number] = hash_leaf(row.leaf).hex()
+        self._checks.signatures.checked += 1
+        try:
+            if not verify_leaf(row.leaf):
+                self._checks.signatures.not_checked.append(
+                    f"#{row.number} was erased: an Ed25519 signature cannot be checked without it"
+                )
+        except MunimentError as error:
+            self._checks.signatures.findings.append(Finding.of(error, row.number))
+        left = [name for name in _EMPTIED if getattr(row, name)]
+        if left or subjects:
+            self._checks.columns.findings.append(
+                Finding(
+                    "erasure.undone",
+                    f"#{row.number} was erased, but columns or subject rows still speak of it",
+                    row.number,
+                    found=", ".join(left) or _subjects_text(subjects),
+                )
+            )
+
+    def _check_erasures(self) -> None:
+        """Hold what was erased against the records that order it."""
+        check, rows = self._checks.entries, self._reader.erasures()
+        for number in sorted({*self._erased, *self._orders, *rows}):
+            leaf_hash, order = self._erased.get(number), self._orders.get(number)
+            ordered, by = order if order else (None, None)
+            if leaf_hash is None:
+                text = f"#{number} was ordered to be erased, and its bytes are still there"
+                check.findings.append(Finding("erasure.undone", text, number))
+            elif ordered != leaf_hash or by != rows.get(number):
+                check.findings.append(
+                    Finding(
+                        "erasure.without-order",
+                        f"the bytes of #{number} are gone, and no erasure record orders it",
+                        number,
+                        expected=str(ordered),
+                        found=leaf_hash,
+                    )
+                )
+            else:
+                text = f"#{number} was erased by #{by}; its place and its proof stay"
+                check.notes.append(Finding("record.erased", text, number))
 
     # (3) and (4)
     def _admit(self, entry: Entry, recorded_at: datetime) -> Record | None:
@@ -249,6 +310,9 @@ class LedgerVerifier:
             if entry.index == 0:
                 self._genesis = entry.sha256
         checks.trust.note_distrust(record)
+        if record.kind == ERASURE_KIND:
+            for item in record.statement.body["records"]:
+                self._orders.setdefault(item["index"], (item["sha256"], record.index))
         return record
 
     # (5)
@@ -378,6 +442,7 @@ class LedgerVerifier:
                     found=f"{covered} entries",
                 )
             )
+        self._check_erasures()
         self._check_tiles()
         self._check_leftovers(size)
         self._check_pinned_root(size)
@@ -436,8 +501,16 @@ class LedgerVerifier:
             )
 
 
-def verify_artifacts(subjects: Sequence[tuple[int, Subject]], store: ArtifactStore) -> Check:
-    """Re-hash every artifact that a record says was stored, each digest once."""
+def verify_artifacts(
+    subjects: Sequence[tuple[int, Subject]],
+    store: ArtifactStore,
+    erased: Sequence[tuple[int, str]] = (),
+) -> Check:
+    """Re-hash every artifact that a record says was stored, each digest once.
+
+    Args:
+        erased: places of erasure records, and digests that each ordered to be removed.
+    """
     check = Check("artifacts", "every stored artifact has the bytes its record names")
     seen: set[str] = set()
     for record, subject in subjects:
@@ -460,6 +533,11 @@ def verify_artifacts(subjects: Sequence[tuple[int, Subject]], store: ArtifactSto
                     fault.found,
                 )
             )
+    for record, sha256 in erased:
+        check.checked += 1
+        if sha256 not in seen and store.path(sha256).exists():
+            text = "an artifact that was to be erased is still there: muniment erase finishes it"
+            check.findings.append(Finding("erasure.undone", text, record, found=sha256))
     if not seen and not check.not_checked:
         check.not_checked.append("no record speaks of a file")
     return check

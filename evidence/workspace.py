@@ -36,12 +36,13 @@ from .draft import Draft, Evidence, draft
 from .dsse import Envelope
 from .entry import Entry
 from .keyfiles import AskPassphrase, KeyFiles, config_folder
-from .keys import PublicKey, SigningKey, new_ed25519, new_p256
+from .keys import SigningKey, new_ed25519, new_p256
 from .ledger import Ledger, check_body
 from .note import ED25519, VerifierKey
+from .people import People
 from .statements import Holder, approval_statement, key_statement
 from .storage import Storage, check_shareable, translated_errors
-from .trust import ANY_APPROVER, KeyRing
+from .trust import ANY_APPROVER, ERASURE_KIND, KeyRing
 from .verification import LedgerVerifier, Progress, verify_artifacts, verify_git_links
 
 __all__ = ["Attached", "Evidence", "Holder", "VerifiedLedger", "Workspace"]
@@ -265,6 +266,11 @@ class Workspace:
         with translated_errors():
             (self.root / STATE_FOLDER / "key").write_text(name + "\n")
 
+    @cached_property
+    def people(self) -> People:
+        """People and their keys."""
+        return People(self)
+
     # Adding
 
     def add(self, evidence: Evidence, on_bytes: Callable[[int], None] | None = None) -> Attached:
@@ -303,13 +309,14 @@ class Workspace:
             valid_until=evidence.valid_until,
             source=drafted.source,
             supersedes=supersedes,
-            references=(self._genesis_reference(),),
+            supersedes_because=evidence.supersedes_because,
+            references=self.references,
         )
 
     def _superseded(self, evidence: Evidence) -> RecordRef | None:
         if evidence.supersedes is None:
             return None
-        target = self._stored(evidence.supersedes)
+        target = self.entry(evidence.supersedes)
         if target.statement.kind != evidence.kind:
             raise InputError(
                 "attach.supersedes",
@@ -358,7 +365,7 @@ class Workspace:
         Raises:
             InputError: ``record.unknown``, ``approval.own`` or ``approval.mixed``.
         """
-        targets = [self._stored(text) for text in records]
+        targets = [self.entry(text) for text in records]
         systems = {target.statement.system for target in targets}
         for target in targets:
             if target.statement.system is None:
@@ -387,33 +394,7 @@ class Workspace:
                 decision=decision,
                 words=statement,
                 conditions=conditions,
-                references=(self._genesis_reference(),),
-            )
-        )
-
-    def enrol(
-        self,
-        public: PublicKey,
-        holder: Holder,
-        *,
-        roles: Sequence[Role],
-        functions: Sequence[str] = (),
-        kinds: Sequence[str] | None = None,
-        expires: datetime | None = None,
-    ) -> Attached:
-        """Enrol a key; the signing key must be a root's."""
-        for kind in kinds or ():
-            self.kinds.get(kind)
-        return self.append(
-            key_statement(
-                public,
-                holder,
-                roles,
-                functions,
-                self.clock(),
-                references=(self._genesis_reference(),),
-                kinds=kinds,
-                expires=expires,
+                references=self.references,
             )
         )
 
@@ -431,14 +412,17 @@ class Workspace:
     def verify(self, progress: Progress | None = None) -> VerificationReport:
         """Verify ledger, artifacts and git links."""
         subjects: list[tuple[int, Subject]] = []
+        erased: list[tuple[int, str]] = []
 
         def note_files(record: Record) -> None:
+            if record.kind == ERASURE_KIND:
+                erased.extend((record.index, item) for item in record.statement.body["artifacts"])
             files = [item for item in record.statement.subjects if "size" in item.annotations]
             subjects.extend((record.index, item) for item in files)
 
         verified = self._verify_ledger(note_files, progress, [])
         report = verified.report
-        report.checks.append(verify_artifacts(subjects, self.store))
+        report.checks.append(verify_artifacts(subjects, self.store, erased))
         report.checks.append(verify_git_links(subjects, self.root))
         report.checks.append(_beyond(verified.checkpoint))
         return report
@@ -502,12 +486,19 @@ class Workspace:
         Raises:
             InputError: ``record.unknown``, ``record.ambiguous`` or ``record.malformed``.
         """
-        entry = self._stored(text)
+        entry = self.entry(text)
         return RecordRef(entry.index, entry.sha256)
 
     # Inner steps
 
-    def _stored(self, text: str) -> Entry:
+    def entry(self, text: str) -> Entry:
+        """The record called ``text``, proved to be the one that the ledger's checkpoint signs.
+
+        Raises:
+            InputError: ``record.unknown``, ``record.ambiguous``, ``record.malformed`` or
+                ``record.erased``.
+            StoreError: ``ledger.damaged``.
+        """
         number = text.removeprefix("#")
         with self.storage.read() as reader:
             if _NUMBER.fullmatch(text):
@@ -527,7 +518,6 @@ class Workspace:
             code = "record.ambiguous" if rows else "record.unknown"
             what = "fits several records" if rows else "names no record"
             raise InputError(code, f"{text!r} {what}", hint="muniment record list")
-        # NOTE: somebody is about to sign something about this record: it must be the one there is.
         return self.ledger.proven(rows[0].number)
 
     def _known_system(self, evidence: Evidence) -> SystemRef:
@@ -552,9 +542,10 @@ class Workspace:
         found = link(file)
         return subject(file, name=found.path or file.path.name, stored=not link_only, link=found)
 
-    def _genesis_reference(self) -> dict[str, Any]:
-        ref = self.ledger.genesis
-        return {"relation": GENESIS, "index": ref.index, "sha256": ref.sha256}
+    @property
+    def references(self) -> tuple[dict[str, Any], ...]:
+        """What binds a statement to this ledger."""
+        return ({"relation": GENESIS, **self.ledger.genesis.to_json()},)
 
     def _only_function(self) -> str:
         """The function the signing key approves for, if it has exactly one."""

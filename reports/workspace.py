@@ -21,6 +21,7 @@ from muniment.controls.coverage import Coverage
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import GateDecision, decide, to_body
 from muniment.controls.profile import Profile, load_profile
+from muniment.evidence import withdrawal
 from muniment.evidence import workspace as base
 from muniment.evidence.artifacts import hash_file
 from muniment.evidence.draft import Evidence
@@ -87,6 +88,7 @@ class Workspace(base.Workspace):
         collected_at: datetime | None = None,
         valid_until: datetime | None = None,
         supersedes: str | None = None,
+        reason: str | None = None,
         link_only: bool = False,
         on_bytes: Callable[[int], None] | None = None,
     ) -> Attached:
@@ -104,6 +106,7 @@ class Workspace(base.Workspace):
             collected_at: when the facts held, UTC; by default what the tool's file says, else now.
             valid_until: when the evidence lapses by its own word, UTC.
             supersedes: the record this one takes the place of.
+            reason: why it does.
             link_only: do not copy the files into the artifact store.
             on_bytes: called with the number of bytes read since the last call.
 
@@ -130,12 +133,21 @@ class Workspace(base.Workspace):
                 collected_at=collected_at,
                 valid_until=valid_until,
                 supersedes=supersedes,
+                supersedes_because=reason,
                 link_only=link_only,
             ),
             on_bytes,
         )
         said = remarks(attached.record, load_catalogs() if controls else ())
         return replace(attached, warnings=(*attached.warnings, *said))
+
+    def retract(self, records: Sequence[str], reason: str) -> Attached:
+        """Take records back; see ``muniment.evidence.withdrawal``."""
+        return withdrawal.retract(self, records, reason)
+
+    def erase(self, records: Sequence[str], basis: str, reason: str) -> Attached:
+        """Remove what records say, for good; see ``muniment.evidence.withdrawal``."""
+        return withdrawal.erase(self, records, basis, reason)
 
     def select(
         self,

@@ -164,6 +164,7 @@ class Statement:
     valid_until: datetime | None = None
     source: Mapping[str, Any] | None = None
     supersedes: RecordRef | None = None
+    supersedes_because: str | None = None
     references: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -241,6 +242,8 @@ class Statement:
             predicate["source"] = dict(self.source)
         if self.supersedes is not None:
             predicate["supersedes"] = self.supersedes.to_json()
+            if self.supersedes_because is not None:
+                predicate["supersedes"]["reason"] = self.supersedes_because
         return predicate
 
     @classmethod
@@ -285,6 +288,7 @@ class Statement:
             valid_until=parse_time(until) if until else None,
             source=predicate.get("source"),
             supersedes=RecordRef.from_json(supersedes) if supersedes else None,
+            supersedes_because=supersedes.get("reason") if supersedes else None,
             references=tuple(predicate["references"]),
         )
 

@@ -104,9 +104,9 @@ def _open_workspace(repository: Repository, say: Callable[[str], None]) -> None:
         key=KEY_PREFIX + "compliance",
     )
     contributor, approver = Role.CONTRIBUTOR, Role.APPROVER
-    workspace.enrol(_key(workspace.keys, "builder"), _BUILDER, roles=[contributor])
-    workspace.enrol(_key(workspace.keys, "ci"), _CI, roles=[contributor], kinds=_CI_KINDS)
-    workspace.enrol(
+    workspace.people.enrol(_key(workspace.keys, "builder"), _BUILDER, roles=[contributor])
+    workspace.people.enrol(_key(workspace.keys, "ci"), _CI, roles=[contributor], kinds=_CI_KINDS)
+    workspace.people.enrol(
         _key(workspace.keys, "executive"),
         _EXECUTIVE,
         roles=[contributor, approver],

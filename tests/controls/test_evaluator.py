@@ -679,3 +679,55 @@ def test_an_empty_monitoring_report_is_a_no(book: Any, fields: dict[str, Any]) -
     monitored = "nist-ai-rmf-1.0:MEASURE 2.4"
     book.add("monitoring-report", monitored, **fields)
     assert book.result(monitored).state is FAILED
+
+
+def test_a_retracted_record_counts_for_nothing(book: Any) -> None:
+    """Its author or an approver takes it back; what it superseded stands again."""
+    bad = book.add("eval-result", EVAL, evaluated=0)
+    good = book.add("eval-result", EVAL, supersedes=bad)
+    book.approve(good)
+    assert book.result(EVAL).state is MET
+    book.add("retraction", records=[good.ref.to_json()], reason="The wrong run")
+    assert book.result(EVAL).state is FAILED
+    assert "record.retracted" in codes(book.coverage())
+    book.add("retraction", records=[bad.ref.to_json()], reason="Both", signer="bob")
+    assert book.result(EVAL).state is MISSING
+
+
+def test_nobody_retracts_for_others(book: Any) -> None:
+    """A third person's retraction is not heard, an approval only its signer's."""
+    evidence = book.add("eval-result", EVAL)
+    approval = book.approve(evidence)
+    strangers = [name for name in book.signers if name not in ("alice", "bob")]
+    person = next(
+        name
+        for name in strangers
+        if "approver" not in book.signers[name].roles
+        and book.signers[name].person != book.signers["alice"].person
+    )
+    book.add("retraction", records=[evidence.ref.to_json()], reason="x", signer=person)
+    book.add("retraction", records=[approval.ref.to_json()], reason="x", signer="alice")
+    assert book.result(EVAL).state is MET
+    assert "record.retract-refused" in codes(book.coverage())
+
+
+def test_an_erased_record_leaves_what_it_replaced_behind(book: Any) -> None:
+    """What an erased record had superseded does not come back to life."""
+    old = book.add("eval-result", EVAL)
+    book.approve(old)
+    newer = book.add("eval-result", EVAL, supersedes=old, evaluated=0)
+    assert book.result(EVAL).state is FAILED
+    named = {**newer.ref.to_json(), "kind": "eval-result", "superseded": old.index}
+    book.add("erasure", signer="bob", records=[named], artifacts=[], basis="law", reason="x")
+    book.records.remove(newer)
+    assert book.result(EVAL).state is MISSING
+    assert "record.erased" in codes(book.coverage())
+
+
+def test_a_distrusted_record_counts_for_nothing(book: Any) -> None:
+    """What a compromised key signed is left out, and the coverage says so."""
+    evidence = book.add("owner-assignment", OWNER)
+    assert book.result(OWNER).state is MET
+    book.records[-1] = replace(evidence, distrusted="the key was stolen")
+    assert book.result(OWNER).state is MISSING
+    assert "record.distrusted" in codes(book.coverage())

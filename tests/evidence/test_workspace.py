@@ -514,7 +514,7 @@ def carl(ready: Workspace, clock: Any) -> Workspace:
     key = new_p256()
     ready.keys.save(ready.keys.path("carl"), key, None)
     holder = Holder("Carl Example", "carl@example.com")
-    ready.enrol(key.public, holder, roles=[Role.APPROVER], functions=["legal"])
+    ready.people.enrol(key.public, holder, roles=[Role.APPROVER], functions=["legal"])
     return Workspace(ready.root, key="carl", clock=clock)
 
 
@@ -552,7 +552,7 @@ def test_an_approver_of_several_functions_says_which(ready: Workspace, clock: An
     """A key with two functions must name one; an eval's model is among what is approved."""
     key = new_p256()
     ready.keys.save(ready.keys.path("dora"), key, None)
-    ready.enrol(
+    ready.people.enrol(
         key.public,
         Holder("Dora Example", "dora@example.com"),
         roles=[Role.APPROVER],
@@ -577,10 +577,8 @@ def test_enrolling_for_a_kind_nobody_knows(ready: Workspace) -> None:
     """A key cannot be limited to a kind that does not exist."""
     holder = Holder("Dora Example", "dora@example.com")
     public = new_p256().public
-    assert (
-        code_of(lambda: ready.enrol(public, holder, roles=[Role.CONTRIBUTOR], kinds=["polcy"]))
-        == "kind.unknown"
-    )
+    enrol, roles = ready.people.enrol, [Role.CONTRIBUTOR]
+    assert code_of(lambda: enrol(public, holder, roles=roles, kinds=["polcy"])) == "kind.unknown"
 
 
 def test_approvals_that_cannot_be(

@@ -67,7 +67,7 @@ def _enrol(root: Workspace, name: str, key: SigningKey, role: Role) -> Workspace
     root.keys.save(root.keys.path(name), key, None)
     functions = ["risk"] if role is Role.APPROVER else []
     holder = Holder(name.title(), f"{name}@example.com")
-    root.enrol(key.public, holder, roles=[role], functions=functions)
+    root.people.enrol(key.public, holder, roles=[role], functions=functions)
     return Workspace(root.root, key=name)
 
 

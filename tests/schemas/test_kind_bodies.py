@@ -13,7 +13,7 @@ KINDS = [
     "approval", "change-record", "data-provenance", "decision", "eval-result", "gate-decision",
     "impact-assessment", "incident", "key", "link", "model-card", "monitoring-report",
     "owner-assignment", "policy", "risk-assessment", "supplier-assessment", "system",
-    "training-record",
+    "training-record", "retraction", "erasure",
 ]  # fmt: skip
 DROP = object()
 """In the table: the field is taken out."""
@@ -96,6 +96,10 @@ BROKEN: list[tuple[str, str, Any, str, str]] = [
     ("approval", "records", [{"index": 1, "sha256": "c" * 64}] * 2, "records",
      "the same entry twice"),
     ("link", "reason", DROP, "reason", "is required"),
+    ("retraction", "reason", DROP, "reason", "is required"),
+    ("retraction", "records", [], "records", "at least 1 entry"),
+    ("erasure", "basis", DROP, "basis", "is required"),
+    ("erasure", "records[0].kind", DROP, "records[0].kind", "is required"),
     ("gate-decision", "verificationResult", "passed", "verificationResult", "did you mean PASSED?"),
     ("gate-decision", "verificationResult", "PASSED", "muniment_decision.blocking", "at most 0"),
     ("gate-decision", "verifier.id", "muniment", "verifier.id", "a URI with its scheme"),

@@ -69,7 +69,7 @@ def build(root: Path, ledger: str) -> None:
         key = new_p256()
         workspace.keys.save(workspace.keys.path(name), key, None)
         holder = Holder(name.title(), f"{name}@example.com")
-        workspace.enrol(key.public, holder, roles=[role], functions=functions)
+        workspace.people.enrol(key.public, holder, roles=[role], functions=functions)
     system = {
         "name": "Credit risk",
         "purpose": "Scores loans.",

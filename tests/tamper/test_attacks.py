@@ -94,7 +94,7 @@ ATTACKS: dict[str, tuple[Callable[[Any], object], list[str]]] = {
     ),
     "envelope: emptied": (
         change("entry", "envelope", ENTRY5, lambda _: b""),
-        ["envelope.malformed"],
+        ["erasure.undone", "erasure.without-order"],
     ),
     "leaf: first byte": (
         change("entry", "leaf", ENTRY5, flip(0)),

@@ -1,0 +1,128 @@
+"""People and their keys: enrolling, rotating, revoking, and how many roots must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from muniment.schemas.errors import InputError
+from muniment.schemas.record import Role
+
+from .keys import PublicKey
+from .statements import (
+    Holder,
+    key_statement,
+    revocation_statement,
+    rotation_statement,
+    threshold_statement,
+)
+from .trust import EnrolledKey, KeyRing
+
+if TYPE_CHECKING:
+    from .workspace import Attached, Workspace
+
+
+class People:
+    """The keys of one workspace's ledger; every change is a record that a root signs.
+
+    A change of the roots takes as many of them as the threshold says: each runs the same command,
+    and the last one's record takes effect. ``ring().pending`` lists what waits for others.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def ring(self) -> KeyRing:
+        """The state of all keys now.
+
+        Raises:
+            VerificationError: a key record does not hold.
+        """
+        workspace = self._workspace
+        with workspace.storage.read() as reader:
+            return workspace.ledger.key_ring(reader, workspace.kinds)
+
+    def find(self, text: str) -> EnrolledKey:
+        """The enrolled key called by its fingerprint, by a name on this machine, or by the e-mail
+        address of a holder with one key in force.
+
+        Raises:
+            InputError: ``key.unknown`` or ``key.ambiguous``.
+        """
+        ring = self.ring()
+        if text.startswith("SHA256:"):
+            found = [key for key in ring if key.signer.fingerprint == text]
+        elif "@" in text:
+            person = text.casefold()
+            found = [key for key in ring if key.signer.person == person and key.retired is None]
+        else:
+            fingerprint = self._workspace.keys.public(text).fingerprint
+            found = [key for key in ring if key.signer.fingerprint == fingerprint]
+        if len(found) != 1:
+            raise InputError(
+                "key.ambiguous" if found else "key.unknown",
+                f"{len(found) or 'no'} enrolled keys are called {text}",
+                found=", ".join(key.signer.fingerprint for key in found) or text,
+                hint="name it by its fingerprint; see muniment key list",
+            )
+        return found[0]
+
+    def enrol(
+        self,
+        public: PublicKey,
+        holder: Holder,
+        *,
+        roles: Sequence[Role],
+        functions: Sequence[str] = (),
+        kinds: Sequence[str] | None = None,
+        expires: datetime | None = None,
+    ) -> Attached:
+        """Enrol a key; the signing key must be a root's."""
+        workspace = self._workspace
+        for kind in kinds or ():
+            workspace.kinds.get(kind)
+        return workspace.append(
+            key_statement(
+                public,
+                holder,
+                roles,
+                functions,
+                workspace.clock(),
+                references=workspace.references,
+                kinds=kinds,
+                expires=expires,
+            )
+        )
+
+    def rotate(self, old: EnrolledKey, public: PublicKey) -> Attached:
+        """Put a new key in the place of ``old``; its holder stays the same person."""
+        workspace = self._workspace
+        return workspace.append(
+            rotation_statement(old, public, workspace.clock(), workspace.references)
+        )
+
+    def revoke(
+        self, key: EnrolledKey, reason: str, since: int | datetime | None = None
+    ) -> Attached:
+        """End a key.
+
+        Args:
+            since: place or time from which it may have been in other hands: its records from there
+                on lose their trust; without it, only later records are refused.
+        """
+        workspace = self._workspace
+        return workspace.append(
+            revocation_statement(
+                key, workspace.clock(), workspace.references, reason=reason, since=since
+            )
+        )
+
+    def set_threshold(self, threshold: int) -> Attached:
+        """Set how many roots, different persons, must sign a change of the roots."""
+        workspace = self._workspace
+        return workspace.append(
+            threshold_statement(
+                workspace.ledger.genesis, threshold, workspace.clock(), workspace.references
+            )
+        )

@@ -1,0 +1,141 @@
+"""Withdrawing records: retraction, which leaves them in sight, and erasure, which removes bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+from muniment.schemas.errors import InputError
+from muniment.schemas.record import Role
+
+from .entry import Entry
+from .statements import withdrawal_statement
+from .trust import ERASURE_KIND
+
+if TYPE_CHECKING:
+    from .storage import Reader
+    from .workspace import Attached, Workspace
+
+
+def retract(workspace: Workspace, records: Sequence[str], reason: str) -> Attached:
+    """Take records back: they stay visible and count for nothing.
+
+    Their author may, and an approver; nobody else is heard when coverage is computed.
+
+    Raises:
+        InputError: ``withdrawal.mixed``, ``withdrawal.not-yours``, or a record is unknown.
+    """
+    targets = [workspace.entry(text) for text in records]
+    _check_entitled(workspace, targets)
+    body = {
+        "records": [{"index": target.index, "sha256": target.sha256} for target in targets],
+        "reason": reason,
+    }
+    return _append(workspace, "retraction", targets, body)
+
+
+def _check_entitled(workspace: Workspace, targets: Sequence[Entry]) -> None:
+    ring = workspace.people.ring()
+    me = ring.get(workspace.keys.public(workspace.key_name).fingerprint)
+    if me is None or Role.APPROVER in me.signer.roles:
+        return
+    for target in targets:
+        author = ring.get(target.key.fingerprint)
+        if author is None or author.signer.person != me.signer.person:
+            raise InputError(
+                "withdrawal.not-yours",
+                f"#{target.index} is not {me.signer.name}'s to take back",
+                hint="its author may, and an approver",
+            )
+
+
+def erase(workspace: Workspace, records: Sequence[str], basis: str, reason: str) -> Attached:
+    """Remove the bytes of records, and of the files only they speak of; leaves and proofs stay.
+
+    The record that orders it is signed by an approver. Copies elsewhere, such as backups, packets
+    and exports, are not reached.
+
+    Raises:
+        InputError: ``withdrawal.mixed``, ``erasure.kind``, or a record is unknown.
+    """
+    finish_erasures(workspace)
+    targets = [workspace.entry(text) for text in records]
+    artifacts = sorted(_own_files(workspace, targets))
+    body = {
+        "records": [_described(target) for target in targets],
+        "artifacts": artifacts,
+        "basis": basis,
+        "reason": reason,
+    }
+    attached = _append(workspace, ERASURE_KIND, targets, body)
+    finish_erasures(workspace)
+    workspace.storage.scrub()
+    return attached
+
+
+def finish_erasures(workspace: Workspace) -> None:
+    """Remove every file that an erasure names and nobody speaks of.
+
+    NOTE: the order stands in the ledger before a file is touched, so that an interruption loses
+    nothing that was not to be lost; this finishes what was interrupted.
+    """
+    ordered: set[str] = set()
+    with workspace.storage.read() as reader:
+        for row in reader.find(kind=ERASURE_KIND):
+            statement = Entry.from_stored(row.number, row.envelope, row.leaf).statement
+            ordered.update(statement.body["artifacts"])
+        unspoken = [sha256 for sha256 in sorted(ordered) if not _is_kept(reader, sha256)]
+    for sha256 in unspoken:
+        workspace.store.remove(sha256)
+
+
+def _described(target: Entry) -> dict[str, Any]:
+    statement = target.statement
+    found: dict[str, Any] = {
+        "index": target.index,
+        "sha256": target.sha256,
+        "kind": statement.kind or statement.predicate_type,
+    }
+    if statement.supersedes is not None:
+        found["superseded"] = statement.supersedes.index
+    return found
+
+
+def _append(
+    workspace: Workspace, kind: str, targets: Sequence[Entry], body: dict[str, Any]
+) -> Attached:
+    systems = {target.statement.system for target in targets}
+    if len(systems) != 1 or None in systems:
+        raise InputError(
+            "withdrawal.mixed",
+            f"one {kind} speaks of records of one system version; a key is revoked instead",
+        )
+    return workspace.append(
+        withdrawal_statement(
+            kind, targets, systems.pop(), workspace.clock(), body, workspace.references
+        )
+    )
+
+
+def _own_files(workspace: Workspace, targets: Sequence[Entry]) -> set[str]:
+    """Digests of the stored files that no other record speaks of."""
+    stored = {
+        subject.sha256
+        for target in targets
+        for subject in target.statement.subjects
+        if subject.stored
+    }
+    places = {target.index for target in targets}
+    with workspace.storage.read() as reader:
+        return {sha256 for sha256 in stored if not _is_kept(reader, sha256, places)}
+
+
+def _is_kept(reader: Reader, sha256: str, apart_from: Collection[int] = ()) -> bool:
+    """Whether another record stored this file; one that only names its digest did not."""
+    for number in reader.speaking_of(sha256).difference(apart_from):
+        row = reader.entry(number)
+        assert row is not None
+        statement = Entry.from_stored(number, row.envelope, row.leaf).statement
+        if any(item.sha256 == sha256 and item.stored for item in statement.subjects):
+            return True
+    return False

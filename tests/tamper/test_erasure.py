@@ -1,0 +1,115 @@
+"""Erasure: bytes go by a signed order alone, and what is gone is not taken for missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from muniment.evidence.withdrawal import erase
+
+EMPTIED = (
+    "envelope = :none, fingerprint = '', predicate_type = '', kind = '', system_id = '', "
+    "system_version = '', collected_at = '', signer = ''"
+)
+
+
+@pytest.fixture
+def erased(victim: Any) -> Any:
+    """A ledger whose record #5, a policy with a file, was erased by an approver in #10."""
+    workspace = victim.open(key="carl")
+    erase(workspace, ["#5"], "GDPR Art. 17(1)(b)", "Consent was withdrawn.")
+    return victim
+
+
+def notes(victim: Any) -> list[tuple[str, int | None]]:
+    """What ``verify`` has to note."""
+    report = victim.open().verify()
+    return [(note.code, note.record) for check in report.checks for note in check.notes]
+
+
+def test_an_erasure_is_no_fault(erased: Any) -> None:
+    """The ledger holds, says what is gone, and its root still covers it."""
+    assert erased.codes() == []
+    assert notes(erased) == [("record.erased", 5)]
+    assert [record.index for record in erased.open().verified().records] == [
+        number for number in range(11) if number != 5
+    ]
+
+
+def test_only_an_approver_erases(victim: Any) -> None:
+    """A contributor's order is refused, and nothing is gone."""
+    with pytest.raises(Exception, match="may not sign erasure records"):
+        erase(victim.open(key="bea"), ["#5"], "law", "reason")
+    assert victim.codes() == []
+    assert notes(victim) == []
+
+
+def test_bytes_removed_without_an_order(victim: Any) -> None:
+    """Whoever empties a row by hand is found out, whatever they write into the derived table."""
+    victim.sql("DELETE FROM subject WHERE number = 7")
+    victim.sql(f"UPDATE entry SET {EMPTIED} WHERE number = 7", none=b"")
+    assert victim.codes() == ["erasure.without-order"]
+    victim.sql("INSERT INTO erasure (number, by) VALUES (7, 6)")
+    assert victim.codes() == ["erasure.without-order"]
+
+
+def test_an_order_that_was_not_carried_out(erased: Any) -> None:
+    """Bytes brought back, columns left over and files kept are each found."""
+    fresh = erased.value("entry", "envelope", "number = 7")
+    erased.sql("UPDATE entry SET signer = 'SHA256:x' WHERE number = 5")
+    assert erased.codes() == ["erasure.undone"]
+    erased.sql("UPDATE entry SET signer = '', envelope = :bytes WHERE number = 5", bytes=fresh)
+    assert "erasure.undone" in erased.codes()
+
+
+def test_a_file_that_came_back(erased: Any) -> None:
+    """An erased artifact in the store is found."""
+    workspace = erased.open()
+    order = workspace.verified().records[-1]
+    (sha256,) = order.statement.body["artifacts"]
+    path = workspace.store.path(sha256)
+    assert not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("Nobody deploys alone.\n")
+    assert erased.codes() == ["erasure.undone"]
+
+
+def test_the_leaf_of_an_erased_record_still_proves_its_signature(erased: Any) -> None:
+    """A changed leaf of an erased record is found by its signature and by the tree."""
+    erased.change(
+        "entry", "leaf", "number = 5", lambda leaf: leaf.replace(b'"digest":"', b'"digest":"A', 1)
+    )
+    codes = erased.codes()
+    assert {"leaf.malformed", "checkpoint.root"} <= set(codes)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"UPDATE entry SET {EMPTIED} WHERE number = 7",
+        "UPDATE entry SET envelope = :none WHERE number = 6",
+        "DELETE FROM subject WHERE number = 7",
+        "DELETE FROM entry WHERE number = 5",
+        "UPDATE entry SET leaf = :none WHERE number = 5",
+        "DELETE FROM erasure",
+        "DELETE FROM anchor",
+        "UPDATE erasure SET number = 7",
+    ],
+)
+def test_the_database_refuses_everything_but_the_ordered_erasure(
+    erased: Any, statement: str
+) -> None:
+    """With the triggers in force, no other byte can be changed or removed."""
+    workspace = erased.open()
+    before = erased.codes()
+    with (
+        workspace.storage._engine.connect() as connection,
+        pytest.raises(DBAPIError, match="append-only"),
+    ):
+        values = {"none": b""} if ":none" in statement else {}
+        connection.execute(text("INSERT INTO anchor VALUES (1, 'witness', 'x', :p)"), {"p": b"x"})
+        connection.execute(text(statement), values)
+    assert erased.codes() == before
