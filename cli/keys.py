@@ -118,7 +118,7 @@ def add(
 @app.command("list")
 @command
 def list_keys(workspace: InWorkspace = None, as_json: AsJson = False) -> Answer:
-    """List the keys that the ledger knows, and which of them you hold.
+    """List the enrolled keys, and which of them you hold.
 
     Example: muniment key list
     """
@@ -221,7 +221,9 @@ def rotate(
     key: WithKey = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Put a new key in the place of one; its holder and their rights stay the same.
+    """Put a new key in the place of one.
+
+    Its holder and their rights stay the same, and so does what they signed.
 
     Example: muniment key rotate risk@example.com risk-2027.pub
     """
@@ -253,7 +255,9 @@ def revoke(
     key: WithKey = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """End a key: it signs nothing more, and what it signed before stays good.
+    """End a key: it signs nothing more.
+
+    What it signed before stays good.
 
     With --compromised-since, its records from there on count for nothing in any evaluation.
 

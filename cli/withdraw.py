@@ -103,7 +103,8 @@ def erase(
 ) -> Answer:
     """Remove records' bytes because the law asks for it.
 
-    An approver signs the order. Their bytes and the files that only they speak of go; their places and proofs stay.
+    An approver signs the order. The bytes and the files that only these records speak of go; places
+    and proofs stay.
 
     Example: muniment erase "#17" --basis "GDPR Art. 17(1)(b)" --reason "Consent was withdrawn"
     """
