@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from muniment.schemas import times
 from muniment.schemas.errors import InputError, StoreError, TrustError, VerificationError
@@ -43,6 +43,9 @@ from .statements import Holder, approval_statement, key_statement
 from .storage import Storage, check_shareable, translated_errors
 from .trust import ANY_APPROVER, KeyRing
 from .verification import LedgerVerifier, Progress, verify_artifacts, verify_git_links
+
+if TYPE_CHECKING:
+    from .timestamp import Timestamp
 
 __all__ = ["Attached", "Evidence", "Holder", "VerifiedLedger", "Workspace"]
 
@@ -417,6 +420,23 @@ class Workspace:
             )
         )
 
+    def timestamp(self, url: str | None = None, roots: Path | None = None) -> Timestamp:
+        """Get an RFC 3161 time stamp over the latest checkpoint.
+
+        Args:
+            url: the authority; by default the one in ``muniment.yaml``.
+            roots: PEM file with trusted root certificates; by default that in ``muniment.yaml``.
+
+        Raises:
+            InputError: no authority or no roots are chosen, or they cannot be used.
+            VerificationError: the token does not hold; nothing was stored.
+            StoreError: the ledger or the authority did not answer.
+        """
+        from .timestamp import Authority, stamp
+
+        authority = Authority.of(self.config, self.root, url, roots)
+        return stamp(self.storage, self.ledger.vkey, authority)
+
     # Reading
 
     def verified(self, progress: Progress | None = None) -> VerifiedLedger:
@@ -440,8 +460,18 @@ class Workspace:
         report = verified.report
         report.checks.append(verify_artifacts(subjects, self.store))
         report.checks.append(verify_git_links(subjects, self.root))
+        report.checks.append(self._verify_timestamps(verified.checkpoint is not None))
         report.checks.append(_beyond(verified.checkpoint))
         return report
+
+    def _verify_timestamps(self, is_sound: bool) -> Check:
+        from .timestamp import verify_timestamps
+
+        roots = self.config.timestamp_roots
+        file = None if roots is None else self.root / roots
+        vkey = self.ledger.vkey if is_sound else None
+        with self.storage.read() as reader:
+            return verify_timestamps(reader, vkey, file)
 
     def _verify_ledger(
         self, take: Callable[[Record], None], progress: Progress | None, records: list[Record]
