@@ -36,7 +36,7 @@ from .draft import Draft, Evidence, draft
 from .dsse import Envelope
 from .entry import Entry
 from .keyfiles import AskPassphrase, KeyFiles, config_folder
-from .keys import PublicKey, SigningKey, new_ed25519, new_p256
+from .keys import PublicKey, RecordKey, new_ed25519, new_p256
 from .ledger import Ledger, check_body
 from .note import ED25519, VerifierKey
 from .statements import Holder, approval_statement, key_statement
@@ -175,7 +175,7 @@ class Workspace:
         vkey = VerifierKey(origin, ED25519, ledger_key.public)
         if not keys.exists(name):
             keys.save(keys.path(name), new_p256(), passphrase)
-        user = keys.load(keys.path(name))
+        user = keys.open(name)
         statement = key_statement(
             user.public, holder, [*Role], functions, clock(), references=(), ledger=str(vkey)
         )
@@ -258,9 +258,9 @@ class Workspace:
         )
 
     @cached_property
-    def signing_key(self) -> SigningKey:
+    def signing_key(self) -> RecordKey:
         """The key that signs records."""
-        return self.keys.load(self.keys.path(self.key_name))
+        return self.keys.open(self.key_name)
 
     def use_key(self, name: str) -> None:
         """Choose the key that signs in this checkout from now on."""
