@@ -298,6 +298,50 @@ def _check_signature(
         raise _judged(str(error)) from error
     except ValueError as error:
         raise _malformed(str(error)) from error
+    _check_signer(response)
+
+
+def _check_signer(response: TimeStampResponse) -> None:
+    """The certificate that signed must be the one the token names under its signature.
+
+    NOTE: the library does not look at this; and two certificates with the issuer and number that the
+    signer states would leave open which of them was judged.
+
+    Source: RFC 3161 §2.4.1 and §2.4.2, RFC 5816 §2.2.1 (ESSCertID and ESSCertIDv2).
+    """
+    from asn1crypto.cms import ContentInfo
+
+    try:
+        signed = ContentInfo.load(response.time_stamp_token())["content"]
+        (signer,) = signed["signer_infos"]
+        stated = signer["sid"].chosen
+        (certificate,) = (
+            item.chosen
+            for item in signed["certificates"]
+            if item.name == "certificate"
+            and item.chosen.issuer == stated["issuer"]
+            and item.chosen.serial_number == stated["serial_number"].native
+        )
+        named = {
+            attribute["type"].native: attribute["values"][0]["certs"][0]
+            for attribute in signer["signed_attrs"]
+            if attribute["type"].native in ("signing_certificate", "signing_certificate_v2")
+        }
+        holds = bool(named) and all(
+            item["cert_hash"].native
+            == hashlib.new(_id_hash(kind, item), certificate.dump()).digest()
+            for kind, item in named.items()
+        )
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise _malformed("it does not name one certificate as its signer's") from error
+    if not holds:
+        raise TrustError(
+            "timestamp.untrusted", "the token names another certificate than the one that signed"
+        )
+
+
+def _id_hash(kind: str, named: Any) -> str:
+    return str(named["hash_algorithm"]["algorithm"].native) if kind.endswith("_v2") else "sha1"
 
 
 def _judged(said: str) -> VerificationError:

@@ -44,6 +44,8 @@ class Chain:
     root: x509.Certificate
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
+    others: tuple[x509.Certificate, ...] = ()
+    """More certificates that tokens carry."""
 
     @classmethod
     def new(
@@ -58,6 +60,33 @@ class Chain:
         root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
         root = _certificate("Root", root_key, "Root", root_key, period, None)
         return cls(root, _certificate("TSA", key, "Root", root_key, period, purpose), key)
+
+    @classmethod
+    def under_an_intermediate(cls) -> Chain:
+        """A fresh chain of three, the one in the middle carried by the tokens."""
+        now = datetime.now(UTC)
+        period = (now - timedelta(days=30), now + timedelta(days=365))
+        root_key, middle_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+        root = _certificate("Root", root_key, "Root", root_key, period, None)
+        middle = _certificate("Middle", middle_key, "Root", root_key, period, None)
+        purpose = ExtendedKeyUsageOID.TIME_STAMPING
+        leaf = _certificate("TSA", key, "Middle", middle_key, period, purpose)
+        return cls(root, leaf, key, (middle,))
+
+    def look_alike(self) -> x509.Certificate:
+        """A certificate with the issuer and number of ours, for time stamps, that nobody signed."""
+        ours = self.certificate
+        builder = x509.CertificateBuilder(ours.issuer, ours.subject, self.key.public_key())
+        builder = builder.serial_number(ours.serial_number)
+        builder = builder.not_valid_before(ours.not_valid_before_utc)
+        builder = builder.not_valid_after(ours.not_valid_after_utc)
+        # The longer certificate comes second in DER, so a verifier chooses the first.
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(f"{'long.' * 12}example.com")]),
+            critical=False,
+        )
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
+        return builder.add_extension(usage, critical=True).sign(self.key, SHA256())
 
     def write_roots(self, file: Path) -> Path:
         """Write the trusted roots."""
@@ -143,8 +172,14 @@ def serve(answer: Answer) -> Iterator[tuple[str, list[bytes]]]:
         thread.join()
 
 
-def token(chain: Chain, data: bytes, time: datetime, nonce: int = 1) -> bytes:
-    """A response over ``data`` that states ``time``, whatever the time is."""
+def token(
+    chain: Chain, data: bytes, time: datetime, named: x509.Certificate | None = None
+) -> bytes:
+    """A response over ``data`` that states ``time``, whatever the time is.
+
+    Args:
+        named: the certificate that the token says it is signed with; by default the chain's.
+    """
     digest = {"algorithm": "sha256"}
     imprint = {"hash_algorithm": digest, "hashed_message": hashlib.sha256(data).digest()}
     info = tsp.TSTInfo(
@@ -154,13 +189,12 @@ def token(chain: Chain, data: bytes, time: datetime, nonce: int = 1) -> bytes:
             "message_imprint": imprint,
             "serial_number": 1,
             "gen_time": time,
-            "nonce": nonce,
+            "nonce": 1,
         }
     ).dump()
     certificate = chain.certificate.public_bytes(Encoding.DER)
-    essential = tsp.SigningCertificateV2(
-        {"certs": [{"cert_hash": hashlib.sha256(certificate).digest()}]}
-    )
+    digest_named = hashlib.sha256((named or chain.certificate).public_bytes(Encoding.DER)).digest()
+    essential = tsp.SigningCertificateV2({"certs": [{"cert_hash": digest_named}]})
     attributes = cms.CMSAttributes(
         [
             cms.CMSAttribute({"type": "content_type", "values": ["tst_info"]}),
@@ -187,7 +221,10 @@ def token(chain: Chain, data: bytes, time: datetime, nonce: int = 1) -> bytes:
             "content_type": "tst_info",
             "content": core.ParsableOctetString(info),
         },
-        "certificates": [parsed],
+        "certificates": [
+            parsed,
+            *(asn1_x509.Certificate.load(item.public_bytes(Encoding.DER)) for item in chain.others),
+        ],
         "signer_infos": [signer],
     }
     response = tsp.TimeStampResp(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -291,6 +292,33 @@ def test_a_certificate_for_something_else(purpose: object) -> None:
     chain = Chain.new(purpose=purpose)  # type: ignore[arg-type]
     proof = token(chain, NOTE, datetime.now(UTC))
     assert code_of(lambda: verify_token(proof, NOTE, (chain.root,))) == "timestamp.untrusted"
+
+
+def test_an_intermediate_certificate() -> None:
+    """A chain of three holds under the root alone: the token carries the one in the middle."""
+    chain = Chain.under_an_intermediate()
+    proof = token(chain, NOTE, datetime.now(UTC))
+    verify_token(proof, NOTE, (chain.root,))
+    bare = token(replace(chain, others=()), NOTE, datetime.now(UTC))
+    assert code_of(lambda: verify_token(bare, NOTE, (chain.root,))) == "timestamp.untrusted"
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_a_purpose_is_not_lent(attempt: int) -> None:
+    """A code-signing certificate does not pass for an authority's because a look-alike that
+    nobody signed is put beside it."""
+    chain = Chain.new(purpose=ExtendedKeyUsageOID.EMAIL_PROTECTION)
+    for named in (chain.certificate, chain.look_alike()):
+        forged = replace(chain, others=(chain.look_alike(),))
+        proof = token(forged, NOTE, datetime.now(UTC), named)
+        with pytest.raises(VerificationError):
+            verify_token(proof, NOTE, (chain.root,))
+
+
+def test_the_token_names_its_certificate() -> None:
+    """A token that names another certificate under its signature is refused, as RFC 3161 asks."""
+    proof = token(CHAIN, NOTE, datetime.now(UTC), named=OTHER.certificate)
+    assert code_of(lambda: verify_token(proof, NOTE, (CHAIN.root,))) == "timestamp.untrusted"
 
 
 def test_another_hash_is_refused(openssl: OpenSsl) -> None:
