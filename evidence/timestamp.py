@@ -304,8 +304,8 @@ def _check_signature(
 def _check_signer(response: TimeStampResponse) -> None:
     """The certificate that signed must be the one the token names under its signature.
 
-    NOTE: the library does not look at this; and two certificates with the issuer and number that the
-    signer states would leave open which of them was judged.
+    NOTE: the library does not look at this; and two certificates with the issuer and number that
+    the signer states would leave open which of them was judged.
 
     Source: RFC 3161 §2.4.1 and §2.4.2, RFC 5816 §2.2.1 (ESSCertID and ESSCertIDv2).
     """

@@ -131,7 +131,7 @@ def test_one_stamp_for_each_checkpoint_and_authority(lab: Lab, openssl: OpenSsl)
 
 
 def test_every_request_has_its_own_number(lab: Lab) -> None:
-    """A request asks for certificates, and no two carry the same nonce."""
+    """No two requests over the same checkpoint carry the same nonce."""
     with serve(lambda handler, body: send(handler, b"", 500)) as (url, requests):
         for _ in range(2):
             code_of(lambda: stamp(lab.storage, lab.vkey, Authority(url, (CHAIN.root,))))
