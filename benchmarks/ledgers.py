@@ -6,7 +6,7 @@ from pathlib import Path
 
 from muniment import Workspace
 from muniment.evidence.dsse import Envelope
-from muniment.evidence.keys import SigningKey
+from muniment.evidence.keys import RecordKey
 from muniment.reports.workspace import Holder
 from muniment.schemas import times
 from muniment.schemas.statement import GENESIS, Statement, SystemRef, predicate_type
@@ -42,7 +42,7 @@ def new_workspace(folder: Path, records: int = 0) -> Workspace:
     return workspace
 
 
-def sign(workspace: Workspace, numbers: Iterable[int]) -> list[tuple[Envelope, SigningKey]]:
+def sign(workspace: Workspace, numbers: Iterable[int]) -> list[tuple[Envelope, RecordKey]]:
     """One signed evaluation for each number."""
     key = workspace.signing_key
     genesis = {"relation": GENESIS, **workspace.ledger.genesis.to_json()}
@@ -62,7 +62,7 @@ def sign(workspace: Workspace, numbers: Iterable[int]) -> list[tuple[Envelope, S
     return [(Envelope.sign(statement.to_payload(), key), key) for statement in statements]
 
 
-def append(workspace: Workspace, envelopes: list[tuple[Envelope, SigningKey]]) -> None:
+def append(workspace: Workspace, envelopes: list[tuple[Envelope, RecordKey]]) -> None:
     """Append under one checkpoint."""
     key = workspace.keys.load(workspace.keys.ledger_path(workspace.ledger.vkey))
     workspace.ledger.append(key, envelopes, workspace.kinds)

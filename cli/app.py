@@ -13,7 +13,7 @@ from typer.exceptions import Abort, TyperException
 
 from muniment.schemas.errors import InputError, MunimentError, StoreError
 
-from . import attach, demo, keys, kinds, records, review, setup, systems, withdraw
+from . import attach, demo, keys, kinds, records, review, setup, systems, timestamp, withdraw
 from .answer import DEBUG_VARIABLE, StdoutError, fail, report
 
 _INTERRUPTED = 130
@@ -61,6 +61,7 @@ app.command("coverage")(review.coverage)
 app.command("gate")(review.gate)
 app.command("packet")(review.packet)
 app.command("verify")(review.verify)
+app.command("timestamp")(timestamp.timestamp)
 
 
 def main() -> NoReturn:

@@ -24,36 +24,61 @@ def new(
     passphrase: Annotated[
         bool, typer.Option("--passphrase", help="Ask for a passphrase to encrypt it with.")
     ] = False,
+    from_file: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Use this key, OpenSSH or PEM, where it lies."),
+    ] = None,
+    uri: Annotated[
+        str | None,
+        typer.Option("--uri", help="Use this key of a token or key service, such as hsm:2."),
+    ] = None,
+    public: Annotated[
+        Path | None,
+        typer.Option("--public", metavar="FILE", help="With --uri: its public half."),
+    ] = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Make a P-256 key in your configuration folder.
+    """Make a P-256 key, or name a key that you have.
 
     Example: muniment key new ci
     """
     from muniment.evidence.keyfiles import KeyFiles, config_folder
-    from muniment.evidence.keys import new_p256
+    from muniment.evidence.keys import load_public, new_p256
+    from muniment.schemas.errors import InputError
+    from muniment.schemas.files import read_small
 
     from . import show
     from .setup import new_passphrase
 
+    if [passphrase, from_file is not None, uri is not None].count(True) > 1:
+        raise InputError("usage", "--passphrase, --from and --uri exclude each other")
+    if public is not None and uri is None:
+        raise InputError("usage", "--public goes with --uri")
     files = KeyFiles(config_folder(), ask_passphrase)
-    key = new_p256()
-    files.save(files.path(name), key, new_passphrase(passphrase))
-    public = files.path(name).with_suffix(".pub")
+    path = files.path(name)
+    if from_file is not None:
+        uri = from_file.expanduser().absolute().as_uri()
+    if uri is None:
+        key = new_p256()
+        files.save(path, key, new_passphrase(passphrase))
+        fingerprint = key.public.fingerprint
+    else:
+        given = load_public(read_small(public, 1 << 16)) if public else None
+        fingerprint = files.refer(name, uri, given).fingerprint
+    data = {
+        "name": name,
+        "path": str(path if uri is None else path.with_suffix(".uri")),
+        "public": str(path.with_suffix(".pub")),
+        "fingerprint": fingerprint,
+    }
 
     def text() -> None:
-        show.pairs([("key", str(files.path(name))), ("fingerprint", key.public.fingerprint)])
-        show.line(f"a root enrols it: muniment key add {public} --name … --email … --role …")
+        show.pairs([("key", uri or data["path"]), ("fingerprint", fingerprint)])
+        show.line(
+            f"a root enrols it: muniment key add {data['public']} --name … --email … --role …"
+        )
 
-    return Answer(
-        {
-            "name": name,
-            "path": str(files.path(name)),
-            "public": str(public),
-            "fingerprint": key.public.fingerprint,
-        },
-        text,
-    )
+    return Answer(data, text)
 
 
 @app.command("add")

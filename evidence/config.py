@@ -15,6 +15,7 @@ from .keys import is_fingerprint
 FILE_NAME = "muniment.yaml"
 STATE_FOLDER = ".muniment"
 """What belongs to one checkout: the embedded ledger, the artifacts, the choice of key."""
+_OPTIONAL = ("policy", "timestamps", "timestamp_roots")
 _FIELDS = (
     "version",
     "organisation",
@@ -24,8 +25,7 @@ _FIELDS = (
     "frameworks",
     "root",
     "kinds",
-    "policy",
-    "timestamps",
+    *_OPTIONAL,
 )
 
 
@@ -50,6 +50,8 @@ class Config:
     """File with the witnesses that are trusted (C2SP tlog-policy), relative to the workspace."""
     timestamps: str | None = None
     """URL of the time-stamping authority (RFC 3161) that ``muniment timestamp`` asks."""
+    timestamp_roots: str | None = None
+    """PEM file with the root certificates trusted for that, relative to the workspace."""
 
     def to_yaml(self) -> str:
         """The file's text."""
@@ -64,11 +66,7 @@ class Config:
             "artifacts": self.artifacts,
             "kinds": self.kinds,
         }
-        values |= {
-            name: value
-            for name in ("policy", "timestamps")
-            if (value := getattr(self, name)) is not None
-        }
+        values |= {name: value for name in _OPTIONAL if (value := getattr(self, name)) is not None}
         return (
             "# Muniment workspace. Keep this file in git: it pins the root key of the ledger,\n"
             "# so that nobody can swap the ledger for another one without it being seen.\n"
@@ -91,7 +89,7 @@ class Config:
         for name in ("organisation", "origin", "root"):
             if not isinstance(values.get(name), str) or not values[name]:
                 raise _malformed(name, "is required")
-        for name in ("ledger", "artifacts", "kinds", "policy", "timestamps"):
+        for name in ("ledger", "artifacts", "kinds", *_OPTIONAL):
             if not isinstance(values.get(name, ""), str):
                 raise _malformed(name, "must be text")
         if not is_fingerprint(values["root"]):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from muniment.schemas import strictjson
 from muniment.schemas.errors import SignatureError
 
-from .keys import PublicKey, SigningKey
+from .keys import PublicKey, RecordKey
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _MAX_ENVELOPE = 2 << 20
@@ -41,7 +41,7 @@ class Envelope:
     signature: bytes
 
     @classmethod
-    def sign(cls, payload: bytes, key: SigningKey) -> Envelope:
+    def sign(cls, payload: bytes, key: RecordKey) -> Envelope:
         """Sign ``payload``."""
         return cls(payload, key.public.fingerprint, key.sign(pae(payload)))
 

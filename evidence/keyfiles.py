@@ -1,4 +1,8 @@
-"""Private keys on disk: PKCS#8 or OpenSSH files, mode 0600, in the user's configuration folder."""
+"""Private keys on disk: PKCS#8 or OpenSSH files, mode 0600, in the user's configuration folder.
+
+A name may also stand for a key that lies elsewhere: then there is a ``.uri`` file instead of the
+private one, with the path of a key file (``file:///…``) or the URI of a token or key service.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -22,15 +27,20 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from muniment.schemas.errors import InputError
+from muniment.schemas.files import read_small
 
-from .keys import PublicKey, SigningKey, from_cryptography, load_public
+from .keys import PublicKey, RecordKey, SigningKey, from_cryptography, load_public
 from .note import VerifierKey
+from .remotekeys import RemoteKey, find_public, take_in
 
 AskPassphrase = Callable[[str], str | None]
 """Asks for the passphrase of the named key; None where nobody can be asked."""
 
 CONFIG_VARIABLE = "MUNIMENT_CONFIG"
 _LEDGERS = "ledgers"
+_FILE = "file://"
+_REFERENCE = ".uri"
+_MAX_URI = 1 << 12
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -77,11 +87,67 @@ class KeyFiles:
 
     def names(self) -> list[str]:
         """Names of the user's keys."""
-        return sorted(file.stem for file in (self._folder / "keys").glob("*.pem"))
+        files = (self._folder / "keys").iterdir() if (self._folder / "keys").is_dir() else ()
+        return sorted({file.stem for file in files if file.suffix in (".pem", _REFERENCE)})
 
     def exists(self, name: str) -> bool:
         """Whether there is a key of that name."""
-        return self.path(name).exists()
+        path = self.path(name)
+        return path.exists() or path.with_suffix(_REFERENCE).exists()
+
+    def refer(self, name: str, uri: str, public: PublicKey | None = None) -> PublicKey:
+        """Let ``name`` stand for a key that lies elsewhere; the private half is not copied.
+
+        Args:
+            uri: ``file:///…`` for a key file, else what ``remotekeys`` takes.
+            public: the public half; a file and a PKCS#11 token are asked for it.
+
+        Raises:
+            InputError: ``key.exists``, ``key.unwritable`` or the key cannot be used.
+            StoreError: ``key.unavailable``.
+            SignatureError: ``key.differs``.
+        """
+        path = self.path(name)
+        if self.exists(name):
+            raise _exists(path)
+        if not (uri.isascii() and uri.isprintable() and len(uri) < _MAX_URI):
+            raise InputError("key.uri", f"{uri!r} names no key", found=uri)
+        if file := _local(uri):
+            public = self.load(file).public
+        else:
+            ask = self._asking(name)
+            public = take_in(uri, public or find_public(uri, ask), ask).public
+        self._write(path.with_suffix(_REFERENCE), uri.encode() + b"\n", public)
+        return public
+
+    def open(self, name: str) -> RecordKey:
+        """The key called ``name``, wherever it lies.
+
+        Raises:
+            InputError: as ``load``, or ``key.differs`` if the file it stands for has changed.
+        """
+        path = self.path(name)
+        reference = path.with_suffix(_REFERENCE)
+        if path.exists() or not reference.exists():
+            return self.load(path)
+        public = self.public(name)
+        uri = read_small(reference, _MAX_URI).decode("utf-8", "replace").strip()
+        file = _local(uri)
+        if file is None:
+            return RemoteKey(uri, public, self._asking(name))
+        key = self.load(file)
+        if key.public != public:
+            raise InputError(
+                "key.differs",
+                f"{file} holds another key now than when it was taken in as {name}",
+                expected=public.fingerprint,
+                found=key.public.fingerprint,
+                hint="muniment key new NAME --from FILE takes it in under another name",
+            )
+        return key
+
+    def _asking(self, name: str) -> Callable[[], str | None]:
+        return lambda: self._ask(name)
 
     def save(self, path: Path, key: SigningKey, passphrase: str | None) -> None:
         """Write a new key file and, beside it, its public half; an old one is never overwritten.
@@ -96,14 +162,20 @@ class KeyFiles:
             pem = key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
         except ValueError as error:
             raise InputError("key.passphrase", f"the passphrase cannot be used: {error}") from error
+        if path.with_suffix(_REFERENCE).exists():
+            raise _exists(path)
+        self._write(path, pem, key.public)
+
+    @staticmethod
+    def _write(path: Path, data: bytes, public: PublicKey) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(pem)
-            path.with_suffix(".pub").write_text(key.public.openssh() + "\n")
+                file.write(data)
+            path.with_suffix(".pub").write_text(public.openssh() + "\n")
         except FileExistsError as error:
-            raise InputError("key.exists", f"there is a key file {path} already") from error
+            raise _exists(path) from error
         except OSError as error:
             raise InputError(
                 "key.unwritable", f"the key cannot be written to {path}: {error.strerror}"
@@ -173,6 +245,17 @@ class KeyFiles:
                 "key.malformed",
                 f"the key {name} is encrypted in a way that cannot be read here: {error}",
             ) from error
+
+
+def _local(uri: str) -> Path | None:
+    """The file that a ``file:`` URI names; None for any other URI."""
+    if not uri.startswith(_FILE):
+        return None
+    return Path(os.fsdecode(unquote_to_bytes(uri.removeprefix(_FILE))))
+
+
+def _exists(path: Path) -> InputError:
+    return InputError("key.exists", f"there is a key {path.stem} in {path.parent} already")
 
 
 def _missing(name: str, path: Path) -> InputError:

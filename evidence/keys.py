@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property, lru_cache
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -105,6 +106,17 @@ class PublicKey:
     def pem(self) -> str:
         """PEM SubjectPublicKeyInfo, as ``openssl pkey -pubin`` reads it."""
         return self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+class RecordKey(Protocol):
+    """A private key that signs records: in memory, in a token or with a key service."""
+
+    @property
+    def public(self) -> PublicKey:
+        """Its public half."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign ``message``: DER for ECDSA, 64 bytes for Ed25519."""
 
 
 @dataclass(frozen=True)

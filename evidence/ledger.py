@@ -27,7 +27,7 @@ from muniment.schemas.statement import GENESIS, RecordRef, Statement
 from .checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint, verify_checkpoint
 from .dsse import Envelope
 from .entry import Entry
-from .keys import SigningKey
+from .keys import RecordKey, SigningKey
 from .merkle import consistency_proof, hash_leaf, inclusion_proof, tree_root, verify_inclusion
 from .note import ED25519, VerifierKey
 from .receipt import Receipt
@@ -128,7 +128,7 @@ class Ledger:
         ledger_key: SigningKey,
         origin: str,
         envelope: Envelope,
-        signer: SigningKey,
+        signer: RecordKey,
         kinds: KindRegistry,
         clock: Callable[[], datetime] = times.now,
     ) -> Ledger:
@@ -146,7 +146,7 @@ class Ledger:
         return ledger
 
     def append(
-        self, key: SigningKey, envelopes: Sequence[tuple[Envelope, SigningKey]], kinds: KindRegistry
+        self, key: SigningKey, envelopes: Sequence[tuple[Envelope, RecordKey]], kinds: KindRegistry
     ) -> list[Appended]:
         """Verify and add records, all or none.
 
@@ -166,7 +166,7 @@ class Ledger:
         self,
         writer: Writer,
         key: SigningKey,
-        envelopes: Sequence[tuple[Envelope, SigningKey]],
+        envelopes: Sequence[tuple[Envelope, RecordKey]],
         kinds: KindRegistry,
     ) -> list[Appended]:
         if key.public != self.vkey.key:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from muniment.schemas import times
 from muniment.schemas.errors import InputError, StoreError, TrustError, VerificationError
@@ -36,7 +36,7 @@ from .draft import Draft, Evidence, draft
 from .dsse import Envelope
 from .entry import Entry
 from .keyfiles import AskPassphrase, KeyFiles, config_folder
-from .keys import SigningKey, new_ed25519, new_p256
+from .keys import RecordKey, new_ed25519, new_p256
 from .ledger import Ledger, check_body
 from .note import ED25519, VerifierKey
 from .people import People
@@ -44,6 +44,9 @@ from .statements import Holder, approval_statement, key_statement
 from .storage import Storage, check_shareable, translated_errors
 from .trust import ANY_APPROVER, ERASURE_KIND, KeyRing
 from .verification import LedgerVerifier, Progress, verify_artifacts, verify_git_links
+
+if TYPE_CHECKING:
+    from .timestamp import Timestamp
 
 __all__ = ["Attached", "Evidence", "Holder", "VerifiedLedger", "Workspace"]
 
@@ -173,7 +176,7 @@ class Workspace:
         vkey = VerifierKey(origin, ED25519, ledger_key.public)
         if not keys.exists(name):
             keys.save(keys.path(name), new_p256(), passphrase)
-        user = keys.load(keys.path(name))
+        user = keys.open(name)
         statement = key_statement(
             user.public, holder, [*Role], functions, clock(), references=(), ledger=str(vkey)
         )
@@ -256,9 +259,9 @@ class Workspace:
         )
 
     @cached_property
-    def signing_key(self) -> SigningKey:
+    def signing_key(self) -> RecordKey:
         """The key that signs records."""
-        return self.keys.load(self.keys.path(self.key_name))
+        return self.keys.open(self.key_name)
 
     def use_key(self, name: str) -> None:
         """Choose the key that signs in this checkout from now on."""
@@ -398,6 +401,23 @@ class Workspace:
             )
         )
 
+    def timestamp(self, url: str | None = None, roots: Path | None = None) -> Timestamp:
+        """Get an RFC 3161 time stamp over the latest checkpoint.
+
+        Args:
+            url: the authority; by default the one in ``muniment.yaml``.
+            roots: PEM file with trusted root certificates; by default that in ``muniment.yaml``.
+
+        Raises:
+            InputError: no authority or no roots are chosen, or they cannot be used.
+            VerificationError: the token does not hold; nothing was stored.
+            StoreError: the ledger or the authority did not answer.
+        """
+        from .timestamp import Authority, stamp
+
+        authority = Authority.of(self.config, self.root, url, roots)
+        return stamp(self.storage, self.ledger.vkey, authority)
+
     # Reading
 
     def verified(self, progress: Progress | None = None) -> VerifiedLedger:
@@ -424,8 +444,18 @@ class Workspace:
         report = verified.report
         report.checks.append(verify_artifacts(subjects, self.store, erased))
         report.checks.append(verify_git_links(subjects, self.root))
+        report.checks.append(self._verify_timestamps(verified.checkpoint is not None))
         report.checks.append(_beyond(verified.checkpoint))
         return report
+
+    def _verify_timestamps(self, is_sound: bool) -> Check:
+        from .timestamp import verify_timestamps
+
+        roots = self.config.timestamp_roots
+        file = None if roots is None else self.root / roots
+        vkey = self.ledger.vkey if is_sound else None
+        with self.storage.read() as reader:
+            return verify_timestamps(reader, vkey, file)
 
     def _verify_ledger(
         self, take: Callable[[Record], None], progress: Progress | None, records: list[Record]

@@ -13,6 +13,7 @@ from muniment.controls.catalog import load_catalog
 from muniment.controls.coverage import Coverage
 from muniment.controls.gate import GateDecision
 from muniment.controls.profile import Profile
+from muniment.evidence.keys import SigningKey
 from muniment.evidence.trust import KEY_KIND, EnrolledKey
 from muniment.evidence.workspace import VerifiedLedger, as_input_error
 from muniment.schemas.errors import InputError
@@ -43,13 +44,15 @@ def assemble(
     from .signature import sign_pdf
 
     checkpoint = verified.require()
-    key = workspace.signing_key.private
+    signing_key = workspace.signing_key
     with as_input_error():
-        reviewer = verified.ring.reviewer(workspace.signing_key.public.fingerprint, checkpoint.time)
+        reviewer = verified.ring.reviewer(signing_key.public.fingerprint, checkpoint.time)
+    key = signing_key.private if isinstance(signing_key, SigningKey) else None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise InputError(
             "packet.key",
-            "a packet is signed with a P-256 key: PDF readers do not know Ed25519",
+            "a packet is signed with a P-256 key in a file: PDF readers do not know Ed25519, "
+            "and tokens do not sign a packet",
             hint="choose another key with --key",
         )
     used = [

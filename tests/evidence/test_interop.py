@@ -13,13 +13,13 @@ from securesystemslib.exceptions import VerificationError as OtherVerificationEr
 from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]
 
 from muniment.evidence.dsse import PAYLOAD_TYPE, Envelope
-from muniment.evidence.keys import SigningKey, new_ed25519, new_p256
+from muniment.evidence.keys import RecordKey, SigningKey, new_ed25519, new_p256
 from muniment.evidence.workspace import Workspace
 
 MAKERS = pytest.mark.parametrize("make", [new_p256, new_ed25519])
 
 
-def other_key(key: SigningKey) -> Any:
+def other_key(key: RecordKey) -> Any:
     """The key as securesystemslib has it, under our name for it."""
     loaded = load_pem_public_key(key.public.pem().encode())
     return SSlibKey.from_crypto(loaded, keyid=key.public.fingerprint)

@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from muniment.evidence.keyfiles import KeyFiles, config_folder
 from muniment.evidence.keys import SigningKey, new_ed25519, new_p256
@@ -126,10 +131,15 @@ def test_encrypted_openssh_private_keys(files: KeyFiles, tmp_path: Path) -> None
         path = files.path("ada")
         path.parent.mkdir(parents=True)
         subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "correct", "-f", path], check=True)
+        public = path.with_name("ada.pem.pub").read_text().rpartition(" ")[0]
+        path.with_suffix(".pub").write_text(public)
         assert code_of(lambda: files.load(path)) == "key.passphrase"
-        wrong = KeyFiles(tmp_path / "config", lambda name: "wrong")
-        # Without the library for OpenSSH's key derivation no passphrase opens it, and it says so.
-        assert code_of(lambda: wrong.load(path)) in ("key.passphrase", "key.malformed")
+        wrong, right = (
+            KeyFiles(tmp_path / "config", lambda name, said=said: said)  # type: ignore[misc]
+            for said in ("wrong", "correct")
+        )
+        assert code_of(lambda: wrong.load(path)) == "key.passphrase"
+        assert right.load(path).public == files.public("ada")
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey) -> bytes:
@@ -197,3 +207,78 @@ def test_the_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     if os.name == "posix":
         assert tmp_path in config_folder().parents
+
+
+# Keys that lie elsewhere
+
+
+def elsewhere(tmp_path: Path, key: SigningKey, passphrase: bytes | None = None) -> Path:
+    """An OpenSSH private key file outside the configuration folder."""
+    encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+    path = tmp_path / "my keys" / "id_é"
+    path.parent.mkdir()
+    path.write_bytes(key.private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, encryption))
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize("make", [new_ed25519, new_p256])
+def test_a_key_file_elsewhere_is_referred_to(
+    files: KeyFiles, tmp_path: Path, make: Callable[[], SigningKey]
+) -> None:
+    """A name can stand for an OpenSSH key elsewhere; nothing of the private half is copied."""
+    key = make()
+    path = elsewhere(tmp_path, key)
+    assert files.refer("ada", path.as_uri()) == key.public
+    opened = files.open("ada")
+    assert opened.public == files.public("ada") == key.public
+    key.public.verify(opened.sign(b"message"), b"message")
+    assert (files.exists("ada"), files.names()) == (True, ["ada"])
+    kept = b"".join(file.read_bytes() for file in (tmp_path / "config").rglob("*.*"))
+    assert b"PRIVATE" not in kept
+    assert stat.S_IMODE(files.path("ada").with_suffix(".uri").stat().st_mode) == 0o600
+
+
+def test_a_passphrase_is_asked_for_each_time(tmp_path: Path) -> None:
+    """An encrypted OpenSSH key is opened when it is taken in and when it signs."""
+    key, asked = new_ed25519(), []
+
+    def ask(name: str) -> str:
+        asked.append(name)
+        return "correct horse"
+
+    files = KeyFiles(tmp_path / "config", ask)
+    files.refer("ada", elsewhere(tmp_path, key, b"correct horse").as_uri())
+    assert files.open("ada").public == key.public
+    assert asked == ["id_é", "id_é"]
+
+
+def test_a_key_elsewhere_that_changed_is_refused(files: KeyFiles, tmp_path: Path) -> None:
+    """A file that holds another key by now, or is gone, or open to others, does not sign."""
+    path = elsewhere(tmp_path, new_ed25519())
+    files.refer("ada", path.as_uri())
+    path.chmod(0o644)
+    assert code_of(lambda: files.open("ada")) == "key.permissions"
+    path.write_bytes(private_pem(ec.generate_private_key(ec.SECP256R1())))
+    path.chmod(0o600)
+    assert code_of(lambda: files.open("ada")) == "key.differs"
+    path.unlink()
+    assert code_of(lambda: files.open("ada")) == "key.missing"
+
+
+def test_a_name_stands_for_one_key(files: KeyFiles, tmp_path: Path) -> None:
+    """Neither a reference nor a new key takes a name that is in use."""
+    path = elsewhere(tmp_path, new_ed25519())
+    save(files)
+    assert code_of(lambda: files.refer("ada", path.as_uri())) == "key.exists"
+    files.refer("bea", path.as_uri())
+    assert code_of(lambda: files.refer("bea", path.as_uri())) == "key.exists"
+    assert code_of(lambda: save(files, "bea")) == "key.exists"
+    assert files.names() == ["ada", "bea"]
+
+
+@pytest.mark.parametrize("uri", ["file:///nowhere", "hsm:1\n", "hsm:\udcff", "é:1", "x" * 5000])
+def test_references_that_lead_nowhere(files: KeyFiles, uri: str) -> None:
+    """What names no key is refused, and no file is made."""
+    assert code_of(lambda: files.refer("ada", uri)) in ("key.uri", "key.missing")
+    assert files.names() == []
