@@ -35,10 +35,13 @@ from .config import FILE_NAME, STATE_FOLDER, Config
 from .draft import Draft, Evidence, draft
 from .dsse import Envelope
 from .entry import Entry
+from .gitanchor import DEFAULT_REF
 from .keyfiles import AskPassphrase, KeyFiles, config_folder
 from .keys import PublicKey, SigningKey, new_ed25519, new_p256
 from .ledger import Ledger, check_body
 from .note import ED25519, VerifierKey
+from .outside import Outside, conclusion, unchecked
+from .policy import Policy
 from .statements import Holder, approval_statement, key_statement
 from .storage import Storage, check_shareable, translated_errors
 from .trust import ANY_APPROVER, KeyRing
@@ -428,8 +431,28 @@ class Workspace:
         records: list[Record] = []
         return self._verify_ledger(records.append, progress, records)
 
-    def verify(self, progress: Progress | None = None) -> VerificationReport:
-        """Verify ledger, artifacts and git links."""
+    def verify(
+        self,
+        progress: Progress | None = None,
+        *,
+        since: bytes | None = None,
+        policy: Path | None = None,
+        ref: str = DEFAULT_REF,
+    ) -> VerificationReport:
+        """Verify ledger, artifacts, git links, and what others hold of the ledger.
+
+        If all of it holds, this machine remembers the last checkpoint.
+
+        Args:
+            since: an old checkpoint that the ledger must extend, a signed note.
+            policy: file that says which witnesses are trusted, instead of the workspace's own.
+            ref: the git ref that holds checkpoints.
+
+        Raises:
+            InputError: ``policy.malformed``, or a file cannot be read.
+        """
+        outside = self._outside(since, policy, ref)
+        outside = self._outside(since, policy, ref)
         subjects: list[tuple[int, Subject]] = []
 
         def note_files(record: Record) -> None:
@@ -440,8 +463,42 @@ class Workspace:
         report = verified.report
         report.checks.append(verify_artifacts(subjects, self.store))
         report.checks.append(verify_git_links(subjects, self.root))
-        report.checks.append(_beyond(verified.checkpoint))
+        if outside is None or verified.checkpoint is None:
+            report.checks.extend(unchecked("the ledger has no checkpoint that holds"))
+            return report
+        with self.storage.read() as reader:
+            checks = outside.checks(report, verified.checkpoint, reader)
+        report.checks.extend(checks)
+        report.conclusions.append(conclusion(checks, verified.checkpoint))
+        if report.ok and (fault := outside.remember(verified.checkpoint)):
+            checks[-1].not_checked.append(fault)
         return report
+
+    def policy(self, path: Path | None = None) -> Policy:
+        """The policy in a file, by default the one that ``muniment.yaml`` names.
+
+        Raises:
+            InputError: ``policy.none``, ``policy.malformed``, or the file cannot be read.
+        """
+        if path is None and self.config.policy is None:
+            raise InputError(
+                "policy.none",
+                "no policy says which witnesses are trusted",
+                hint=f"write it to a file (C2SP tlog-policy) and name that in {FILE_NAME}: "
+                "policy: FILE",
+            )
+        return Policy.parse(read_small(path or self.root / str(self.config.policy), 1 << 20))
+
+    def _outside(self, since: bytes | None, policy: Path | None, ref: str) -> Outside | None:
+        has_policy = policy is not None or self.config.policy is not None
+        trusted = self.policy(policy) if has_policy else None
+        try:
+            vkey = self.ledger.vkey
+        except VerificationError:
+            return None
+        return Outside.gather(
+            vkey, self.root, config_folder(), since=since, policy=trusted, ref=ref
+        )
 
     def _verify_ledger(
         self, take: Callable[[Record], None], progress: Progress | None, records: list[Record]
@@ -605,17 +662,6 @@ def _warnings(subjects: Sequence[Subject]) -> list[str]:
         elif link.get("pushed") is False:
             found.append(f"{subject.name}: commit {link['commit'][:12]} is not pushed yet")
     return found
-
-
-def _beyond(checkpoint: SignedCheckpoint | None) -> Check:
-    check = Check("beyond", "what a ledger alone cannot show")
-    if checkpoint is not None:
-        check.not_checked.append(
-            "that nothing was cut off its end, and that its key's holder did not build it anew: "
-            "compare it with a checkpoint kept elsewhere, such as a packet's; this one covers "
-            f"{checkpoint.size} records with root {checkpoint.root.hex()}"
-        )
-    return check
 
 
 def _no_genesis(origin: str, error: VerificationError) -> VerifiedLedger:
