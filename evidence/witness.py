@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from muniment.schemas.errors import (
@@ -42,6 +41,7 @@ _SECONDS = 20
 _MAX_ANSWER = 1 << 16
 _TRIES = 4
 """A witness may be told of newer checkpoints by others while it is asked."""
+_HTTP = re.compile(r"https?://", re.I)
 _SIZE = re.compile(rb"(0|[1-9][0-9]{0,15})\n")
 
 
@@ -263,7 +263,7 @@ class _NoRedirect(HTTPRedirectHandler):
 
 def _post(witness: Witness, body: bytes) -> tuple[int, str, bytes]:
     """Status, content type and body of the answer."""
-    if witness.url is None or urlsplit(witness.url).scheme not in ("http", "https"):
+    if witness.url is None or not _HTTP.match(witness.url):
         raise InputError(
             "witness.url",
             f"the policy gives no URL where {witness.name} can be asked",
