@@ -165,7 +165,7 @@ def cosign(
     """Have one witness cosign a checkpoint.
 
     Args:
-        old: size of the checkpoint that the witness is thought to know; 0 if unknown.
+        old: size of the largest checkpoint that it is known to have cosigned; 0 if there is none.
         prove: gives the consistency proof from a size to the checkpoint's.
 
     Returns:
@@ -175,9 +175,11 @@ def cosign(
         InputError: ``witness.url``.
         StoreError: ``witness.unreachable``: no answer, or none that can be used.
         ConsistencyError: ``outside.rollback`` or ``outside.fork``: it knows another past.
-        CheckpointError: ``witness.refused``; its answer is malformed or not signed by it.
+        CheckpointError: ``witness.refused``, ``witness.forgot`` (it no longer knows what it
+            cosigned), or its answer is malformed or not signed by it.
         SignatureError: ``signature.invalid``.
     """
+    cosigned = old
     for _ in range(_TRIES):
         hashes = prove(old) if old else []
         lines = "".join(base64.b64encode(item).decode() + "\n" for item in hashes)
@@ -199,6 +201,14 @@ def cosign(
         if known == old:
             # The protocol's first version said so of another root of the same size.
             raise _fork(witness)
+        if known < cosigned:
+            raise CheckpointError(
+                "witness.forgot",
+                f"{witness.name} has cosigned {cosigned} records before, and no longer knows it",
+                hint="its memory was lost or taken back: do not count on it any more",
+                expected=f"{cosigned} records or more",
+                found=f"{known} records",
+            )
         old = known
     raise _unreachable(witness, "the size it knows changes all the time")
 

@@ -347,6 +347,13 @@ def test_bad_answers_have_their_codes(name: str, log: Log) -> None:
     assert "\x1b" not in str(caught.value.found)
 
 
+def test_a_witness_that_forgot_is_told_apart(log: Log) -> None:
+    """Who names less than what they have cosigned has lost its memory, and is not asked further."""
+    with scripted((409, SIZE, b"2\n")) as known, pytest.raises(MunimentError) as caught:
+        cosign(known, log.signed(5), 3, lambda old: log.proof(old, 5))
+    assert caught.value.code == "witness.forgot"
+
+
 def test_a_forged_line_is_not_taken(log: Log) -> None:
     """A line in the witness's name that its key did not make is refused."""
     line = cosign_note(log.signed(5).note.text, "w.example.com", new_ed25519(), 5)
