@@ -13,7 +13,20 @@ from typer.exceptions import Abort, TyperException
 
 from muniment.schemas.errors import InputError, MunimentError, StoreError
 
-from . import attach, demo, keys, kinds, records, review, setup, systems, timestamp, withdraw
+from . import (
+    anchor,
+    attach,
+    demo,
+    keys,
+    kinds,
+    records,
+    review,
+    setup,
+    systems,
+    timestamp,
+    withdraw,
+    witness,
+)
 from .answer import DEBUG_VARIABLE, StdoutError, fail, report
 
 _INTERRUPTED = 130
@@ -62,6 +75,8 @@ app.command("gate")(review.gate)
 app.command("packet")(review.packet)
 app.command("verify")(review.verify)
 app.command("timestamp")(timestamp.timestamp)
+app.add_typer(anchor.app, name="anchor")
+app.add_typer(witness.app, name="witness")
 
 
 def main() -> NoReturn:

@@ -55,6 +55,8 @@ Frameworks = Annotated[
     typer.Option("--framework", metavar="CATALOG", help="Catalog to use; repeatable."),
 ]
 
+InRef = Annotated[str, typer.Option("--ref", metavar="REF", help="Git ref that holds checkpoints.")]
+
 
 def open_workspace(folder: Path | None, key: str | None = None) -> "Workspace":
     """The workspace at ``folder``, or the one around the current folder."""

@@ -11,6 +11,7 @@ from .options import (
     AsJson,
     AsOf,
     Frameworks,
+    InRef,
     InWorkspace,
     OfArtifact,
     OfSystem,
@@ -167,6 +168,23 @@ def verify(
             help="Fingerprint of the root key you expect in the packet.",
         ),
     ] = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            "--since",
+            metavar="OLD",
+            help="An old checkpoint, packet or receipt that the ledger must extend.",
+        ),
+    ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy",
+            metavar="FILE",
+            help="Witnesses to trust; by default the policy in muniment.yaml.",
+        ),
+    ] = None,
+    ref: InRef = "refs/notes/muniment",
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
@@ -183,15 +201,27 @@ def verify(
     if packet_file is not None:
         from muniment.reports.verify import verify_packet
 
+        if since is not None or policy is not None:
+            raise InputError(
+                "usage.outside", "--since and --policy are for a workspace's ledger, not a packet"
+            )
+
         report = verify_packet(packet_file, root)
     elif root is not None:
         raise InputError(
             "usage.root", "--root is for a packet; muniment.yaml pins the root of a workspace"
         )
     else:
+        from muniment.reports.since import old_checkpoint
+
         opened = open_workspace(workspace)
         with show.progress("verifying") as bar:
-            report = opened.verify(bar)
+            report = opened.verify(
+                bar,
+                since=None if since is None else old_checkpoint(since),
+                policy=policy,
+                ref=ref,
+            )
     return Answer(report.to_json(), lambda: print_report(report), 0 if report.ok else 1)
 
 

@@ -30,6 +30,7 @@ _ENVIRONMENT = {
     "GIT_ALLOW_PROTOCOL": "",  # a partial clone would fetch, by whatever command its remote names
     "GIT_NO_LAZY_FETCH": "1",
 }
+_ONLINE = {"GIT_ALLOW_PROTOCOL": "file:http:https:ssh"}
 _OPTIONS = (
     "--no-pager",
     "--no-replace-objects",  # `git replace` shows other bytes under the same id
@@ -63,8 +64,13 @@ class Result:
         return self.out
 
 
-def start(folder: Path, *arguments: str, stdin: int | None = None) -> subprocess.Popen[bytes]:
+def start(
+    folder: Path, *arguments: str, stdin: int | None = None, online: bool = False
+) -> subprocess.Popen[bytes]:
     """Start git in ``folder``; the caller closes its pipes and waits for it.
+
+    Args:
+        online: let it speak to remotes.
 
     Raises:
         GitError: ``git.not-installed``.
@@ -85,7 +91,7 @@ def start(folder: Path, *arguments: str, stdin: int | None = None) -> subprocess
             istream=stdin,
             as_process=True,
             shell=False,
-            env=_ENVIRONMENT,
+            env=_ENVIRONMENT | _ONLINE if online else _ENVIRONMENT,
             start_new_session=True,
         )
     except GitCommandNotFound as error:
@@ -95,18 +101,27 @@ def start(folder: Path, *arguments: str, stdin: int | None = None) -> subprocess
     return process
 
 
-def run(folder: Path, *arguments: str, timeout: float | None = None) -> Result:
+def run(
+    folder: Path,
+    *arguments: str,
+    timeout: float | None = None,
+    stdin: bytes | None = None,
+    online: bool = False,
+) -> Result:
     """Run one git command to its end.
 
     Args:
         timeout: seconds after which git, and what it started, is killed.
+        stdin: what git reads.
+        online: let it speak to remotes.
 
     Raises:
         GitError: ``git.not-installed`` or ``git.timeout``.
     """
-    with start(folder, *arguments) as process:
+    pipe = None if stdin is None else subprocess.PIPE
+    with start(folder, *arguments, stdin=pipe, online=online) as process:
         try:
-            out, error = process.communicate(timeout=timeout)
+            out, error = process.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired as late:
             raise GitError("git.timeout", f"git did not answer within {timeout:g} s") from late
         finally:

@@ -35,15 +35,17 @@ from .config import FILE_NAME, STATE_FOLDER, Config
 from .draft import Draft, Evidence, draft
 from .dsse import Envelope
 from .entry import Entry
+from .gitanchor import DEFAULT_REF
 from .keyfiles import AskPassphrase, KeyFiles, config_folder
 from .keys import RecordKey, new_ed25519, new_p256
 from .ledger import Ledger, check_body
 from .note import ED25519, VerifierKey
 from .people import People
+from .policy import Policy
 from .statements import Holder, approval_statement, key_statement
 from .storage import Storage, check_shareable, translated_errors
-from .trust import ANY_APPROVER, ERASURE_KIND, KeyRing
-from .verification import LedgerVerifier, Progress, verify_artifacts, verify_git_links
+from .trust import ANY_APPROVER, KeyRing
+from .verification import LedgerVerifier, Progress
 
 if TYPE_CHECKING:
     from .timestamp import Timestamp
@@ -427,39 +429,51 @@ class Workspace:
             StoreError: the ledger cannot be read.
         """
         records: list[Record] = []
-        return self._verify_ledger(records.append, progress, records)
+        return self.verify_ledger(records.append, progress, records)
 
-    def verify(self, progress: Progress | None = None) -> VerificationReport:
-        """Verify ledger, artifacts and git links."""
-        subjects: list[tuple[int, Subject]] = []
-        erased: list[tuple[int, str]] = []
+    def verify(
+        self,
+        progress: Progress | None = None,
+        *,
+        since: bytes | None = None,
+        policy: Path | None = None,
+        ref: str = DEFAULT_REF,
+    ) -> VerificationReport:
+        """Verify ledger, artifacts, git links, and what others hold of the ledger.
 
-        def note_files(record: Record) -> None:
-            if record.kind == ERASURE_KIND:
-                erased.extend((record.index, item) for item in record.statement.body["artifacts"])
-            files = [item for item in record.statement.subjects if "size" in item.annotations]
-            subjects.extend((record.index, item) for item in files)
+        If all of it holds, this machine remembers the last checkpoint.
 
-        verified = self._verify_ledger(note_files, progress, [])
-        report = verified.report
-        report.checks.append(verify_artifacts(subjects, self.store, erased))
-        report.checks.append(verify_git_links(subjects, self.root))
-        report.checks.append(self._verify_timestamps(verified.checkpoint is not None))
-        report.checks.append(_beyond(verified.checkpoint))
-        return report
+        Args:
+            since: an old checkpoint that the ledger must extend, a signed note.
+            policy: file that says which witnesses are trusted, instead of the workspace's own.
+            ref: the git ref that holds checkpoints.
 
-    def _verify_timestamps(self, is_sound: bool) -> Check:
-        from .timestamp import verify_timestamps
+        Raises:
+            InputError: ``policy.malformed``, or a file cannot be read.
+        """
+        from .audit import audit
 
-        roots = self.config.timestamp_roots
-        file = None if roots is None else self.root / roots
-        vkey = self.ledger.vkey if is_sound else None
-        with self.storage.read() as reader:
-            return verify_timestamps(reader, vkey, file)
+        return audit(self, progress, since=since, policy=policy, ref=ref)
 
-    def _verify_ledger(
+    def policy(self, path: Path | None = None) -> Policy:
+        """The policy in a file, by default the one that ``muniment.yaml`` names.
+
+        Raises:
+            InputError: ``policy.none``, ``policy.malformed``, or the file cannot be read.
+        """
+        if path is None and self.config.policy is None:
+            raise InputError(
+                "policy.none",
+                "no policy says which witnesses are trusted",
+                hint=f"write it to a file (C2SP tlog-policy) and name that in {FILE_NAME}: "
+                "policy: FILE",
+            )
+        return Policy.parse(read_small(path or self.root / str(self.config.policy), 1 << 20))
+
+    def verify_ledger(
         self, take: Callable[[Record], None], progress: Progress | None, records: list[Record]
     ) -> VerifiedLedger:
+        """Verify the ledger alone, giving each sound record to ``take`` as it comes."""
         try:
             vkey = self.ledger.vkey
         except VerificationError as error:
@@ -626,17 +640,6 @@ def _warnings(subjects: Sequence[Subject]) -> list[str]:
         elif link.get("pushed") is False:
             found.append(f"{subject.name}: commit {link['commit'][:12]} is not pushed yet")
     return found
-
-
-def _beyond(checkpoint: SignedCheckpoint | None) -> Check:
-    check = Check("beyond", "what a ledger alone cannot show")
-    if checkpoint is not None:
-        check.not_checked.append(
-            "that nothing was cut off its end, and that its key's holder did not build it anew: "
-            "compare it with a checkpoint kept elsewhere, such as a packet's; this one covers "
-            f"{checkpoint.size} records with root {checkpoint.root.hex()}"
-        )
-    return check
 
 
 def _no_genesis(origin: str, error: VerificationError) -> VerifiedLedger:

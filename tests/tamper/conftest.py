@@ -251,7 +251,9 @@ def sqlite_victim(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Victim]:
     """A copy on SQLite."""
-    monkeypatch.setenv("MUNIMENT_CONFIG", str(template.parent / "config"))
+    # A copy, for the machine that verifies remembers what it saw.
+    shutil.copytree(template.parent / "config", tmp_path / "config")
+    monkeypatch.setenv("MUNIMENT_CONFIG", str(tmp_path / "config"))
     monkeypatch.delenv("MUNIMENT_KEY", raising=False)
     root = tmp_path / "workspace"
     shutil.copytree(template, root)
@@ -269,7 +271,8 @@ def postgres_victim(
 ) -> Iterator[Victim]:
     """A copy on PostgreSQL."""
     source, original = postgres_template
-    monkeypatch.setenv("MUNIMENT_CONFIG", str(source.parent / "postgres-config"))
+    shutil.copytree(source.parent / "postgres-config", tmp_path / "config")
+    monkeypatch.setenv("MUNIMENT_CONFIG", str(tmp_path / "config"))
     monkeypatch.delenv("MUNIMENT_KEY", raising=False)
     root, name = tmp_path / "workspace", f"victim_{uuid4().hex}"
     shutil.copytree(source, root)

@@ -1,0 +1,99 @@
+"""The audit of a workspace: its ledger, what the records speak of, and what others hold of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from muniment.schemas.errors import VerificationError
+from muniment.schemas.finding import Check, VerificationReport
+from muniment.schemas.record import Record
+from muniment.schemas.statement import Subject
+
+from .keyfiles import config_folder
+from .outside import Outside, conclusion, unchecked
+from .trust import ERASURE_KIND
+from .verification import Progress, verify_artifacts, verify_git_links
+
+if TYPE_CHECKING:
+    from .workspace import VerifiedLedger, Workspace
+
+
+def audit(
+    workspace: Workspace,
+    progress: Progress | None,
+    *,
+    since: bytes | None,
+    policy: Path | None,
+    ref: str,
+) -> VerificationReport:
+    """Verify everything there is to verify; see ``Workspace.verify``."""
+    outside = _outside(workspace, since, policy, ref)
+    records: list[Record] = []
+
+    def keep(record: Record) -> None:
+        # NOTE: of most records nothing but their files is looked at again.
+        if record.kind == ERASURE_KIND or any(True for _ in _files(record)):
+            records.append(record)
+
+    verified = workspace.verify_ledger(keep, progress, [])
+    report = verified.report
+    report.checks.extend(_beside(workspace, records))
+    report.checks.append(_timestamps(workspace, verified.checkpoint is not None))
+    _check_outside(workspace, verified, outside)
+    return report
+
+
+def _beside(workspace: Workspace, records: list[Record]) -> Iterator[Check]:
+    """What the records speak of: files in the store and in git."""
+    subjects = [(record.index, item) for record in records for item in _files(record)]
+    erased = [
+        (record.index, sha256)
+        for record in records
+        if record.kind == ERASURE_KIND
+        for sha256 in record.statement.body["artifacts"]
+    ]
+    yield verify_artifacts(subjects, workspace.store, erased)
+    yield verify_git_links(subjects, workspace.root)
+
+
+def _files(record: Record) -> Iterator[Subject]:
+    return (item for item in record.statement.subjects if "size" in item.annotations)
+
+
+def _timestamps(workspace: Workspace, is_sound: bool) -> Check:
+    from .timestamp import verify_timestamps
+
+    roots = workspace.config.timestamp_roots
+    file = None if roots is None else workspace.root / roots
+    vkey = workspace.ledger.vkey if is_sound else None
+    with workspace.storage.read() as reader:
+        return verify_timestamps(reader, vkey, file)
+
+
+def _outside(
+    workspace: Workspace, since: bytes | None, policy: Path | None, ref: str
+) -> Outside | None:
+    has_policy = policy is not None or workspace.config.policy is not None
+    trusted = workspace.policy(policy) if has_policy else None
+    try:
+        vkey = workspace.ledger.vkey
+    except VerificationError:
+        return None
+    return Outside.gather(
+        vkey, workspace.root, config_folder(), since=since, policy=trusted, ref=ref
+    )
+
+
+def _check_outside(workspace: Workspace, verified: VerifiedLedger, outside: Outside | None) -> None:
+    report = verified.report
+    if outside is None or verified.checkpoint is None:
+        report.checks.extend(unchecked("the ledger has no checkpoint that holds"))
+        return
+    with workspace.storage.read() as reader:
+        checks = outside.checks(report, verified.checkpoint, reader)
+    report.checks.extend(checks)
+    report.conclusions.append(conclusion(checks, verified.checkpoint))
+    if report.ok and (fault := outside.remember(verified.checkpoint)):
+        checks[-1].not_checked.append(fault)

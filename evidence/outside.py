@@ -1,0 +1,409 @@
+"""What others hold of the ledger, against what the ledger says now: its past, proved or refuted.
+
+Whoever has the ledger's key and its database can rebuild it so that every signature holds. Only a
+checkpoint that they could not take back shows it: one kept in a file, packet or receipt
+(``since``), cosigned by witnesses (``witnesses``), in git (``git-anchor``), or remembered on the
+machine that verifies (``remembered``).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from muniment.schemas.errors import (
+    CheckpointError,
+    ConsistencyError,
+    GitError,
+    InputError,
+    MunimentError,
+    VerificationError,
+)
+from muniment.schemas.files import read_small
+from muniment.schemas.finding import Check, Finding, Outcome, VerificationReport
+
+from .checkpoint import Checkpoint, SignedCheckpoint, verify_checkpoint
+from .merkle import NodeReader, consistency_proof, verify_consistency
+from .note import SignedNote, VerifierKey
+from .policy import NONE, Policy
+from .receipt import Receipt, parse_tlog_proof
+from .storage import Reader, StoredAnchor
+from .tiles import node_reader
+
+WITNESS = "witness"
+"""``kind`` of the anchors that are cosignature lines."""
+_MAX_NOTE = 1_000_000
+_TREE = ("entries", "tree", "checkpoints")
+"""Checks that must hold before the ledger's tree can speak of its past."""
+_CLAIMS = {
+    "since": "the ledger is the old one with records added",
+    "witnesses": "the policy's quorum of witnesses saw this ledger, and no other",
+    "git-anchor": "the ledger holds every checkpoint that was put into git",
+    "remembered": "the ledger is the one this machine verified before, with records added",
+}
+
+
+def checkpoint_in(data: bytes) -> bytes:
+    """The signed checkpoint in an old file: a checkpoint, a Sigstore bundle or a ``.tlog-proof``.
+
+    Raises:
+        InputError: ``since.malformed``.
+    """
+    try:
+        if data.lstrip()[:1] == b"{":
+            return Receipt.from_bundle(data).checkpoint
+        note = parse_tlog_proof(data)[2] if data.startswith(b"c2sp.org/tlog-proof@") else data
+        Checkpoint.from_text(SignedNote.from_bytes(note).text)
+    except MunimentError as error:
+        raise InputError(
+            "since.malformed",
+            f"the old file holds no checkpoint: {error.message}",
+            expected="a checkpoint, a packet, or a receipt",
+            found=error.found,
+        ) from error
+    return note
+
+
+def require_extension(
+    old: bytes, vkey: VerifierKey, now: SignedCheckpoint, node: NodeReader | None
+) -> Checkpoint:
+    """Prove that the ledger extends an old checkpoint.
+
+    Args:
+        old: a signed note from outside.
+        vkey: the ledger's verifier key.
+        now: the ledger's last checkpoint.
+        node: reads the ledger's tree; None where it is damaged, and then only sizes are compared.
+
+    Returns:
+        The old checkpoint.
+
+    Raises:
+        CheckpointError: it is malformed, or ``outside.other-ledger``.
+        SignatureError: ``signature.invalid``.
+        ConsistencyError: ``outside.rollback`` or ``outside.fork``.
+    """
+    note = SignedNote.from_bytes(old)
+    checkpoint = Checkpoint.from_text(note.text)
+    try:
+        if checkpoint.origin != vkey.name:
+            raise CheckpointError("note.unsigned", "it names another origin")
+        note.verify(vkey)
+    except CheckpointError as error:
+        raise CheckpointError(
+            "outside.other-ledger",
+            f"the old checkpoint is not of this ledger, or not signed with its key: {error}",
+            expected=str(vkey),
+            found=", ".join([checkpoint.origin, *(str(line.name) for line in note.signatures)]),
+        ) from error
+    if checkpoint.size > now.size:
+        raise ConsistencyError(
+            "outside.rollback",
+            f"the ledger once had {checkpoint.size} records and now has {now.size}",
+            expected=f"{checkpoint.size} records or more",
+            found=f"{now.size} records",
+            hint="keep the old checkpoint: it proves that records were taken off",
+        )
+    if node is not None and checkpoint.size:
+        _require_same_past(checkpoint, now, node)
+    return checkpoint
+
+
+def _require_same_past(old: Checkpoint, now: SignedCheckpoint, node: NodeReader) -> None:
+    proof = consistency_proof(old.size, now.size, node)
+    try:
+        verify_consistency(old.size, now.size, proof, old.root, now.root)
+    except ConsistencyError as error:
+        raise ConsistencyError(
+            "outside.fork",
+            f"the first {old.size} records are not those that the old checkpoint signs: the "
+            "ledger's key has signed two histories",
+            expected=error.expected,
+            found=error.found,
+            hint="keep both checkpoints: together they prove that history was rewritten",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What is known from elsewhere; gathered before the ledger is read, so that records which are
+    added meanwhile make no fault."""
+
+    vkey: VerifierKey
+    folder: Path
+    """The user's configuration folder."""
+    since: bytes | None
+    """An old checkpoint that the user gave."""
+    policy: Policy | None
+    git: Sequence[tuple[str, bytes]]
+    """Checkpoints found in git, each with where."""
+    git_reason: str | None
+    """Why there are none from git."""
+    remembered: bytes | None
+
+    @classmethod
+    def gather(
+        cls,
+        vkey: VerifierKey,
+        root: Path,
+        folder: Path,
+        *,
+        since: bytes | None,
+        policy: Policy | None,
+        ref: str,
+    ) -> Outside:
+        """Collect what there is.
+
+        Args:
+            root: the workspace, whose git repository is looked into.
+            folder: the user's configuration folder.
+            ref: the git ref that holds checkpoints.
+
+        Raises:
+            InputError: the remembered checkpoint cannot be read.
+        """
+        from .gitanchor import anchored_checkpoints
+
+        found: Sequence[tuple[str, bytes]] = ()
+        reason = None
+        try:
+            found = anchored_checkpoints(root, ref, vkey.name)
+            if not found:
+                reason = f"{ref} is not in this repository, or holds nothing of this ledger"
+        except (GitError, InputError) as error:
+            reason = error.message
+        return cls(vkey, folder, since, policy, found, reason, read_remembered(folder, vkey))
+
+    def checks(
+        self, report: VerificationReport, now: SignedCheckpoint, reader: Reader
+    ) -> list[Check]:
+        """Hold all of it against the ledger.
+
+        Args:
+            report: what the ledger's own verification found.
+            now: the ledger's last checkpoint.
+        """
+        damaged = any(check.findings for check in report.checks if check.name in _TREE)
+        node = None if damaged else node_reader(reader.tile)
+        since, witnesses, git, remembered = unchecked()
+        if self.since is None:
+            since.not_checked.append("no old checkpoint, packet or receipt was given (--since)")
+        else:
+            self._compare(since, "the old file", self.since, now, node)
+        self._check_witnesses(witnesses, now, reader)
+        for where, note in self.git:
+            self._compare(git, where, note, now, node)
+        if self.git_reason is not None:
+            git.not_checked.append(self.git_reason)
+        if self.remembered is None:
+            remembered.not_checked.append(
+                "nothing of this ledger was remembered on this machine before"
+            )
+        else:
+            where = str(remembered_path(self.folder, self.vkey))
+            self._compare(remembered, where, self.remembered, now, node)
+        return [since, witnesses, git, remembered]
+
+    def remember(self, now: SignedCheckpoint) -> str | None:
+        """Remember a checkpoint that held, unless a larger one is remembered already.
+
+        Returns:
+            Why it could not be written; None if it was.
+        """
+        path = remembered_path(self.folder, self.vkey)
+        try:
+            known = read_remembered(self.folder, self.vkey)
+            if known is not None and verify_checkpoint(known, self.vkey).size >= now.size:
+                return None
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_durably(path, now.note.to_bytes())
+        except (OSError, MunimentError) as error:
+            return f"this checkpoint could not be remembered for the next time: {error}"
+        return None
+
+    def _compare(
+        self,
+        check: Check,
+        where: str,
+        old: bytes,
+        now: SignedCheckpoint,
+        node: NodeReader | None,
+    ) -> None:
+        try:
+            found = require_extension(old, self.vkey, now, node)
+        except VerificationError as error:
+            check.checked += 1
+            finding = Finding.of(error)
+            check.findings.append(replace(finding, message=f"{where}: {finding.message}"))
+            return
+        if node is None:
+            check.not_checked.append(
+                f"{where}: whether its {found.size} records are the same, for the ledger itself "
+                "does not hold"
+            )
+        else:
+            check.checked += 1
+
+    def _check_witnesses(self, check: Check, now: SignedCheckpoint, reader: Reader) -> None:
+        anchors = [item for item in reader.anchors() if item.kind == WITNESS]
+        if self.policy is None:
+            check.not_checked.append(
+                "no policy says which witnesses are trusted (policy in muniment.yaml, or --policy)"
+                + (f"; {len(anchors)} cosignatures lie there unread" if anchors else "")
+            )
+            return
+        if not self.policy.accepts(self.vkey):
+            check.findings.append(
+                Finding(
+                    "policy.log",
+                    "the policy is not for this ledger",
+                    expected=", ".join(str(log.vkey) for log in self.policy.logs),
+                    found=str(self.vkey),
+                )
+            )
+        seen = self._judge(check, self.policy, anchors, now, reader)
+        if self.policy.quorum == NONE:
+            check.not_checked.append("the policy asks for no witness (quorum none)")
+        elif seen is None:
+            check.checked += 1
+            check.findings.append(
+                Finding(
+                    "witness.quorum",
+                    "no checkpoint of the ledger is cosigned by a quorum of the policy",
+                    expected=f"quorum {self.policy.quorum}",
+                    found=f"{len(anchors)} cosignatures",
+                )
+            )
+        elif seen < now.size:
+            check.not_checked.append(
+                f"#{seen} to #{now.size - 1}: they came after the last checkpoint that a quorum "
+                f"cosigned, of {seen} records (muniment anchor witness)"
+            )
+
+    def _judge(
+        self,
+        check: Check,
+        policy: Policy,
+        anchors: Sequence[StoredAnchor],
+        now: SignedCheckpoint,
+        reader: Reader,
+    ) -> int | None:
+        """Judge every cosigned checkpoint; gives the size of the largest with a quorum."""
+        largest = None
+        for size in sorted({item.size for item in anchors}):
+            lines = [item.proof for item in anchors if item.size == size]
+            note = checkpoint_of(reader, size)
+            if note is None:
+                check.findings.append(
+                    Finding(
+                        "witness.stray",
+                        f"there are cosignatures of a checkpoint of {size} records that the ledger "
+                        "does not have",
+                        found=f"{now.size} records",
+                    )
+                )
+                continue
+            if size > now.size:
+                continue  # it came while the ledger was verified
+            met = self._judge_one(check, policy, size, note, lines)
+            largest = size if met else largest
+        return largest
+
+    def _judge_one(
+        self, check: Check, policy: Policy, size: int, note: bytes, lines: Sequence[bytes]
+    ) -> bool:
+        where = f"the checkpoint of {size} records"
+        try:
+            text = verify_checkpoint(note, self.vkey).note.text
+            judgement = policy.judge(SignedNote.from_bytes(f"{text}\n".encode() + b"".join(lines)))
+        except VerificationError as error:
+            finding = Finding.of(error)
+            check.findings.append(replace(finding, message=f"{where}: {finding.message}"))
+            return False
+        check.checked += len(judgement.cosigned)
+        for name in judgement.faults:
+            check.findings.append(
+                Finding(
+                    "witness.invalid",
+                    f"{where}: the cosignature of {name} does not fit it: it was made up, or the "
+                    "ledger was rebuilt under it",
+                    expected=str(policy.witness(name).vkey),
+                )
+            )
+        return judgement.is_met
+
+
+def unchecked(reason: str | None = None) -> list[Check]:
+    """The checks of this module before anything was checked."""
+    reasons = [] if reason is None else [reason]
+    return [Check(name, claim, not_checked=list(reasons)) for name, claim in _CLAIMS.items()]
+
+
+def conclusion(checks: Sequence[Check], now: SignedCheckpoint) -> str:
+    """What the ledger's end is, and who besides its holder can vouch for it."""
+    held = [check.name for check in checks if check.outcome is Outcome.HELD]
+    vouched = (
+        f"its past was held against: {', '.join(held)}"
+        if held
+        else "nothing from outside vouches for it: whoever holds the ledger's key could have cut "
+        "its end off, or built it anew"
+    )
+    return f"the last checkpoint covers {now.size} records, root {now.root.hex()}; {vouched}"
+
+
+def checkpoint_of(reader: Reader, size: int) -> bytes | None:
+    """The stored checkpoint of exactly this size."""
+    note = reader.covering_checkpoint(size - 1)
+    if note is None:
+        return None
+    try:
+        found = Checkpoint.from_text(SignedNote.from_bytes(note).text).size
+    except CheckpointError:
+        return note  # whoever reads it will say what is wrong
+    return note if found == size else None
+
+
+# What this machine remembers
+
+
+def remembered_path(folder: Path, vkey: VerifierKey) -> Path:
+    """File with the largest checkpoint of a ledger that was verified here."""
+    return folder / "remembered" / f"{vkey.log_id.hex()}.checkpoint"
+
+
+def read_remembered(folder: Path, vkey: VerifierKey) -> bytes | None:
+    """The largest checkpoint that was verified here; None before the first time.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    path = remembered_path(folder, vkey)
+    return read_small(path, _MAX_NOTE) if path.exists() else None
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Put ``data`` in the place of a file, whole or not at all, and on the disk on return.
+
+    Raises:
+        OSError: it could not be written; the old file is as it was.
+    """
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

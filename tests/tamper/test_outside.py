@@ -1,0 +1,277 @@
+"""Attacks by whoever holds the database and the ledger's key, against what others have kept.
+
+From inside the ledger nothing shows: every signature holds. Each source from outside finds it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muniment.evidence.gitanchor import DEFAULT_REF, anchor_in_git
+from muniment.evidence.keys import new_ed25519
+from muniment.evidence.note import COSIGNATURE_V1, VerifierKey, cosign_note
+from muniment.evidence.outside import remembered_path
+from muniment.evidence.policy import Policy
+from muniment.evidence.witness import cosign
+from muniment.evidence.witness_server import Witness
+from muniment.schemas.finding import Check, Outcome
+
+NAME = "witness.example.com/one"
+KEY = new_ed25519()
+VKEY = VerifierKey(NAME, COSIGNATURE_V1, KEY.public)
+
+
+def truncate(victim: Any) -> None:
+    """Take the last three records off: the ledger is as it was at seven."""
+    for table in ("subject", "entry"):
+        victim.sql(f"DELETE FROM {table} WHERE number > 6")
+    victim.sql("DELETE FROM checkpoint WHERE size > 7")
+    victim.sql("DELETE FROM anchor WHERE size > 7")
+    victim.change("tile", "hashes", "level = 0", lambda data: data[: 7 * 32])
+
+
+def rebuild(victim: Any) -> None:
+    """Take them off, put others in their place, and sign with the stolen ledger key."""
+    time = victim.open().ledger.checkpoint().time
+    truncate(victim)
+    for number in range(3):
+        statement = victim.statement(body={**_body(victim), "title": f"Never said {number}"})
+        victim.insert(statement, victim.key("bea"))
+    victim.sign(victim.ledger_key(), time + timedelta(seconds=1))
+
+
+def _body(victim: Any) -> dict[str, Any]:
+    return dict(victim.statement().body)
+
+
+ATTACKS: dict[str, tuple[Callable[[Any], None], str]] = {
+    "rollback": (truncate, "outside.rollback"),
+    "fork": (rebuild, "outside.fork"),
+}
+
+
+def checks(victim: Any, **options: Any) -> dict[str, Check]:
+    """The checks of a verification, by name; those of the ledger alone must hold."""
+    report = victim.open().verify(**options)
+    found = {check.name: check for check in report.checks}
+    names = ("entries", "signatures", "schema", "trust", "columns", "tree", "checkpoints", "root")
+    assert all(found[name].outcome is Outcome.HELD for name in names)
+    assert report.ok == (not list(report.findings))
+    return found
+
+
+def codes(check: Check) -> list[str]:
+    return [finding.code for finding in check.findings]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_from_inside_nothing_shows(victim: Any, attack: str) -> None:
+    """Without anything from outside ``verify`` holds, and says that nothing vouches for it."""
+    ATTACKS[attack][0](victim)
+    report = victim.open().verify()
+    assert report.ok and "nothing from outside vouches" in report.conclusions[-1]
+    reasons = {check.name: check.not_checked for check in report.checks}
+    for name in ("since", "witnesses", "git-anchor", "remembered"):
+        assert reasons[name], name
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_old_checkpoint_shows_it(victim: Any, attack: str) -> None:
+    """One kept checkpoint tells a rollback from a fork; before the attack it holds."""
+    kept = victim.open().ledger.checkpoint().note.to_bytes()
+    assert checks(victim, since=kept)["since"].outcome is Outcome.HELD
+    remembered_path(Path(os.environ["MUNIMENT_CONFIG"]), victim.open().ledger.vkey).unlink()
+    run, code = ATTACKS[attack]
+    run(victim)
+    assert codes(checks(victim, since=kept)["since"]) == [code]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_the_machine_that_verified_remembers(victim: Any, attack: str) -> None:
+    """What was verified here once cannot be taken back from here, and a ledger that does not hold
+    is not remembered in its place."""
+    assert checks(victim)["remembered"].outcome is Outcome.NOT_CHECKED
+    assert checks(victim)["remembered"].outcome is Outcome.HELD
+    run, code = ATTACKS[attack]
+    run(victim)
+    for _ in range(2):
+        assert codes(checks(victim)["remembered"]) == [code]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_git_shows_it(victim: Any, attack: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint in git is held against the ledger, and is not written over."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    subprocess.run(["git", "-C", str(victim.root), "init", "-q"], check=True)
+    anchor_in_git(victim.root, victim.open().ledger)
+    assert checks(victim)["git-anchor"].outcome is Outcome.HELD
+    remembered_path(Path(os.environ["MUNIMENT_CONFIG"]), victim.open().ledger.vkey).unlink()
+    run, code = ATTACKS[attack]
+    run(victim)
+    found = checks(victim)["git-anchor"]
+    assert codes(found) == [code]
+    assert f"{DEFAULT_REF}:checkpoints/evidence.example.com/10" in found.findings[0].message
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    path = tmp_path / "policy"
+    path.write_text(f"witness one {VKEY}\nquorum one\n")
+    return path
+
+
+def witnessed(victim: Any, size: int = 10) -> None:
+    """Put a cosignature of the checkpoint of some size into the database."""
+    note = bytes(victim.value("checkpoint", "note", f"size = {size}"))
+    text = note.decode().partition("\n\n")[0] + "\n"
+    anchor(victim, size, str(cosign_note(text, NAME, KEY, 1_800_000_000)).encode())
+
+
+def anchor(victim: Any, size: int, proof: bytes) -> None:
+    """Put any bytes where cosignatures are."""
+    victim.sql(
+        "INSERT INTO anchor (size, kind, source, proof) VALUES (:size, 'witness', 'w', :proof)",
+        size=size,
+        proof=proof,
+    )
+
+
+def test_a_quorum_holds(victim: Any, policy: Path) -> None:
+    """A cosigned checkpoint holds; what came after it is said to be unseen by witnesses."""
+    witnessed(victim, size=7)
+    found = checks(victim, policy=policy)["witnesses"]
+    assert (found.outcome, codes(found)) == (Outcome.HELD, [])
+    assert found.not_checked[0].startswith("#7 to #9: they came after")
+    witnessed(victim)
+    assert checks(victim, policy=policy)["witnesses"].not_checked == []
+
+
+def test_a_rebuilt_ledger_has_no_cosignature(victim: Any, policy: Path) -> None:
+    """After a rebuild the old line does not fit the new checkpoint, and without it there is no
+    quorum."""
+    witnessed(victim)
+    kept = victim.value("anchor", "proof", "size = 10")
+    rebuild(victim)
+    assert codes(checks(victim, policy=policy)["witnesses"]) == ["witness.quorum"]
+    anchor(victim, 10, bytes(kept))
+    assert codes(checks(victim, policy=policy)["witnesses"]) == [
+        "witness.invalid",
+        "witness.quorum",
+    ]
+
+
+def test_a_stripped_line(victim: Any, policy: Path) -> None:
+    """The only cosignature taken away: the quorum is gone."""
+    witnessed(victim)
+    assert codes(checks(victim, policy=policy)["witnesses"]) == []
+    victim.sql("DELETE FROM anchor")
+    assert codes(checks(victim, policy=policy)["witnesses"]) == ["witness.quorum"]
+
+
+def test_a_forged_line(victim: Any, policy: Path) -> None:
+    """A line in the witness's name and with its key's id, made by another key, is called so."""
+    note = bytes(victim.value("checkpoint", "note", "size = 10"))
+    text = note.decode().partition("\n\n")[0] + "\n"
+    other = cosign_note(text, NAME, new_ed25519(), 1_800_000_000)
+    forged = str(type(other)(NAME, VKEY.id, other.signature))
+    anchor(victim, 10, forged.encode())
+    assert codes(checks(victim, policy=policy)["witnesses"]) == [
+        "witness.invalid",
+        "witness.quorum",
+    ]
+
+
+def test_a_line_of_a_checkpoint_that_is_gone(victim: Any, policy: Path) -> None:
+    """A cosignature left behind by whoever cut the ledger off shows it."""
+    witnessed(victim, size=7)
+    truncate(victim)
+    assert codes(checks(victim, policy=policy)["witnesses"]) == []
+    anchor(victim, 10, b"x\n")
+    assert codes(checks(victim, policy=policy)["witnesses"]) == ["witness.stray"]
+
+
+def test_a_line_that_is_none(victim: Any, policy: Path) -> None:
+    """Bytes that are no signature line are a fault, not a crash."""
+    anchor(victim, 10, b"\xff\x00")
+    assert codes(checks(victim, policy=policy)["witnesses"]) == ["note.malformed", "witness.quorum"]
+
+
+def test_a_policy_for_another_ledger(victim: Any, policy: Path) -> None:
+    """A policy that lists ledgers must list this one."""
+    vkey = victim.open().ledger.vkey
+    policy.write_text(f"log {vkey}\nquorum none\n")
+    assert checks(victim, policy=policy)["witnesses"].outcome is Outcome.NOT_CHECKED
+    other = VerifierKey(vkey.name, vkey.type, new_ed25519().public)
+    policy.write_text(f"log {other}\nquorum none\n")
+    assert codes(checks(victim, policy=policy)["witnesses"]) == ["policy.log"]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_witness_who_is_asked_shows_it(
+    victim: Any, attack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The witness that cosigned ten records refuses seven, and refuses ten others: two
+    checkpoints of one size are never cosigned both."""
+    ledger = victim.open().ledger
+    (tmp_path / "memory").mkdir()
+    witness = Witness(NAME, KEY, tmp_path / "memory", [ledger.vkey])
+
+    def post(_: Any, body: bytes) -> tuple[int, str, bytes]:
+        reply = witness.add_checkpoint(body)
+        return reply.status, reply.type, reply.body
+
+    monkeypatch.setattr("muniment.evidence.witness._post", post)
+    known = Policy.parse(f"witness one {VKEY}\nquorum one\n".encode()).witnesses[0]
+
+    def ask() -> Any:
+        at = victim.open().ledger.checkpoint()
+        return cosign(known, at, 0, lambda old: victim.open().ledger.consistency(old, at.size))
+
+    assert ask()[0].name == NAME
+    run, code = ATTACKS[attack]
+    run(victim)
+    with pytest.raises(Exception) as caught:
+        ask()
+    assert getattr(caught.value, "code", None) == code
+
+
+def test_an_old_checkpoint_of_another_ledger(victim: Any) -> None:
+    """A checkpoint signed by another key, or of another origin, is not taken for this ledger's."""
+    from muniment.evidence.checkpoint import Checkpoint, sign_checkpoint
+
+    last = victim.open().ledger.checkpoint()
+    for origin, key in (
+        ("evidence.example.com", new_ed25519()),
+        ("other.example.com", victim.ledger_key()),
+    ):
+        made = sign_checkpoint(Checkpoint(origin, 3, bytes(32)), key, last.time)
+        found = checks(victim, since=made.note.to_bytes())["since"]
+        assert codes(found) == ["outside.other-ledger"]
+
+
+def test_two_checkpoints_of_one_size(victim: Any) -> None:
+    """Another checkpoint of the same size, signed with the ledger's key, is a fork."""
+    from muniment.evidence.checkpoint import Checkpoint, sign_checkpoint
+
+    last = victim.open().ledger.checkpoint()
+    other = sign_checkpoint(
+        Checkpoint("evidence.example.com", 10, bytes(32)), victim.ledger_key(), last.time
+    )
+    assert codes(checks(victim, since=other.note.to_bytes())["since"]) == ["outside.fork"]
+
+
+def test_a_damaged_tree_is_not_called_a_fork(victim: Any) -> None:
+    """Where the ledger itself does not hold, only what sizes tell is concluded from outside."""
+    kept = victim.open().ledger.checkpoint().note.to_bytes()
+    victim.change("tile", "hashes", "level = 0", lambda data: bytes(32) + data[32:])
+    report = victim.open().verify(since=kept)
+    assert {finding.code for finding in report.findings} == {"tile.differs"}
+    found = {check.name: check for check in report.checks}
+    assert found["since"].outcome is Outcome.NOT_CHECKED and found["since"].not_checked
