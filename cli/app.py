@@ -13,7 +13,7 @@ from typer.exceptions import Abort, TyperException
 
 from muniment.schemas.errors import InputError, MunimentError, StoreError
 
-from . import attach, demo, keys, kinds, records, review, setup, systems
+from . import attach, demo, keys, kinds, maintain, records, review, setup, systems
 from .answer import DEBUG_VARIABLE, StdoutError, fail, report
 
 _INTERRUPTED = 130
@@ -58,6 +58,9 @@ app.command("coverage")(review.coverage)
 app.command("gate")(review.gate)
 app.command("packet")(review.packet)
 app.command("verify")(review.verify)
+app.command("migrate")(maintain.migrate)
+app.command("fsck")(maintain.fsck)
+app.command("backup")(maintain.backup)
 
 
 def main() -> NoReturn:
