@@ -38,9 +38,10 @@ def fsck(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Rebuild index columns and tiles from the entries and report every difference.
+    """Rebuild what is derived and report every difference.
 
-    Exit 1 if there were any, repaired or not. Records and checkpoints are never written.
+    Index columns, subject rows and tiles are computed anew from the entries. Exit 1 if anything
+    differed, repaired or not. Records and checkpoints are never written.
 
     Example: muniment fsck --repair
     """
@@ -61,9 +62,9 @@ def backup(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Copy the ledger, as it is at one moment, into a new SQLite file.
+    """Copy the ledger into a new SQLite file.
 
-    Others go on appending meanwhile. The artifacts' folder is not part of it.
+    The copy is the ledger at one moment; others go on appending meanwhile. The artifacts' folder is not part of it.
 
     Example: muniment backup ledger-2026-03-01.db
     """
