@@ -64,7 +64,8 @@ def backup(
 ) -> Answer:
     """Copy the ledger into a new SQLite file.
 
-    The copy is the ledger at one moment; others go on appending meanwhile. The artifacts' folder is not part of it.
+    The copy is the ledger at one moment; others go on appending meanwhile. The artifacts' folder is
+    not part of it.
 
     Example: muniment backup ledger-2026-03-01.db
     """
