@@ -8,7 +8,7 @@ from .answer import Answer, command
 from .options import AsJson, InRef, InWorkspace, open_workspace
 
 app = typer.Typer(
-    help="Put checkpoints where the ledger's holder cannot take them back.", no_args_is_help=True
+    help="Put checkpoints out of the ledger holder's reach.", no_args_is_help=True
 )
 
 

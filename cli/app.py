@@ -19,6 +19,7 @@ from . import (
     demo,
     keys,
     kinds,
+    maintain,
     records,
     review,
     setup,
@@ -77,6 +78,9 @@ app.command("verify")(review.verify)
 app.command("timestamp")(timestamp.timestamp)
 app.add_typer(anchor.app, name="anchor")
 app.add_typer(witness.app, name="witness")
+app.command("migrate")(maintain.migrate)
+app.command("fsck")(maintain.fsck)
+app.command("backup")(maintain.backup)
 
 
 def main() -> NoReturn:

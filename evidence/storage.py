@@ -2,150 +2,81 @@
 
 A row of ``entry`` holds the exact envelope and leaf; every other column is derived from them, can
 be rebuilt, and is compared by verification. Triggers refuse to change or remove rows, but nothing
-relies on them for proof. This is the only module that knows SQL.
+relies on them for proof. Beside ``tables`` this is the only module that knows the database;
+``triggers`` and ``migrations`` hold SQL that it runs.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
-from sqlalchemy import Connection, Engine, LargeBinary, event, func
+from sqlalchemy import Connection, Engine, event, func
 from sqlalchemy import select as sa_select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
-from sqlmodel import Field, Session, SQLModel, create_engine, select, text
+from sqlmodel import Session, SQLModel, create_engine, select, text
 
 from muniment.schemas.errors import InputError, StoreError, StoreLockedError
+
+from .tables import (
+    AnchorRow,
+    CheckpointRow,
+    EntryRow,
+    ErasureRow,
+    MetaRow,
+    StoredAnchor,
+    StoredEntry,
+    StoredSubject,
+    SubjectRow,
+    TileRow,
+)
+from .triggers import arming, lifting
+
+__all__ = [
+    "DERIVED",
+    "ERASED_COLUMNS",
+    "SCHEMA_VERSION",
+    "AnchorRow",
+    "CheckpointRow",
+    "EntryRow",
+    "ErasureRow",
+    "MetaRow",
+    "Reader",
+    "Rebuilder",
+    "Storage",
+    "StoredAnchor",
+    "StoredEntry",
+    "StoredSubject",
+    "SubjectRow",
+    "TileRow",
+    "Writer",
+    "check_shareable",
+    "sync_folder",
+    "translated_errors",
+]
 
 SCHEMA_VERSION = "2"
 _LOCK_SECONDS = 20
 _PAGE = 8192
-
-
-class _ExactBytes(LargeBinary):
-    """Bytes; where somebody put a text or a number into the column, that is told apart as bytes."""
-
-    def result_processor(self, dialect: Any, coltype: Any) -> Any:
-        # NOTE: SQLite columns take any type, and bytes(10**12) would fill the memory.
-        return lambda value: bytes(value) if isinstance(value, _BYTES) else repr(value).encode()
-
-
-_BYTES = (bytes, bytearray, memoryview)
-
-
-class EntryRow(SQLModel, table=True):
-    """One record."""
-
-    __tablename__ = "entry"
-    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    envelope: bytes = Field(sa_type=_ExactBytes)
-    leaf: bytes = Field(sa_type=_ExactBytes)
-    # Derived from the two above:
-    leaf_hash: str = Field(unique=True)
-    fingerprint: str = Field(index=True)
-    predicate_type: str
-    kind: str = Field(index=True)
-    system_id: str = Field(index=True)
-    system_version: str
-    collected_at: str
-    signer: str
-
-
-class StoredEntry(NamedTuple):
-    """The columns of one ``entry`` row, in their order."""
-
-    number: int
-    envelope: bytes
-    leaf: bytes
-    leaf_hash: str
-    fingerprint: str
-    predicate_type: str
-    kind: str
-    system_id: str
-    system_version: str
-    collected_at: str
-    signer: str
-
-
-class StoredSubject(NamedTuple):
-    """The columns of one ``subject`` row, in their order."""
-
-    number: int
-    position: int
-    sha256: str
-    name: str
-
-
-class SubjectRow(SQLModel, table=True):
-    """One subject of a record; derived."""
-
-    __tablename__ = "subject"
-    number: int = Field(primary_key=True, foreign_key="entry.number")
-    position: int = Field(primary_key=True)
-    sha256: str = Field(index=True)
-    name: str
-
-
-class TileRow(SQLModel, table=True):
-    """One tile of the tree; derived."""
-
-    __tablename__ = "tile"
-    level: int = Field(primary_key=True)
-    number: int = Field(primary_key=True)
-    hashes: bytes = Field(sa_type=_ExactBytes)
-
-
-class CheckpointRow(SQLModel, table=True):
-    """One signed checkpoint."""
-
-    __tablename__ = "checkpoint"
-    size: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    note: bytes = Field(sa_type=_ExactBytes)
-
-
-class AnchorRow(SQLModel, table=True):
-    """One proof from outside that a checkpoint was there at some time."""
-
-    __tablename__ = "anchor"
-    size: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    """Size of the checkpoint it speaks of."""
-    kind: str = Field(primary_key=True)
-    """``witness`` (a cosignature line) or ``rfc3161`` (a DER token)."""
-    source: str = Field(primary_key=True)
-    """Name of the witness or of the time-stamping authority."""
-    proof: bytes = Field(sa_type=_ExactBytes)
-
-
-class StoredAnchor(NamedTuple):
-    """The columns of one ``anchor`` row, in their order."""
-
-    size: int
-    kind: str
-    source: str
-    proof: bytes
-
-
-class ErasureRow(SQLModel, table=True):
-    """A record whose bytes were removed; derived from the record that says so."""
-
-    __tablename__ = "erasure"
-    number: int = Field(
-        primary_key=True, foreign_key="entry.number", sa_column_kwargs={"autoincrement": False}
-    )
-    by: int = Field(foreign_key="entry.number")
-    """Place of the ``erasure`` record."""
-
-
-class MetaRow(SQLModel, table=True):
-    """Facts about the database itself."""
-
-    __tablename__ = "meta"
-    key: str = Field(primary_key=True)
-    value: str
+DERIVED = (
+    "leaf_hash",
+    "fingerprint",
+    "predicate_type",
+    "kind",
+    "system_id",
+    "system_version",
+    "collected_at",
+    "signer",
+)
+"""Columns of ``entry`` that are computed from envelope and leaf."""
+ERASED_COLUMNS = dict.fromkeys(DERIVED[1:], "")
+"""What an erased record keeps in them; its leaf hash stays."""
 
 
 class Reader:
@@ -265,21 +196,8 @@ class Writer(Reader):
         self.add([ErasureRow(number=number, by=by)])
         entry, subject = (SQLModel.metadata.tables[name] for name in ("entry", "subject"))
         connection = self._session.connection()
-        empty = dict.fromkeys(
-            (
-                "fingerprint",
-                "predicate_type",
-                "kind",
-                "system_id",
-                "system_version",
-                "collected_at",
-                "signer",
-            ),
-            "",
-        )
-        connection.execute(
-            entry.update().where(entry.c.number == number).values(envelope=b"", **empty)
-        )
+        emptied = entry.update().values(envelope=b"", **ERASED_COLUMNS)
+        connection.execute(emptied.where(entry.c.number == number))
         connection.execute(subject.delete().where(subject.c.number == number))
 
     def put_tile(self, level: int, number: int, hashes: bytes) -> None:
@@ -289,6 +207,46 @@ class Writer(Reader):
             self._session.add(TileRow(level=level, number=number, hashes=hashes))
         else:
             row.hashes = hashes
+
+
+class Rebuilder(Writer):
+    """A writer that may also replace what is derived; ``maintenance`` computes it anew."""
+
+    def rewrite_columns(self, rows: Mapping[int, Mapping[str, str]]) -> None:
+        """Set the derived columns of entries, by number."""
+        table, connection = SQLModel.metadata.tables["entry"], self._session.connection()
+        # NOTE: two rows may have each other's leaf hash, which is unique: first all let go of it.
+        for number in rows:
+            freed = table.update().values(leaf_hash=f"rewriting {number}")
+            connection.execute(freed.where(table.c.number == number))
+        for number, columns in rows.items():
+            connection.execute(table.update().values(**columns).where(table.c.number == number))
+
+    def rewrite_subjects(self, number: int, subjects: Sequence[tuple[int, str, str]]) -> None:
+        """Replace the subject rows of one entry by these: position, SHA-256 and name."""
+        table = SQLModel.metadata.tables["subject"]
+        self._session.connection().execute(table.delete().where(table.c.number == number))
+        self.add(
+            [
+                SubjectRow(number=number, position=position, sha256=sha256, name=name)
+                for position, sha256, name in subjects
+            ]
+        )
+
+    def remove_subjects_outside(self, size: int) -> None:
+        """Remove the subject rows of entries that a ledger of ``size`` entries does not have."""
+        table = SQLModel.metadata.tables["subject"]
+        outside = (table.c.number < 0) | (table.c.number >= size)
+        self._session.connection().execute(table.delete().where(outside))
+
+    def rewrite_tile(self, level: int, number: int, hashes: bytes) -> None:
+        """Replace a tile; no hashes remove it."""
+        table, connection = SQLModel.metadata.tables["tile"], self._session.connection()
+        is_it = (table.c.level == level) & (table.c.number == number)
+        connection.execute(table.delete().where(is_it))
+        if hashes:
+            values = {"level": level, "number": number, "hashes": hashes}
+            connection.execute(table.insert().values(values))
 
 
 class Storage:
@@ -326,12 +284,14 @@ class Storage:
                 if self._has_tables(connection):
                     raise StoreError("store.exists", "the database holds a ledger already")
                 SQLModel.metadata.create_all(connection)
-                for statement in _triggers(self._engine.dialect.name):
-                    connection.execute(text(statement))
+                _arm(connection)
                 connection.execute(
                     text("INSERT INTO meta (key, value) VALUES ('schema', :v)"),
                     {"v": SCHEMA_VERSION},
                 )
+            if self.path is not None:
+                sync_folder(self.path.parent)
+                sync_folder(self.path.parent.parent)
 
     def exists(self) -> bool:
         """Whether the database holds a ledger."""
@@ -361,14 +321,9 @@ class Storage:
 
         Raises:
             StoreLockedError: ``store.locked`` after waiting.
-            StoreError: ``store.missing`` or what the database says.
+            StoreError: ``store.missing``, ``store.version`` or what the database says.
         """
-        self._require()
-        with translated_errors(), Session(self._engine) as session:
-            session.connection(execution_options={"muniment_write": True})
-            if self._engine.dialect.name == "postgresql":
-                session.connection().execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
-                session.connection().execute(text("LOCK TABLE entry IN EXCLUSIVE MODE"))
+        with self._transaction() as session:
             writer = Writer(session)
             self._check_version(writer)
             yield writer
@@ -398,6 +353,65 @@ class Storage:
                 plain.invalidate()
                 plain.close()
 
+    @contextmanager
+    def rebuild(self) -> Iterator[Rebuilder]:
+        """A write transaction without triggers; they are back before it ends.
+
+        Raises: as ``write``.
+        """
+        with self._transaction() as session:
+            rebuilder = Rebuilder(session)
+            self._check_version(rebuilder)
+            _disarm(session.connection())
+            yield rebuilder
+            _arm(session.connection())
+            session.commit()
+
+    def migrate(self) -> tuple[int, int]:
+        """Bring the tables to this version, all of it or nothing.
+
+        Returns:
+            The version that was there, and the one that is there now.
+
+        Raises:
+            StoreError: ``store.version`` if the ledger is newer, and as ``write``.
+        """
+        with self._transaction() as session:
+            found, wanted = _version(Reader(session)), int(SCHEMA_VERSION)
+            if found < wanted:
+                from .migrations import upgrade
+
+                connection = session.connection()
+                _disarm(connection)
+                upgrade(connection, found, wanted)
+                _arm(connection)
+                session.commit()
+        return found, wanted
+
+    def copy_to(self, target: Path) -> None:
+        """Copy one consistent view into a new SQLite file; other processes go on appending.
+
+        Raises:
+            StoreError: as ``read``.
+        """
+        with self.read() as reader:
+            connection = reader._session.connection()
+            if self._engine.dialect.name == "sqlite":
+                with translated_errors(), closing(sqlite3.connect(target)) as copy:
+                    _driver(connection).backup(copy)
+            else:
+                _copy_tables(connection, Storage(f"sqlite:///{target.name}", target.parent))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
+        self._require()
+        with translated_errors(), Session(self._engine) as session:
+            session.connection(execution_options={"muniment_write": True})
+            if self._engine.dialect.name == "postgresql":
+                for statement in _begin_postgresql():
+                    session.connection().execute(text(statement))
+            yield session
+
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
@@ -419,14 +433,71 @@ class Storage:
 
     @staticmethod
     def _check_version(reader: Reader) -> None:
-        found = reader.meta("schema")
-        if found != SCHEMA_VERSION:
+        found = _version(reader)
+        if found < int(SCHEMA_VERSION):
             raise StoreError(
                 "store.version",
-                "the ledger was written by another version of Muniment",
+                "the ledger was written by an older version of Muniment",
                 expected=SCHEMA_VERSION,
                 found=str(found),
+                hint="muniment migrate brings it up to date; make a backup of the database first",
             )
+
+
+def _version(reader: Reader) -> int:
+    """Number of the ledger's tables, which this version can at least bring up to date."""
+    found = reader.meta("schema") or ""
+    if not (found.isascii() and found.isdigit() and 0 < int(found) <= int(SCHEMA_VERSION)):
+        raise StoreError(
+            "store.version",
+            "the ledger was written by a newer version of Muniment",
+            expected=f"{SCHEMA_VERSION} or lower",
+            found=found or "none",
+            hint="install that version; nothing was changed",
+        )
+    return int(found)
+
+
+def _arm(connection: Connection) -> None:
+    for statement in arming(connection.dialect.name):
+        connection.execute(text(statement))
+
+
+def _disarm(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # NOTE: every reader begins with this table, so afterwards there is none, and none of the
+        # locks that follow can end in a deadlock.
+        connection.execute(text("LOCK TABLE meta IN ACCESS EXCLUSIVE MODE"))
+    for query in lifting(connection.dialect.name):
+        for (statement,) in connection.execute(text(query)).all():
+            connection.execute(text(statement))
+
+
+def _copy_tables(source: Connection, copy: Storage) -> None:
+    copy.create()
+    with closing(copy), copy._engine.begin() as target:
+        for table in SQLModel.metadata.sorted_tables:
+            if table.name == MetaRow.__tablename__:
+                continue
+            rows = source.execute(sa_select(table), execution_options={"yield_per": 500})
+            for part in rows.mappings().partitions():
+                target.execute(table.insert(), [dict(row) for row in part])
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder written to the disk, where a system lets one ask for it."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -547,7 +618,8 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     for pragma in (
         f"page_size={_PAGE}",
         "journal_mode=WAL",
-        "synchronous=FULL",
+        "synchronous=FULL",  # what is acknowledged is on the disk
+        "fullfsync=ON",  # on the disk itself, where a system tells that apart
         "foreign_keys=ON",
         "trusted_schema=OFF",
     ):
@@ -555,60 +627,16 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor.close()
 
 
+def _begin_postgresql() -> Iterator[str]:
+    yield f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"
+    # NOTE: a server may be set up to acknowledge what a power cut would take back.
+    yield (
+        "SELECT set_config('synchronous_commit', 'on', true) "
+        "WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    yield "LOCK TABLE entry IN EXCLUSIVE MODE"
+
+
 def _begin_sqlite(connection: Connection) -> None:
     write = connection.get_execution_options().get("muniment_write")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
-_ERASED = "EXISTS (SELECT 1 FROM erasure WHERE erasure.number = OLD.number)"
-_ONLY_ERASED = (
-    f"{_ERASED} AND NEW.number = OLD.number AND NEW.leaf = OLD.leaf "
-    "AND NEW.leaf_hash = OLD.leaf_hash AND length(NEW.envelope) = 0"
-)
-_LARGER = (
-    "NEW.level = OLD.level AND NEW.number = OLD.number "
-    "AND substr(NEW.hashes, 1, length(OLD.hashes)) = OLD.hashes"
-)
-_TABLES = ("entry", "subject", "checkpoint", "meta", "anchor", "erasure", "tile")
-_UPDATES = {"entry": _ONLY_ERASED, "tile": _LARGER}
-"""The one change that each table's rows may undergo."""
-_DELETIONS = {"subject": _ERASED}
-
-
-def _triggers(dialect: str) -> Iterator[str]:
-    """SQL that refuses every UPDATE and DELETE but a tile's growth and a signed erasure."""
-    if dialect == "sqlite":
-        refuse = "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-        for table in _TABLES:
-            for name, event_name, allowed in (
-                ("keep", "UPDATE", _UPDATES.get(table, "0")),
-                ("stay", "DELETE", _DELETIONS.get(table, "0")),
-            ):
-                yield (
-                    f"CREATE TRIGGER {table}_{name} BEFORE {event_name} ON {table} "
-                    f"WHEN NOT ({allowed}) {refuse}"
-                )
-        return
-    yield (
-        "CREATE FUNCTION muniment_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$"
-    )
-    for table in _TABLES:
-        # NOTE: a WHEN clause may not look into another table here, so the functions do.
-        for name, event_name, allowed, result in (
-            ("keep", "UPDATE", _UPDATES.get(table, "false"), "NEW"),
-            ("stay", "DELETE", _DELETIONS.get(table, "false"), "OLD"),
-        ):
-            yield (
-                f"CREATE FUNCTION muniment_{table}_{name}() RETURNS trigger LANGUAGE plpgsql AS "
-                f"$$ BEGIN IF {allowed} THEN RETURN {result}; END IF; "
-                "RAISE EXCEPTION 'the ledger is append-only'; END $$"
-            )
-            yield (
-                f"CREATE TRIGGER {table}_{name} BEFORE {event_name} ON {table} "
-                f"FOR EACH ROW EXECUTE FUNCTION muniment_{table}_{name}()"
-            )
-        yield (
-            f"CREATE TRIGGER {table}_whole BEFORE TRUNCATE ON {table} "
-            "EXECUTE FUNCTION muniment_refuse()"
-        )

@@ -1,0 +1,79 @@
+"""The triggers that keep the ledger append-only, as SQL text of either database.
+
+They refuse every UPDATE and DELETE but a tile's growth and a signed erasure. Nothing relies on
+them for proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_ERASED = "EXISTS (SELECT 1 FROM erasure WHERE erasure.number = OLD.number)"
+_ONLY_ERASED = (
+    f"{_ERASED} AND NEW.number = OLD.number AND NEW.leaf = OLD.leaf "
+    "AND NEW.leaf_hash = OLD.leaf_hash AND length(NEW.envelope) = 0"
+)
+_LARGER = (
+    "NEW.level = OLD.level AND NEW.number = OLD.number "
+    "AND substr(NEW.hashes, 1, length(OLD.hashes)) = OLD.hashes"
+)
+TABLES = ("entry", "subject", "checkpoint", "meta", "anchor", "erasure", "tile")
+_UPDATES = {"entry": _ONLY_ERASED, "tile": _LARGER}
+"""The one change that each table's rows may undergo."""
+_DELETIONS = {"subject": _ERASED}
+
+
+def arming(dialect: str) -> Iterator[str]:
+    """Statements that make the triggers."""
+    if dialect == "sqlite":
+        refuse = "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+        for table in TABLES:
+            for name, event_name, allowed in (
+                ("keep", "UPDATE", _UPDATES.get(table, "0")),
+                ("stay", "DELETE", _DELETIONS.get(table, "0")),
+            ):
+                yield (
+                    f"CREATE TRIGGER {table}_{name} BEFORE {event_name} ON {table} "
+                    f"WHEN NOT ({allowed}) {refuse}"
+                )
+        return
+    yield (
+        "CREATE FUNCTION muniment_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$"
+    )
+    for table in TABLES:
+        # NOTE: a WHEN clause may not look into another table here, so the functions do.
+        for name, event_name, allowed, result in (
+            ("keep", "UPDATE", _UPDATES.get(table, "false"), "NEW"),
+            ("stay", "DELETE", _DELETIONS.get(table, "false"), "OLD"),
+        ):
+            yield (
+                f"CREATE FUNCTION muniment_{table}_{name}() RETURNS trigger LANGUAGE plpgsql AS "
+                f"$$ BEGIN IF {allowed} THEN RETURN {result}; END IF; "
+                "RAISE EXCEPTION 'the ledger is append-only'; END $$"
+            )
+            yield (
+                f"CREATE TRIGGER {table}_{name} BEFORE {event_name} ON {table} "
+                f"FOR EACH ROW EXECUTE FUNCTION muniment_{table}_{name}()"
+            )
+        yield (
+            f"CREATE TRIGGER {table}_whole BEFORE TRUNCATE ON {table} "
+            "EXECUTE FUNCTION muniment_refuse()"
+        )
+
+
+def lifting(dialect: str) -> tuple[str, ...]:
+    """Queries whose rows are the statements that take the triggers away, in order."""
+    if dialect == "sqlite":
+        return (
+            "SELECT 'DROP TRIGGER \"' || name || '\"' FROM sqlite_master WHERE type = 'trigger'",
+        )
+    names = ", ".join(f"'{table}'" for table in TABLES)
+    return (
+        "SELECT format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass) FROM pg_trigger "
+        "WHERE NOT tgisinternal AND tgrelid IN (SELECT oid FROM pg_class WHERE relname IN "
+        f"({names}) AND relnamespace = current_schema()::regnamespace)",
+        "SELECT format('DROP FUNCTION %s', oid::regprocedure) FROM pg_proc "
+        "WHERE starts_with(proname, 'muniment_') "
+        "AND pronamespace = current_schema()::regnamespace",
+    )
