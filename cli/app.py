@@ -13,7 +13,7 @@ from typer.exceptions import Abort, TyperException
 
 from muniment.schemas.errors import InputError, MunimentError, StoreError
 
-from . import attach, demo, keys, kinds, records, review, setup, systems
+from . import attach, demo, exchange, keys, kinds, records, review, setup, systems
 from .answer import DEBUG_VARIABLE, StdoutError, fail, report
 
 _INTERRUPTED = 130
@@ -58,6 +58,8 @@ app.command("coverage")(review.coverage)
 app.command("gate")(review.gate)
 app.command("packet")(review.packet)
 app.command("verify")(review.verify)
+app.add_typer(exchange.app, name="export")
+app.command("import")(exchange.import_)
 
 
 def main() -> NoReturn:

@@ -30,6 +30,8 @@ from muniment.schemas.statement import (
 )
 
 from .artifacts import ArtifactStore, hash_file
+from .attestation import KIND as ATTESTATION
+from .attestation import verify_attestations
 from .checkpoint import SignedCheckpoint, check_origin
 from .config import FILE_NAME, STATE_FOLDER, Config
 from .draft import Draft, Evidence, draft
@@ -186,7 +188,7 @@ class Workspace:
             **({"ledger": ledger} if ledger else {}),
         )
         with translated_errors():
-            _make_state_folder(root)
+            make_state_folder(root)
         storage = Storage(config.ledger, root)
         if storage.exists():
             raise StoreError(
@@ -285,7 +287,8 @@ class Workspace:
         subjects = [
             self._take(path, evidence.link_only, drafted, on_bytes) for path in evidence.files
         ]
-        appended = self.append(replace(statement, subjects=tuple(subjects) or statement.subjects))
+        spoken_of = (*subjects, *evidence.subjects)
+        appended = self.append(replace(statement, subjects=spoken_of or statement.subjects))
         return Attached(appended.record, appended.is_new, (*drafted.notes, *_warnings(subjects)))
 
     def _statement(
@@ -431,8 +434,11 @@ class Workspace:
     def verify(self, progress: Progress | None = None) -> VerificationReport:
         """Verify ledger, artifacts and git links."""
         subjects: list[tuple[int, Subject]] = []
+        attested: list[Record] = []
 
         def note_files(record: Record) -> None:
+            if record.kind == ATTESTATION:
+                attested.append(record)
             files = [item for item in record.statement.subjects if "size" in item.annotations]
             subjects.extend((record.index, item) for item in files)
 
@@ -440,6 +446,8 @@ class Workspace:
         report = verified.report
         report.checks.append(verify_artifacts(subjects, self.store))
         report.checks.append(verify_git_links(subjects, self.root))
+        if attested:
+            report.checks.append(verify_attestations(attested, self.store))
         report.checks.append(_beyond(verified.checkpoint))
         return report
 
@@ -626,7 +634,8 @@ def _no_genesis(origin: str, error: VerificationError) -> VerifiedLedger:
     return VerifiedLedger(VerificationReport(origin, [check, rest]), [], KeyRing(), None)
 
 
-def _make_state_folder(root: Path) -> None:
+def make_state_folder(root: Path) -> None:
+    """Make the folder for what belongs to one checkout."""
     state = root / STATE_FOLDER
     state.mkdir(parents=True, exist_ok=True)
     # NOTE: the folder ignores itself, so that the repository's own .gitignore stays untouched.

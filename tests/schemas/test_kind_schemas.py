@@ -45,9 +45,10 @@ def _all(documents: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
 
 
 def test_registry_holds_the_kinds_promised(registry: KindRegistry) -> None:
-    """The registry holds the fourteen kinds of evidence and the four of the machinery."""
+    """The registry holds the fourteen kinds of evidence, the four of the machinery, and
+    what third parties attest."""
     names = {kind.name for kind in registry}
-    assert names == FOURTEEN | {"system", "key", "link", "gate-decision"}
+    assert names == FOURTEEN | {"system", "key", "link", "gate-decision", "attestation"}
 
 
 def test_fourteen_are_those_the_catalog_names() -> None:
