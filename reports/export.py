@@ -51,7 +51,7 @@ from muniment.evidence.workspace import VerifiedLedger
 from muniment.evidence.workspace import Workspace as BaseWorkspace
 from muniment.schemas.kinds import own_kinds
 
-from .files import new_folder
+from .files import new_folder, told_as_report_error
 from .proofs import TRUSTED_ROOT, VKEY, receipt_name
 
 CHECKPOINT = "checkpoint"
@@ -128,7 +128,12 @@ def export(
         ReportError: ``report.unwritable``.
         StoreError: the ledger cannot be read.
     """
-    with new_folder(folder) as target, _verified_view(workspace, progress) as view:
+    # NOTE: inside the view the storage module takes the disk's words for the database's.
+    with (
+        new_folder(folder) as target,
+        _verified_view(workspace, progress) as view,
+        told_as_report_error(folder),
+    ):
         write = {
             Form.BUNDLES: _bundles,
             Form.PROOFS: _proofs,

@@ -53,24 +53,39 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """
     temporary: Path | None = None
     try:
-        folder = folder.resolve()
-        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-            raise InputError(
-                "export.not-empty",
-                f"{folder} is there already and not an empty folder",
-                hint="name a folder that is new or empty; nothing is ever overwritten",
-            )
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        with told_as_report_error(folder):
+            folder = _free(folder)
+            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
         yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o777 & ~mask)
-        os.sync()
-        temporary.replace(folder)
-    except (OSError, RuntimeError) as error:
-        raise ReportError(
-            "report.unwritable", f"{folder} cannot be written: {getattr(error, 'strerror', error)}"
-        ) from error
+        with told_as_report_error(folder):
+            mask = os.umask(0)
+            os.umask(mask)
+            temporary.chmod(0o777 & ~mask)
+            os.sync()
+            temporary.replace(folder)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def told_as_report_error(path: Path) -> Iterator[None]:
+    """Turn what the disk says while ``path`` is written into ``report.unwritable``."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise ReportError(
+            "report.unwritable", f"{path} cannot be written: {getattr(error, 'strerror', error)}"
+        ) from error
+
+
+def _free(folder: Path) -> Path:
+    """The folder's real path, if there is nothing there yet but an empty folder."""
+    folder = folder.resolve()
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(
+            "export.not-empty",
+            f"{folder} is there already and not an empty folder",
+            hint="name a folder that is new or empty; nothing is ever overwritten",
+        )
+    return folder
