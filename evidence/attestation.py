@@ -9,7 +9,6 @@ that it can be computed again.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -273,7 +272,7 @@ def _unb64(value: Any) -> bytes:
     try:
         text = str(value or "").replace("-", "+").replace("_", "/")
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise _malformed("a part of it is not base64") from error
 
 

@@ -15,8 +15,11 @@ import pytest
 from muniment.evidence.dsse import PAYLOAD_TYPE, pae
 from muniment.evidence.keys import SigningKey, load_public, new_ed25519, new_p256
 from muniment.evidence.storage import AnchorRow
-from muniment.reports.workspace import Attached, Workspace
+from muniment.evidence.workspace import VerifiedLedger
+from muniment.reports.imports import _Restore
+from muniment.reports.workspace import Attached, Holder, Workspace
 from muniment.schemas.errors import InputError, SignatureError, VerificationError
+from muniment.schemas.record import Role
 
 DATA = Path(__file__).parent / "data" / "attestations"
 MODEL = "53d02d5a6822763cb9170c2178ca8f5398beece124198dd9d7ad0cf34cfd5e56"
@@ -93,8 +96,8 @@ def test_an_import_goes_on(source: Workspace, exported: Path, empty: Workspace) 
     """With the ledger's key at hand, the imported ledger takes new records after the old ones."""
     empty.restore(exported)
     public = new_p256().public
-    holder = __import__("muniment").Holder("Ben", "ben@example.com")
-    attached = empty.enrol(public, holder, roles=[])
+    holder = Holder("Ben", "ben@example.com")
+    attached = empty.enrol(public, holder, roles=[Role.CONTRIBUTOR])
     assert attached.record.index == SIZE
     assert empty.verify().ok
 
@@ -171,6 +174,16 @@ def _flip(at: int) -> Callable[[bytes], bytes]:
     return lambda data: data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
+def _roll_back(folder: Path) -> None:
+    notes = (folder / "checkpoints.jsonl").read_bytes().splitlines()
+    (folder / "checkpoint").write_text(json.loads(notes[2])["note"])
+
+
+def _erase(folder: Path) -> None:
+    (folder / "erasures.jsonl").write_text('{"number": 5, "by": 6}\n')
+    _line("records.intoto.jsonl", 5, lambda _: b"")(folder)
+
+
 EDITS: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "a payload": (_line("records.intoto.jsonl", 17, _payload), "leaf.differs", "#17"),
     "a line gone": (_line("records.intoto.jsonl", 20, lambda _: b""), "leaf.differs", "#20"),
@@ -204,18 +217,7 @@ EDITS: dict[str, tuple[Callable[[Path], None], str, str]] = {
         "signature.invalid",
         "",
     ),
-    "an old checkpoint as the last": (
-        lambda folder: (folder / "checkpoint").write_text(
-            json.loads((folder / "checkpoints.jsonl").read_bytes().splitlines()[2])["note"]
-        ),
-        "export.m",
-        "",
-    ),
-    "the first checkpoint gone": (
-        _line("checkpoints.jsonl", 0, lambda _: b""),
-        "",
-        "",
-    ),
+    "an old checkpoint as the last": (_roll_back, "export.m", ""),
     "the last checkpoint gone": (
         _line("checkpoints.jsonl", 3, lambda _: b""),
         "checkpoint.differs",
@@ -232,9 +234,9 @@ EDITS: dict[str, tuple[Callable[[Path], None], str, str]] = {
         "anchors.jsonl",
     ),
     "an erasure nobody signed": (
-        _bytes("erasures.jsonl", lambda _: b'{"number": 5, "by": 6}\n'),
+        _erase,
         "",
-        "",
+        "#5",
     ),
     "another ledger's key": (
         _bytes("ledger.vkey", lambda data: data.replace(b"evidence.", b"evidense.")),
@@ -252,10 +254,6 @@ def test_a_tampered_export_is_refused(exported: Path, empty: Workspace, name: st
     shutil.copytree(exported, kept)
     edit, code, words = EDITS[name]
     edit(exported)
-    if name == "the first checkpoint gone":
-        # It dates the genesis alone; the next one covers it as well, and nothing else is missing.
-        assert empty.restore(exported).checkpoints == 3
-        return
     with pytest.raises(VerificationError) as caught:
         empty.restore(exported)
     assert caught.value.code.startswith(code) and words in caught.value.message
@@ -264,12 +262,35 @@ def test_a_tampered_export_is_refused(exported: Path, empty: Workspace, name: st
     assert Workspace(empty.root).restore(kept).checkpoint.size == SIZE
 
 
+def test_a_checkpoint_less_dates_later(
+    grown: Callable[..., Workspace], tmp_path: Path, clock: Any
+) -> None:
+    """No signature says how many checkpoints there were: one that is taken out is not missed. Its
+    records are then dated by the next one, later than they were and never earlier."""
+    source = grown(3)
+    clock.move(days=1)
+    source.enrol(new_p256().public, Holder("Ben", "ben@example.com"), roles=[Role.CONTRIBUTOR])
+    source.export("tiles", tmp_path / "export")
+    lines = (tmp_path / "export/checkpoints.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "export/checkpoints.jsonl").write_bytes(b"".join(lines[:1] + lines[-1:]))
+    (tmp_path / "empty").mkdir()
+    shutil.copy(tmp_path / "export/muniment.yaml", tmp_path / "empty")
+    empty = Workspace(tmp_path / "empty", clock=clock)
+    empty.restore(tmp_path / "export")
+    before, after = (
+        [record.recorded_at for record in item.verified().records] for item in (source, empty)
+    )
+    assert before != after
+    assert all(old <= new for old, new in zip(before, after, strict=True))
+
+
 def test_another_root_is_refused(
-    exported: Path, empty: Workspace, grown: Callable[..., Workspace]
+    exported: Path, empty: Workspace, make_workspace: Callable[..., Any]
 ) -> None:
     """The pin of the workspace decides, not the export: a ledger of another root of the same
     name is refused."""
-    other = grown(3, "other")
+    other = make_workspace("other", key="other")
+    assert other.config.root != empty.config.root
     shutil.copy(other.root / "muniment.yaml", empty.root)
     with pytest.raises(VerificationError) as caught:
         Workspace(empty.root).restore(exported)
@@ -293,6 +314,30 @@ def test_what_is_no_export(exported: Path, empty: Workspace) -> None:
         empty.restore(exported)
     assert caught.value.code == "import.no-export"
     assert not (empty.root / ".muniment").exists()
+
+
+def test_an_erased_record_is_a_leaf(
+    source: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An erased record has no envelope in any export, keeps its leaf and its proof, and comes back
+    as erased under the same root. What verification says of an erasure is not asked here."""
+    with source.storage.write() as writer:
+        writer.erase(5, 6)
+    monkeypatch.setattr(VerifiedLedger, "require", lambda verified: verified.checkpoint)
+    monkeypatch.setattr(_Restore, "_verify", lambda *_: None)
+    for form in ("tiles", "proofs", "bundles", "intoto"):
+        assert source.export(form, tmp_path / form).erased == 1
+    assert not (tmp_path / "bundles/receipt-000005.sigstore.json").exists()
+    assert (tmp_path / "proofs/record-000005.tlog-proof").exists()
+    for form in ("tiles", "intoto"):
+        lines = (tmp_path / form / "records.intoto.jsonl").read_bytes().splitlines()
+        assert len(lines) == SIZE - 1
+    (tmp_path / "empty").mkdir()
+    shutil.copy(tmp_path / "tiles/muniment.yaml", tmp_path / "empty")
+    other = Workspace(tmp_path / "empty")
+    done = other.restore(tmp_path / "tiles")
+    assert (done.erased, done.checkpoint.root) == (1, source.ledger.checkpoint().root)
+    assert _stored(other) == _stored(source)
 
 
 # Attestations
