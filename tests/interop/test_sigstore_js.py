@@ -23,10 +23,11 @@ pytestmark = pytest.mark.interop
 
 HERE = Path(__file__).parent
 Bundle = dict[str, Any]
+Ask = Callable[[Any], dict[str, str | None]]
 
 
 @pytest.fixture(scope="session")
-def sigstore(ask: Any) -> Callable[..., dict[str, str | None]]:
+def sigstore(ask: Ask) -> Callable[..., dict[str, str | None]]:
     """Verify bundles by name: answers None, or why Sigstore refused."""
 
     def verify(sample: Any, bundles: dict[str, Bundle], **more: Any) -> dict[str, str | None]:
@@ -38,7 +39,7 @@ def sigstore(ask: Any) -> Callable[..., dict[str, str | None]]:
 
 
 @pytest.fixture(scope="session")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], dict[str, str | None]]:
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
     """Give Sigstore's verifier a trusted root, keys and bundles."""
     npm = shutil.which("npm")
     if npm is None:
