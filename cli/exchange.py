@@ -35,10 +35,10 @@ def proofs(folder: Target, workspace: InWorkspace = None, as_json: AsJson = Fals
 @app.command("tiles")
 @command
 def tiles(folder: Target, workspace: InWorkspace = None, as_json: AsJson = False) -> Answer:
-    """Write everything: a static C2SP tile tree, all envelopes and checkpoints.
+    """Write the whole ledger as a static C2SP tile tree.
 
-    It can be served as it stands, and muniment import takes it back. Artifacts are not in it: the
-    artifact store is a folder that can be copied.
+    All envelopes and checkpoints stand beside the tree, so that muniment import takes it back. It
+    can be served as it is. Artifacts are not in it: the artifact store is a folder to copy.
 
     Example: muniment export tiles ledger-export
     """

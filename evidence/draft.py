@@ -46,7 +46,7 @@ class Evidence:
     subjects: Sequence[Subject] = ()
     """What it speaks of beside the files."""
     read: Mapping[Path, str] = field(default_factory=dict)
-    """SHA-256 of files that were looked into before."""
+    """SHA-256 of files that were read before: they are not looked into again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,8 @@ def _read_files(evidence: Evidence) -> Draft:
     read: dict[Path, str] = {}
     notes: list[str] = []
     for path in evidence.files:
+        if path in evidence.read:
+            continue
         file = _small(path, MAX_BYTES)
         if file is None:
             notes.append(f"{path.name} is too large to look into: its digest is recorded")

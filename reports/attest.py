@@ -4,7 +4,8 @@ A foreign statement has a foreign signature, and a record needs one by an enroll
 record is of kind ``attestation``, signed by whoever imports; its first subject is the foreign file,
 in the artifact store byte for byte, the others are the files that the statement speaks of, so that
 it counts for the models among them and no others. The keys are on record as well, so that
-``muniment verify`` does all of it again.
+``muniment verify`` does all of it again. What else a Sigstore bundle holds, such as a certificate
+or another log's entry, is kept and not judged.
 """
 
 from __future__ import annotations
@@ -67,8 +68,6 @@ def import_attestations(
     taken = []
     for draft in drafts:
         attached = workspace.add(draft)
-        # NOTE: what is said of tools' formats is of no use here: the file was read already.
-        said = [text for text in attached.warnings if not text.startswith("no known tool's format")]
-        said += remarks(attached.record, catalogs)
-        taken.append(replace(attached, warnings=tuple(said)))
+        said = remarks(attached.record, catalogs)
+        taken.append(replace(attached, warnings=(*attached.warnings, *said)))
     return taken

@@ -155,7 +155,7 @@ class _Restore:
         return found
 
     def _entries(self, size: int, erasures: dict[int, int]) -> None:
-        with (self._folder / RECORDS).open("rb") as lines:
+        with self._open(RECORDS) as lines:
             for start in range(0, size, WIDTH):
                 leaves = self._leaves(start // WIDTH, min(WIDTH, size - start))
                 rows: list[EntryRow] = []
@@ -265,17 +265,28 @@ class _Restore:
 
     def _values(self, name: str, fields: dict[str, type]) -> Iterator[dict[str, Any]]:
         """The JSON objects of a file, one a line, each with exactly these fields."""
-        path = self._folder / name
-        if not path.is_file():
-            raise _missing(name)
-        with path.open("rb") as file:
+        with self._open(name) as file:
             while line := _read_line(file, name):
-                value = strictjson.loads(line, what=f"a line of {name}")
+                try:
+                    value = strictjson.loads(line, what="a line")
+                except InputError as error:
+                    raise _malformed(name, error.message) from error
                 if not isinstance(value, dict) or set(value) != set(fields):
                     raise _malformed(name, f"a line has not the fields {', '.join(fields)}")
                 if any(type(value[field]) is not kind for field, kind in fields.items()):
                     raise _malformed(name, "a field is of another type")
                 yield value
+
+    def _open(self, name: str) -> BinaryIO:
+        path = self._folder / name
+        if not path.is_file():
+            raise _missing(name)
+        try:
+            return path.open("rb")
+        except OSError as error:
+            raise InputError(
+                "file.no-permission", f"{path} cannot be read: {error.strerror}"
+            ) from error
 
     def _file(self, name: str, limit: int) -> bytes:
         try:

@@ -233,6 +233,11 @@ EDITS: dict[str, tuple[Callable[[Path], None], str, str]] = {
         "export.malformed",
         "anchors.jsonl",
     ),
+    "a line that is no JSON": (
+        _bytes("anchors.jsonl", lambda data: b"[\n" + data),
+        "export.malformed",
+        "anchors.jsonl",
+    ),
     "an erasure nobody signed": (
         _erase,
         "",
