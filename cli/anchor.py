@@ -7,9 +7,7 @@ import typer
 from .answer import Answer, command
 from .options import AsJson, InRef, InWorkspace, open_workspace
 
-app = typer.Typer(
-    help="Put checkpoints out of the ledger holder's reach.", no_args_is_help=True
-)
+app = typer.Typer(help="Put checkpoints out of the ledger holder's reach.", no_args_is_help=True)
 
 
 @app.command("git")

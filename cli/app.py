@@ -17,6 +17,7 @@ from . import (
     anchor,
     attach,
     demo,
+    exchange,
     keys,
     kinds,
     maintain,
@@ -81,6 +82,8 @@ app.add_typer(witness.app, name="witness")
 app.command("migrate")(maintain.migrate)
 app.command("fsck")(maintain.fsck)
 app.command("backup")(maintain.backup)
+app.add_typer(exchange.app, name="export")
+app.command("import")(exchange.import_)
 
 
 def main() -> NoReturn:

@@ -18,6 +18,7 @@ from muniment.schemas.statement import GATE_DECISION, RecordRef, SystemRef
 
 SYSTEM, LINK, APPROVAL, EVAL_RESULT = "system", "link", "approval", "eval-result"
 RETRACTION, ERASURE = "retraction", "erasure"
+ATTESTATION = "attestation"
 
 _ABOUT_MODEL = frozenset(
     {EVAL_RESULT, "monitoring-report", "model-card", "risk-assessment", "impact-assessment"}
@@ -270,6 +271,8 @@ def _models(record: Record, about: Mapping[str, Record]) -> set[str]:
             for subject in about[sha].statement.subjects
         }
         return {item for item in map(_digest, _list(record, "artifacts")) if item} - files
+    if record.kind == ATTESTATION:
+        return {item for item in map(_digest, _list(record, "artifacts")) if item}
     if record.kind == GATE_DECISION:
         subjects = record.statement.subjects
         return {item.sha256 for item in subjects if not item.name.startswith("system:")}

@@ -95,6 +95,12 @@ def _approval(body: Mapping[str, Any]) -> Verdict:
     return _verdict([] if approved else ["it rejects what it names"], "it approves what it names")
 
 
+def _attestation(body: Mapping[str, Any]) -> Verdict:
+    result = body.get("result", "nothing by itself")
+    faults = ["it says failed"] if result == "failed" else []
+    return _verdict(faults, f"it is signed by a third party and says {result}")
+
+
 def _go_live(body: Mapping[str, Any]) -> Verdict:
     no_go = body.get("goLive", {}).get("verdict") == "no-go"
     return _verdict(["the verdict is no-go"] if no_go else [], "it does not say no-go")
@@ -115,6 +121,7 @@ def _training_record(body: Mapping[str, Any]) -> Verdict:
 
 _JUDGES: dict[str, Callable[[Mapping[str, Any]], Verdict]] = {
     "approval": _approval,
+    "attestation": _attestation,
     "change-record": _change_record,
     "decision": _go_live,
     "eval-result": _eval_result,

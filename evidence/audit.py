@@ -11,6 +11,8 @@ from muniment.schemas.finding import Check, VerificationReport
 from muniment.schemas.record import Record
 from muniment.schemas.statement import Subject
 
+from .attestation import KIND as ATTESTATION
+from .attestation import verify_attestations
 from .keyfiles import config_folder
 from .outside import Outside, conclusion, unchecked
 from .trust import ERASURE_KIND
@@ -34,7 +36,7 @@ def audit(
 
     def keep(record: Record) -> None:
         # NOTE: of most records nothing but their files is looked at again.
-        if record.kind == ERASURE_KIND or any(True for _ in _files(record)):
+        if record.kind in (ERASURE_KIND, ATTESTATION) or any(True for _ in _files(record)):
             records.append(record)
 
     verified = workspace.verify_ledger(keep, progress, [])
@@ -56,6 +58,9 @@ def _beside(workspace: Workspace, records: list[Record]) -> Iterator[Check]:
     ]
     yield verify_artifacts(subjects, workspace.store, erased)
     yield verify_git_links(subjects, workspace.root)
+    attested = [record for record in records if record.kind == ATTESTATION]
+    if attested:
+        yield verify_attestations(attested, workspace.store)
 
 
 def _files(record: Record) -> Iterator[Subject]:

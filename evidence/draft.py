@@ -15,7 +15,7 @@ from typing import Any
 from muniment.schemas.errors import InputError, SchemaError, StoreError
 from muniment.schemas.kinds import Kind
 from muniment.schemas.paths import set_path
-from muniment.schemas.statement import SystemRef
+from muniment.schemas.statement import Subject, SystemRef
 
 from .artifacts import HashedFile, hash_file, read_again
 
@@ -44,6 +44,10 @@ class Evidence:
     """A record by number or digest prefix."""
     link_only: bool = False
     """Do not copy the files into the artifact store."""
+    subjects: Sequence[Subject] = ()
+    """What it speaks of beside the files."""
+    read: Mapping[Path, str] = field(default_factory=dict)
+    """SHA-256 of files that were read before: they are not looked into again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,8 @@ def draft(evidence: Evidence, kind: Kind) -> Draft:
             problems,
             hint="; ".join(notes),
         )
-    return Draft(body, found.source, found.collected_at, found.read, found.notes)
+    read = {**found.read, **evidence.read}
+    return Draft(body, found.source, found.collected_at, read, found.notes)
 
 
 def _read_files(evidence: Evidence) -> Draft:
@@ -112,6 +117,8 @@ def _read_files(evidence: Evidence) -> Draft:
     read: dict[Path, str] = {}
     notes: list[str] = []
     for path in evidence.files:
+        if path in evidence.read:
+            continue
         file = _small(path, MAX_BYTES)
         if file is None:
             notes.append(f"{path.name} is too large to look into: its digest is recorded")

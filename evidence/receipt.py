@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -139,8 +140,7 @@ class Receipt:
 
     def to_tlog_proof(self) -> bytes:
         """The proof alone, as a C2SP ``.tlog-proof``."""
-        hashes = "".join(f"{_b64(item)}\n" for item in self.proof)
-        return f"{_TLOG_PROOF}\nindex {self.index}\n{hashes}\n".encode() + self.checkpoint
+        return tlog_proof(self.index, self.proof, self.checkpoint)
 
 
 def trusted_root(ledger: VerifierKey, valid_from: datetime) -> bytes:
@@ -161,6 +161,17 @@ def trusted_root(ledger: VerifierKey, valid_from: datetime) -> bytes:
         ],
     }
     return json.dumps(value).encode()
+
+
+def tlog_proof(index: int, proof: Iterable[bytes], checkpoint: bytes) -> bytes:
+    """A C2SP ``.tlog-proof``; it needs nothing but the place of a leaf.
+
+    Args:
+        proof: sibling hashes, leaf to root.
+        checkpoint: the signed note they lead to.
+    """
+    hashes = "".join(f"{_b64(item)}\n" for item in proof)
+    return f"{_TLOG_PROOF}\nindex {index}\n{hashes}\n".encode() + checkpoint
 
 
 def parse_tlog_proof(data: bytes) -> tuple[int, tuple[bytes, ...], bytes]:

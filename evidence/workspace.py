@@ -192,7 +192,7 @@ class Workspace:
             **({"ledger": ledger} if ledger else {}),
         )
         with translated_errors():
-            _make_state_folder(root)
+            make_state_folder(root)
         storage = Storage(config.ledger, root)
         if storage.exists():
             raise StoreError(
@@ -296,7 +296,8 @@ class Workspace:
         subjects = [
             self._take(path, evidence.link_only, drafted, on_bytes) for path in evidence.files
         ]
-        appended = self.append(replace(statement, subjects=tuple(subjects) or statement.subjects))
+        spoken_of = (*subjects, *evidence.subjects)
+        appended = self.append(replace(statement, subjects=spoken_of or statement.subjects))
         return Attached(appended.record, appended.is_new, (*drafted.notes, *_warnings(subjects)))
 
     def _statement(
@@ -650,7 +651,8 @@ def _no_genesis(origin: str, error: VerificationError) -> VerifiedLedger:
     return VerifiedLedger(VerificationReport(origin, [check, rest]), [], KeyRing(), None)
 
 
-def _make_state_folder(root: Path) -> None:
+def make_state_folder(root: Path) -> None:
+    """Make the folder for what belongs to one checkout."""
     state = root / STATE_FOLDER
     state.mkdir(parents=True, exist_ok=True)
     # NOTE: the folder ignores itself, so that the repository's own .gitignore stays untouched.

@@ -1,13 +1,16 @@
-"""Writing a report's file so that it is there whole, or not at all."""
+"""Writing a report's file or folder so that it is there whole, or not at all."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from muniment.schemas.errors import ReportError
+from muniment.schemas.errors import InputError, ReportError
 
 
 def write_atomically(path: Path, data: bytes) -> str:
@@ -38,3 +41,51 @@ def write_atomically(path: Path, data: bytes) -> str:
             "report.unwritable", f"{path} cannot be written: {getattr(error, 'strerror', error)}"
         ) from error
     return hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes ``folder`` at the end; if anything fails, nothing is left.
+
+    Raises:
+        InputError: ``export.not-empty`` if there is something already.
+        ReportError: ``report.unwritable``.
+    """
+    temporary: Path | None = None
+    try:
+        with told_as_report_error(folder):
+            folder = _free(folder)
+            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        yield temporary
+        with told_as_report_error(folder):
+            mask = os.umask(0)
+            os.umask(mask)
+            temporary.chmod(0o777 & ~mask)
+            os.sync()
+            temporary.replace(folder)
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def told_as_report_error(path: Path) -> Iterator[None]:
+    """Turn what the disk says while ``path`` is written into ``report.unwritable``."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise ReportError(
+            "report.unwritable", f"{path} cannot be written: {getattr(error, 'strerror', error)}"
+        ) from error
+
+
+def _free(folder: Path) -> Path:
+    """The folder's real path, if there is nothing there yet but an empty folder."""
+    folder = folder.resolve()
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(
+            "export.not-empty",
+            f"{folder} is there already and not an empty folder",
+            hint="name a folder that is new or empty; nothing is ever overwritten",
+        )
+    return folder

@@ -40,12 +40,16 @@ from muniment.schemas.statement import (
 )
 
 if TYPE_CHECKING:
+    from muniment.evidence.keys import PublicKey
     from muniment.evidence.verification import Progress
+
+    from .export import Exported
+    from .imports import Restored
 
 __all__ = ["Around", "Attached", "Gated", "Holder", "Workspace"]
 
 DEFAULT_PROFILE = "production"
-_MADE_ELSEWHERE = {"key": "key add", GATE_DECISION: "gate"}
+_MADE_ELSEWHERE = {"key": "key add", GATE_DECISION: "gate", "attestation": "import"}
 """Kinds whose records a command of their own computes."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -287,6 +291,54 @@ class Workspace(base.Workspace):
         self._require_artifacts(verified, about)
         coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
         return assemble(self, verified, coverage, decide(coverage, known), known)
+
+    def export(self, form: str, folder: Path | str, progress: Progress | None = None) -> Exported:
+        """Write the ledger as files that other tools read; ``tiles`` is the complete form.
+
+        Args:
+            form: ``bundles``, ``proofs``, ``tiles`` or ``intoto``.
+            folder: new or empty.
+
+        Raises:
+            VerificationError: ``ledger.unsound``.
+            InputError: ``export.not-empty``.
+            ReportError: ``report.unwritable``.
+        """
+        from .export import Form, export
+
+        return export(self, Form(form), Path(folder), progress)
+
+    def restore(self, folder: Path | str, progress: Progress | None = None) -> Restored:
+        """Make this workspace's ledger again from an export of form ``tiles``.
+
+        Raises:
+            InputError: ``import.exists`` or ``import.no-export``.
+            VerificationError: the first thing in the export that does not hold.
+        """
+        from .imports import restore
+
+        return restore(self, Path(folder), progress)
+
+    def import_attestations(
+        self,
+        file: Path | str,
+        keys: Sequence[PublicKey],
+        *,
+        system: str | None = None,
+        controls: Sequence[str] = (),
+    ) -> list[Attached]:
+        """Take what third parties signed as evidence: a record for each attestation in a file.
+
+        Args:
+            keys: of which at least one must have signed each.
+
+        Raises:
+            SignatureError: ``attestation.signature``; nothing is stored.
+            InputError: what is wrong with the file.
+        """
+        from .attest import import_attestations
+
+        return import_attestations(self, Path(file), keys, system, controls)
 
     def _require_artifacts(self, verified: VerifiedLedger, system: SystemRef) -> None:
         """Hash the stored artifacts of one system version again.

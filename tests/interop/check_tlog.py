@@ -46,6 +46,10 @@ def _answers(question: dict[str, Any]) -> dict[str, Any]:
             for path, data in materialise_tiles(_numbers(question["numbers"])).items()
             if "/entries/" not in path
         },
+        "tree": {
+            path: base64.b64encode(data).decode()
+            for path, data in materialise_tiles(leaves).items()
+        },
     }
 
 

@@ -57,3 +57,21 @@ def test_another_key_is_rejected(sample: Any) -> None:
     for receipt in others:
         with pytest.raises(VerificationError):
             _verify(receipt, first.key)
+
+
+@pytest.mark.interop
+def test_every_exported_envelope_verifies(exported: Any) -> None:
+    """Each of a thousand lines of the exported .intoto.jsonl is an envelope that securesystemslib
+    accepts, with one of the key files exported beside it, P-256 and Ed25519 alike."""
+    keys = exported.keys("intoto")
+    signers = {
+        fingerprint: SSlibKey.from_crypto(load_pem_public_key(key.pem().encode()), fingerprint)
+        for fingerprint, key in keys.items()
+    }
+    used = set()
+    lines = (exported.folder / "intoto/records.intoto.jsonl").read_bytes().splitlines()
+    for line in lines:
+        envelope = Envelope.from_dict(json.loads(line))
+        used |= set(envelope.verify(list(signers.values()), threshold=1))
+    assert len(lines) == 1000
+    assert {keys[fingerprint].algorithm for fingerprint in used} == set(Algorithm)

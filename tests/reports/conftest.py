@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
@@ -13,9 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage, Reason, State
+from muniment.evidence.dsse import Envelope
 from muniment.reports.model import Embedded, KeyLine, PacketInput
 from muniment.reports.render import render_pdf
 from muniment.reports.signature import sign_pdf
+from muniment.reports.workspace import Workspace
 from muniment.schemas.record import Record, Role, Signer
 from muniment.schemas.statement import (
     RecordRef,
@@ -374,3 +376,48 @@ def reviewer_key() -> ec.EllipticCurvePrivateKey:
 @pytest.fixture(scope="session")
 def signed(packet: PacketInput, unsigned: bytes, reviewer_key: ec.EllipticCurvePrivateKey) -> bytes:
     return sign_pdf(unsigned, reviewer_key, packet.reviewer, packet.organisation, CHECKPOINT_TIME)
+
+
+@pytest.fixture
+def grown(make_workspace: Callable[..., Any], clock: Any) -> Callable[..., Workspace]:
+    """Makes a workspace whose ledger has so many records, appended in three batches."""
+
+    def grow(size: int, folder: str = "workspace") -> Workspace:
+        workspace = Workspace(make_workspace(folder).root, clock=clock)
+        fill(workspace, size)
+        return workspace
+
+    return grow
+
+
+def fill(workspace: Workspace, size: int) -> None:
+    """Append policies in three batches, until the ledger has ``size`` records."""
+    ledger, signer = workspace.ledger, workspace.signing_key
+    key = workspace.keys.load(workspace.keys.ledger_path(ledger.vkey))
+    genesis = {"relation": "genesis", **ledger.genesis.to_json()}
+    envelopes = [
+        Envelope.sign(_policy(number, workspace.clock(), genesis).to_payload(), signer)
+        for number in range(1, size)
+    ]
+    for part in range(3):
+        batch = envelopes[part * size // 3 : (part + 1) * size // 3]
+        ledger.append(key, [(envelope, signer) for envelope in batch], workspace.kinds)
+
+
+def _policy(number: int, now: datetime, genesis: Mapping[str, Any]) -> Statement:
+    body = {
+        "title": f"Rule {number}",
+        "version": "1",
+        "inForceFrom": "2026-01-01",
+        "owner": {"name": "Ada Example", "email": "ada@example.com"},
+        "reviewBy": "2027-01-01",
+    }
+    return Statement(
+        subjects=(SYSTEM.descriptor(),),
+        predicate_type=predicate_type("policy"),
+        system=SYSTEM,
+        collected_at=now,
+        body=body,
+        salt=f"{number:032x}",
+        references=(genesis,),
+    )

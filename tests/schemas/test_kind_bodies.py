@@ -10,10 +10,10 @@ from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.paths import set_path
 
 KINDS = [
-    "approval", "change-record", "data-provenance", "decision", "eval-result", "gate-decision",
-    "impact-assessment", "incident", "key", "link", "model-card", "monitoring-report",
-    "owner-assignment", "policy", "risk-assessment", "supplier-assessment", "system",
-    "training-record", "retraction", "erasure",
+    "approval", "attestation", "change-record", "data-provenance", "decision", "eval-result",
+    "gate-decision", "impact-assessment", "incident", "key", "link", "model-card",
+    "monitoring-report", "owner-assignment", "policy", "risk-assessment", "supplier-assessment",
+    "system", "training-record", "retraction", "erasure",
 ]  # fmt: skip
 DROP = object()
 """In the table: the field is taken out."""
@@ -67,6 +67,10 @@ BROKEN: list[tuple[str, str, Any, str, str]] = [
     ("approval", "statement", "", "statement", "must not be blank"),
     ("approval", "goLive.conditions", DROP, "goLive.conditions", "is required"),
     ("approval", "goLive.verdict", "go with conditions", "goLive.verdict", "go-with-conditions?"),
+    ("attestation", "keys", [], "keys", "at least 1 entry"),
+    ("attestation", "keys[0].publicKey", DROP, "keys[0].publicKey", "is required"),
+    ("attestation", "artifacts", [], "artifacts", "at least 1 entry"),
+    ("attestation", "result", "PASSED", "result", "did you mean passed?"),
     ("owner-assignment", "hoursPerWeek", 169, "hoursPerWeek", "at most 168"),
     ("owner-assignment", "deputy", "Ben", "deputy", "must be a group of fields, not text"),
     ("owner-assignment", "start", "1 Sept", "start", "a day, written 2026-01-31"),

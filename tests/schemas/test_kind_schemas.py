@@ -45,9 +45,10 @@ def _all(documents: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
 
 
 def test_registry_holds_the_kinds_promised(registry: KindRegistry) -> None:
-    """The registry holds the fourteen kinds of evidence and the six of the machinery."""
+    """The registry holds the fourteen of evidence, six of the machinery, and attestations."""
     names = {kind.name for kind in registry}
-    assert names == FOURTEEN | {"system", "key", "link", "gate-decision", "retraction", "erasure"}
+    machinery = {"system", "key", "link", "gate-decision", "retraction", "erasure"}
+    assert names == FOURTEEN | machinery | {"attestation"}
 
 
 def test_fourteen_are_those_the_catalog_names() -> None:

@@ -1,0 +1,359 @@
+"""Making a ledger again from its export, every byte verified before any is kept."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
+from muniment.evidence.entry import Entry
+from muniment.evidence.merkle import hash_leaf
+from muniment.evidence.note import VerifierKey
+from muniment.evidence.storage import (
+    AnchorRow,
+    CheckpointRow,
+    EntryRow,
+    ErasureRow,
+    SubjectRow,
+    Writer,
+)
+from muniment.evidence.tiles import HASH_SIZE, WIDTH, add_leaf
+from muniment.evidence.verification import LedgerVerifier, Progress
+from muniment.evidence.workspace import Workspace as BaseWorkspace
+from muniment.evidence.workspace import make_state_folder
+from muniment.schemas import strictjson
+from muniment.schemas.errors import InputError, MunimentError, VerificationError
+from muniment.schemas.files import read_small
+
+from .export import ANCHORS, CHECKPOINT, CHECKPOINTS, ENTRIES, ERASURES, RECORDS, tile_path
+from .proofs import VKEY
+
+_LINE = 4 << 20
+"""Longest line of an export, in bytes."""
+_BUNDLE = WIDTH * (2 + 0xFFFF)
+"""Largest tile of leaves, in bytes."""
+_DERIVED = (
+    "fingerprint",
+    "predicate_type",
+    "kind",
+    "system_id",
+    "system_version",
+    "collected_at",
+    "signer",
+)
+"""Columns that are empty where a record was erased."""
+_ANCHOR_KINDS = ("witness", "rfc3161")
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What an import of a ledger stored."""
+
+    checkpoint: SignedCheckpoint
+    """The last one; its root was computed again from the leaves."""
+    checkpoints: int
+    anchors: int
+    erased: int
+
+
+def restore(workspace: BaseWorkspace, folder: Path, progress: Progress | None = None) -> Restored:
+    """Make a workspace's ledger again from ``muniment export tiles``, bit for bit.
+
+    Everything is verified before anything is kept, against the root that the workspace's own
+    ``muniment.yaml`` pins.
+
+    Raises:
+        InputError: ``import.exists`` or ``import.no-export``.
+        VerificationError: the first thing in the export that does not hold.
+        StoreError: the ledger cannot be written; nothing is.
+    """
+    _require_export(folder)
+    storage = workspace.storage
+    was_there = storage.exists()
+    if was_there:
+        with storage.read() as reader:
+            if reader.size() or reader.last_checkpoint() is not None:
+                raise InputError(
+                    "import.exists",
+                    "the workspace has a ledger already, and a ledger is never overwritten",
+                    hint="import into a folder that holds only muniment.yaml and the own kinds",
+                )
+    else:
+        make_state_folder(workspace.root)
+        storage.create()
+    try:
+        with storage.write() as writer:
+            return _Restore(workspace, folder, writer, progress).run()
+    except BaseException:
+        if not was_there and storage.path is not None:
+            storage.close()
+            for ending in ("", "-wal", "-shm"):
+                with suppress(OSError):
+                    Path(f"{storage.path}{ending}").unlink()
+        raise
+
+
+def _require_export(folder: Path) -> None:
+    missing = [name for name in (CHECKPOINT, VKEY, RECORDS) if not (folder / name).is_file()]
+    if missing:
+        raise InputError(
+            "import.no-export",
+            f"{folder} is no complete export of a ledger: it has no {missing[0]}",
+            hint="muniment export tiles FOLDER writes one",
+        )
+
+
+class _Restore:
+    """One import of a ledger, inside one transaction."""
+
+    def __init__(
+        self, workspace: BaseWorkspace, folder: Path, writer: Writer, progress: Progress | None
+    ) -> None:
+        self._workspace = workspace
+        self._folder = folder
+        self._writer = writer
+        self._tell = progress or (lambda done, total: None)
+        self._tiles: dict[tuple[int, int], bytes] = {}
+        """Tiles that are not full yet."""
+
+    def run(self) -> Restored:
+        """Read, store and verify everything."""
+        vkey = self._vkey()
+        last = verify_checkpoint(self._file(CHECKPOINT, 1 << 20), vkey)
+        erasures = self._erasures(last.size)
+        self._entries(last.size, erasures)
+        checkpoints = self._checkpoints(vkey, last)
+        anchors = self._anchors(checkpoints)
+        self._writer.add([ErasureRow(number=number, by=by) for number, by in erasures.items()])
+        self._verify(vkey, last)
+        return Restored(last, len(checkpoints), anchors, len(erasures))
+
+    def _vkey(self) -> VerifierKey:
+        text = self._file(VKEY, 10_000).decode("utf-8", "replace")
+        vkey = VerifierKey.parse(text)
+        origin = self._workspace.config.origin
+        if vkey.name != origin:
+            raise VerificationError(
+                "root.differs",
+                "the export is of another ledger than muniment.yaml pins",
+                expected=origin,
+                found=vkey.name,
+            )
+        return vkey
+
+    def _erasures(self, size: int) -> dict[int, int]:
+        found: dict[int, int] = {}
+        for value in self._values(ERASURES, {"number": int, "by": int}):
+            number, by = value["number"], value["by"]
+            if not 0 <= number < by < size or number in found:
+                raise _malformed(ERASURES, f"#{number} cannot have been erased by #{by}")
+            found[number] = by
+        return found
+
+    def _entries(self, size: int, erasures: dict[int, int]) -> None:
+        with self._open(RECORDS) as lines:
+            for start in range(0, size, WIDTH):
+                leaves = self._leaves(start // WIDTH, min(WIDTH, size - start))
+                rows: list[EntryRow] = []
+                subjects: list[SubjectRow] = []
+                for number, leaf in enumerate(leaves, start):
+                    if number in erasures:
+                        rows.append(_erased_row(number, leaf))
+                    else:
+                        entry = _entry(number, leaf, lines)
+                        rows.append(_row(entry))
+                        subjects += _subject_rows(entry)
+                    self._grow(number, leaf)
+                self._writer.add(rows)
+                self._writer.add(subjects)
+                self._tell(start + len(leaves), 2 * size)
+            if lines.readline(1):
+                raise _malformed(RECORDS, f"it goes on after the {size} records of the checkpoint")
+        for (level, number), hashes in self._tiles.items():
+            self._keep_tile(level, number, hashes)
+
+    def _leaves(self, number: int, width: int) -> list[bytes]:
+        name = tile_path(ENTRIES, number, width)
+        data = self._file(name, _BUNDLE)
+        leaves, at = [], 0
+        while at < len(data):
+            end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+            leaves.append(data[at + 2 : end])
+            at = end
+        if at != len(data) or len(leaves) != width:
+            raise _malformed(name, f"it does not hold {width} leaves")
+        return leaves
+
+    def _grow(self, number: int, leaf: bytes) -> None:
+        """Add a leaf to the tree; a tile that is full is stored."""
+        changed = add_leaf(number, hash_leaf(leaf), lambda *tile: self._tiles.get(tile, b""))
+        for (level, place), hashes in changed.items():
+            if len(hashes) == WIDTH * HASH_SIZE:
+                self._tiles.pop((level, place), None)
+                self._keep_tile(level, place, hashes)
+            else:
+                self._tiles[level, place] = hashes
+
+    def _keep_tile(self, level: int, number: int, hashes: bytes) -> None:
+        name = tile_path(level, number, len(hashes) // HASH_SIZE)
+        if self._file(name, WIDTH * HASH_SIZE) != hashes:
+            raise VerificationError("tile.differs", f"{name} is not that of the leaves")
+        self._writer.put_tile(level, number, hashes)
+
+    def _checkpoints(self, vkey: VerifierKey, last: SignedCheckpoint) -> set[int]:
+        sizes: list[int] = []
+        signed = None
+        for value in self._values(CHECKPOINTS, {"note": str}):
+            note = value["note"].encode("utf-8", "replace")
+            signed = verify_checkpoint(note, vkey)
+            if sizes and signed.size <= sizes[-1]:
+                raise _malformed(CHECKPOINTS, "its checkpoints are not in order")
+            sizes.append(signed.size)
+            self._writer.add([CheckpointRow(size=signed.size, note=note)])
+        if signed is None or signed.note != last.note:
+            raise VerificationError(
+                "checkpoint.differs",
+                f"{CHECKPOINT} is not the last of {CHECKPOINTS}",
+                expected=f"{last.size} records, root {last.root.hex()}",
+                found=f"{signed.size} records, root {signed.root.hex()}" if signed else "none",
+            )
+        return set(sizes)
+
+    def _anchors(self, sizes: set[int]) -> int:
+        seen: set[tuple[int, str, str]] = set()
+        fields = {"size": int, "kind": str, "source": str, "proof": str}
+        for value in self._values(ANCHORS, fields):
+            place = (value["size"], value["kind"], value["source"])
+            if value["size"] not in sizes or value["kind"] not in _ANCHOR_KINDS or place in seen:
+                raise _malformed(ANCHORS, f"no checkpoint has such a proof: {place}")
+            seen.add(place)
+            try:
+                proof = base64.b64decode(value["proof"], validate=True)
+            except ValueError as error:
+                raise _malformed(ANCHORS, f"the proof is not base64: {place}") from error
+            self._writer.add([AnchorRow(**{**value, "proof": proof})])
+        return len(seen)
+
+    def _verify(self, vkey: VerifierKey, last: SignedCheckpoint) -> None:
+        """Verify what is stored as any ledger is verified."""
+        workspace = self._workspace
+        verifier = LedgerVerifier(
+            self._writer,
+            vkey,
+            workspace.config.root,
+            workspace.kinds,
+            lambda done, total: self._tell(total + done, 2 * total),
+        )
+        for _ in verifier.records():
+            pass
+        finding = next(verifier.report.findings, None)
+        if finding is not None:
+            place = "" if finding.record is None else f"#{finding.record}: "
+            raise VerificationError(
+                finding.code,
+                f"the export does not hold: {place}{finding.message}",
+                expected=finding.expected,
+                found=finding.found,
+                hint="nothing was imported",
+            )
+        if verifier.last is None or verifier.last.root != last.root:
+            raise VerificationError("import.unverified", "the export could not be verified")
+
+    def _values(self, name: str, fields: dict[str, type]) -> Iterator[dict[str, Any]]:
+        """The JSON objects of a file, one a line, each with exactly these fields."""
+        with self._open(name) as file:
+            while line := _read_line(file, name):
+                try:
+                    value = strictjson.loads(line, what="a line")
+                except InputError as error:
+                    raise _malformed(name, error.message) from error
+                if not isinstance(value, dict) or set(value) != set(fields):
+                    raise _malformed(name, f"a line has not the fields {', '.join(fields)}")
+                if any(type(value[field]) is not kind for field, kind in fields.items()):
+                    raise _malformed(name, "a field is of another type")
+                yield value
+
+    def _open(self, name: str) -> BinaryIO:
+        path = self._folder / name
+        if not path.is_file():
+            raise _missing(name)
+        try:
+            return path.open("rb")
+        except OSError as error:
+            raise InputError(
+                "file.no-permission", f"{path} cannot be read: {error.strerror}"
+            ) from error
+
+    def _file(self, name: str, limit: int) -> bytes:
+        try:
+            return read_small(self._folder / name, limit)
+        except InputError as error:
+            if error.code == "file.missing":
+                raise _missing(name) from error
+            raise
+
+
+def _entry(number: int, leaf: bytes, lines: BinaryIO) -> Entry:
+    """The entry of a leaf and the next envelope.
+
+    Raises:
+        VerificationError: they do not belong together; the message names the record.
+    """
+    line = _read_line(lines, RECORDS)
+    if not line:
+        raise VerificationError("entry.missing", f"the envelope of #{number} is not in the export")
+    try:
+        return Entry.from_stored(number, line, leaf)
+    except MunimentError as error:
+        raise VerificationError(
+            error.code,
+            f"the export does not hold: #{number}: {error.message}",
+            expected=error.expected,
+            found=error.found,
+            hint="nothing was imported",
+        ) from error
+
+
+def _row(entry: Entry) -> EntryRow:
+    return EntryRow(
+        number=entry.index,
+        envelope=entry.envelope.to_bytes(),
+        leaf=entry.leaf,
+        **entry.columns(),
+    )
+
+
+def _subject_rows(entry: Entry) -> list[SubjectRow]:
+    return [
+        SubjectRow(number=entry.index, position=position, sha256=sha256, name=name)
+        for position, sha256, name in entry.subjects()
+    ]
+
+
+def _erased_row(number: int, leaf: bytes) -> EntryRow:
+    return EntryRow(
+        number=number,
+        envelope=b"",
+        leaf=leaf,
+        leaf_hash=hash_leaf(leaf).hex(),
+        **dict.fromkeys(_DERIVED, ""),
+    )
+
+
+def _read_line(file: BinaryIO, name: str) -> bytes:
+    line = file.readline(_LINE)
+    if line and not line.endswith(b"\n"):
+        raise _malformed(name, "its last line is cut off or too long")
+    return line.removesuffix(b"\n")
+
+
+def _malformed(name: str, why: str) -> VerificationError:
+    return VerificationError("export.malformed", f"{name} is not as it was exported: {why}")
+
+
+def _missing(name: str) -> VerificationError:
+    return VerificationError("export.missing", f"the export has no {name}", hint="export again")
