@@ -7,8 +7,8 @@ bytes.
 
 from __future__ import annotations
 
-import base64
 import hashlib
+from binascii import b2a_base64
 
 from .dsse import Envelope, pae
 from .keys import PublicKey
@@ -25,9 +25,9 @@ def leaf_bytes(envelope: Envelope, key: PublicKey) -> bytes:
         b'{"algorithm":"SHA2_256","digest":"%s"},"signature":{"content":"%s","verifier":'
         b'{"keyDetails":"%s","publicKey":{"rawBytes":"%s"}}}}}}'
         % (
-            base64.b64encode(hashlib.sha256(pae(envelope.payload)).digest()),
-            base64.b64encode(envelope.signature),
+            b2a_base64(hashlib.sha256(pae(envelope.payload)).digest(), newline=False),
+            b2a_base64(envelope.signature, newline=False),
             key.algorithm.value.encode(),
-            base64.b64encode(key.spki),
+            b2a_base64(key.spki, newline=False),
         )
     )

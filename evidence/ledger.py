@@ -15,12 +15,11 @@ from muniment.schemas import times
 from muniment.schemas.errors import (
     InputError,
     MunimentError,
-    SchemaError,
     StoreError,
     TrustError,
     VerificationError,
 )
-from muniment.schemas.kinds import KindRegistry
+from muniment.schemas.kinds import KindRegistry, check_body
 from muniment.schemas.record import Record
 from muniment.schemas.statement import GENESIS, RecordRef, Statement
 
@@ -40,7 +39,7 @@ DatedEntry = tuple[Entry, datetime]
 _CLOCK_SLACK = timedelta(seconds=60)
 _PRESENT = timedelta(minutes=5)
 """A time this near to now was not given by anybody."""
-_FUTURE = timedelta(days=1)
+FUTURE = timedelta(days=1)
 """How far facts may lie after their recording, for clocks and time zones that are wrong."""
 
 
@@ -455,11 +454,32 @@ def admit(
         TrustError: the signer was not entitled.
         VerificationError: ``statement.foreign-ledger`` or ``statement.future``.
     """
-    statement = entry.statement
-    check_body(statement, kinds)
+    check_body(entry.statement, kinds)
     if genesis is None:
-        signer = ring.apply_genesis(statement, entry.key)
-        return Record(entry.index, entry.sha256, statement, signer, recorded_at)
+        signer = ring.apply_genesis(entry.statement, entry.key)
+        return Record(entry.index, entry.sha256, entry.statement, signer, recorded_at)
+    place = RecordRef(entry.index, entry.sha256)
+    return entitle(place, entry.statement, entry.key.fingerprint, ring, recorded_at, genesis)
+
+
+def entitle(
+    place: RecordRef,
+    statement: Statement,
+    fingerprint: str,
+    ring: KeyRing,
+    recorded_at: datetime,
+    genesis: str,
+) -> Record:
+    """Judge a statement that fits its kind: ledger and signer. A key record moves the ring on.
+
+    Args:
+        fingerprint: of the key that signed it.
+        genesis: digest of entry 0.
+
+    Raises:
+        TrustError: the signer was not entitled.
+        VerificationError: ``statement.foreign-ledger`` or ``statement.future``.
+    """
     if statement.genesis != genesis:
         raise VerificationError(
             "statement.foreign-ledger",
@@ -469,16 +489,16 @@ def admit(
         )
     # NOTE: recorded times can be made later by whoever removes checkpoints; facts from the future
     # would gain by it.
-    if statement.collected_at > recorded_at + _FUTURE:
+    if statement.collected_at > recorded_at + FUTURE:
         raise VerificationError(
             "statement.future",
             "the facts are said to be from after their recording",
             expected=f"{times.format_time(recorded_at)} or earlier",
             found=times.format_time(statement.collected_at),
         )
-    signer = ring.authorise(statement, entry.key.fingerprint, recorded_at)
-    distrusted = ring.distrust(entry.key.fingerprint, entry.index, recorded_at)
-    record = Record(entry.index, entry.sha256, statement, signer, recorded_at, distrusted)
+    signer = ring.authorise(statement, fingerprint, recorded_at)
+    distrusted = ring.distrust(fingerprint, place.index, recorded_at)
+    record = Record(place.index, place.sha256, statement, signer, recorded_at, distrusted)
     if statement.kind != KEY_KIND:
         return record
     if distrusted is not None:
@@ -550,20 +570,3 @@ def find_compromised(dated: Sequence[DatedEntry], kinds: KindRegistry) -> dict[s
         first = min(found, key=lambda key: key.retired or 0)
         assert first.compromised_since is not None
         known[first.signer.fingerprint] = first.compromised_since
-
-
-def check_body(statement: Statement, kinds: KindRegistry) -> None:
-    """Hold a statement's body against its kind.
-
-    Raises:
-        SchemaError: ``kind.unknown`` or ``body.malformed``, with every fault.
-    """
-    problems = kinds.problems(statement)
-    if problems is None:
-        raise SchemaError("kind.unknown", f"no kind is known for {statement.predicate_type}")
-    if problems:
-        raise SchemaError(
-            "body.malformed",
-            f"this is no {statement.kind}: {problems[0].path or 'the body'} {problems[0].message}",
-            problems,
-        )

@@ -159,11 +159,16 @@ class Reader:
         highest = self._session.exec(select(func.max(EntryRow.number))).one()
         return 0 if highest is None else int(highest) + 1
 
-    def entries(self) -> Iterator[StoredEntry]:
-        """Every entry in order of its number, streamed as plain columns."""
+    def entries(self, start: int = 0) -> Iterator[StoredEntry]:
+        """Every entry from a number on, in order, streamed as plain columns."""
         columns = [_column(name) for name in StoredEntry._fields]
-        query = sa_select(*columns).order_by(_column("number"))
+        query = sa_select(*columns).where(columns[0] >= start).order_by(columns[0])
         return map(StoredEntry._make, self._stream(query))
+
+    def leaves(self, stop: int) -> Iterator[bytes]:
+        """Leaves of the entries before a number, in order."""
+        query = sa_select(_column("leaf")).where(_column("number") < stop)
+        return (row[0] for row in self._stream(query.order_by(_column("number"))))
 
     def find(self, **columns: str) -> list[StoredEntry]:
         """Entries whose derived columns have these values, in order."""
@@ -206,10 +211,11 @@ class Reader:
         columns = [_column(name, TileRow) for name in ("level", "number", "hashes")]
         yield from self._stream(sa_select(*columns).order_by(*columns[:2]))
 
-    def checkpoints(self) -> Iterator[tuple[int, bytes]]:
-        """Every checkpoint's size column and note, smallest first."""
+    def checkpoints(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Size column and note of every checkpoint from a size on, smallest first."""
         columns = [_column(name, CheckpointRow) for name in ("size", "note")]
-        yield from self._stream(sa_select(*columns).order_by(columns[0]))
+        query = sa_select(*columns).where(columns[0] >= start)
+        yield from self._stream(query.order_by(columns[0]))
 
     def covering_checkpoint(self, number: int) -> bytes | None:
         """Note of the smallest checkpoint that covers an entry."""

@@ -18,7 +18,7 @@ from muniment.schemas import times
 from muniment.schemas.errors import InputError, StoreError, TrustError, VerificationError
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding, VerificationReport
-from muniment.schemas.kinds import KindRegistry, own_kinds
+from muniment.schemas.kinds import KindRegistry, check_body, own_kinds
 from muniment.schemas.record import Record, Role
 from muniment.schemas.statement import (
     GENESIS,
@@ -37,7 +37,7 @@ from .dsse import Envelope
 from .entry import Entry
 from .keyfiles import AskPassphrase, KeyFiles, config_folder
 from .keys import PublicKey, SigningKey, new_ed25519, new_p256
-from .ledger import Ledger, check_body
+from .ledger import Ledger
 from .note import ED25519, VerifierKey
 from .statements import Holder, approval_statement, key_statement
 from .storage import Storage, check_shareable, translated_errors

@@ -29,7 +29,7 @@ def loads(data: bytes, *, what: str = "document") -> Any:
         InputError: ``json.malformed``, ``json.duplicate-key``, ``json.number``, ``json.surrogate``
             or ``json.too-deep``.
     """
-    fast = _read_canonical(data)
+    fast = _read_canonical(data, what)
     if fast is not None:
         return fast
     try:
@@ -56,7 +56,7 @@ def loads(data: bytes, *, what: str = "document") -> Any:
     return value
 
 
-def _read_canonical(data: bytes) -> Any | None:
+def _read_canonical(data: bytes, what: str) -> Any | None:
     """Read a document that is in sorted form already; None where that is not plain to see.
 
     A document that writes back to its own bytes has no duplicate key, no NaN and no white space;
@@ -64,14 +64,16 @@ def _read_canonical(data: bytes) -> Any | None:
     """
     import orjson
 
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
-        return None
     try:
         value = orjson.loads(data)
         same = orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER) == data
     except (ValueError, orjson.JSONEncodeError):
         return None
-    return value if same else None
+    if not same:
+        return None
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+        _check_depth(value, what)
+    return value
 
 
 def canonical(value: Any) -> bytes:
