@@ -167,6 +167,13 @@ def verify(
             help="Fingerprint of the root key you expect in the packet.",
         ),
     ] = None,
+    incremental: Annotated[
+        bool,
+        typer.Option(
+            "--incremental",
+            help="Verify in full only what is new since the last time you did this here.",
+        ),
+    ] = False,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
@@ -183,6 +190,8 @@ def verify(
     if packet_file is not None:
         from muniment.reports.verify import verify_packet
 
+        if incremental:
+            raise InputError("usage.incremental", "--incremental is for a ledger, not for a packet")
         report = verify_packet(packet_file, root)
     elif root is not None:
         raise InputError(
@@ -191,7 +200,7 @@ def verify(
     else:
         opened = open_workspace(workspace)
         with show.progress("verifying") as bar:
-            report = opened.verify(bar)
+            report = opened.verify(bar, incremental=incremental)
     return Answer(report.to_json(), lambda: print_report(report), 0 if report.ok else 1)
 
 

@@ -72,6 +72,10 @@ class Entry:
             )
         return entry
 
+    def at(self, index: int) -> Entry:
+        """The same at another place."""
+        return Entry(index, self.envelope, self.key, self.statement, self.leaf, self.leaf_hash)
+
     def columns(self) -> dict[str, Any]:
         """The values of the derived columns."""
         statement = self.statement

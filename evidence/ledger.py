@@ -7,6 +7,7 @@ nothing. What is appended is verified first, so that the ledger never takes what
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -37,6 +38,9 @@ from .trust import KEY_KIND, KeyRing, Since
 DatedEntry = tuple[Entry, datetime]
 """An entry with its recorded time."""
 _CLOCK_SLACK = timedelta(seconds=60)
+_MANY = 100
+"""From here on the signatures of a batch are checked in threads; OpenSSL lets them run."""
+_THREADS = 2
 _PRESENT = timedelta(minutes=5)
 """A time this near to now was not given by anybody."""
 FUTURE = timedelta(days=1)
@@ -183,11 +187,14 @@ class Ledger:
         appended: list[Appended] = []
         entries: list[Entry] = []
         fresh: dict[tuple[str, str], Record] = {}
-        for envelope, signer in envelopes:
-            entry = Entry.new(size, envelope, signer.public)
-            envelope.verify(entry.key)
+        new = _checked(envelopes)
+        repeated = writer.repeated([entry.statement.fingerprint() for entry in new])
+        for parsed in new:
+            entry = parsed.at(size)
             evidence = entry.statement.fingerprint(), entry.key.fingerprint
-            known = fresh.get(evidence) or self._known(writer, entry, ring, now)
+            known = fresh.get(evidence)
+            if known is None and evidence[0] in repeated:
+                known = self._known(writer, entry, ring, now)
             if known is not None:
                 appended.append(Appended(known, False))
                 continue
@@ -231,23 +238,25 @@ class Ledger:
             )
 
     def _insert(self, writer: Writer, entries: Sequence[Entry]) -> None:
-        writer.add(
+        writer.add_many(
+            EntryRow,
             [
-                EntryRow(
-                    number=entry.index,
-                    envelope=entry.envelope.to_bytes(),
-                    leaf=entry.leaf,
+                {
+                    "number": entry.index,
+                    "envelope": entry.envelope.to_bytes(),
+                    "leaf": entry.leaf,
                     **entry.columns(),
-                )
+                }
                 for entry in entries
-            ]
+            ],
         )
-        writer.add(
+        writer.add_many(
+            SubjectRow,
             [
-                SubjectRow(number=entry.index, position=position, sha256=sha256, name=name)
+                {"number": entry.index, "position": position, "sha256": sha256, "name": name}
                 for entry in entries
                 for position, sha256, name in entry.subjects()
-            ]
+            ],
         )
         changed: dict[tuple[int, int], bytes] = {}
 
@@ -439,6 +448,24 @@ class Ledger:
         """For each entry the first checkpoint that covers it: the source of its recorded time."""
         with self.storage.read() as reader:
             return {index: self._covering(reader, index) for index in indices}
+
+
+def _checked(envelopes: Sequence[tuple[Envelope, SigningKey]]) -> list[Entry]:
+    """The entries that envelopes make, signatures checked; their places are not known yet.
+
+    Raises:
+        SignatureError: ``signature.invalid``.
+    """
+    new = [Entry.new(0, envelope, signer.public) for envelope, signer in envelopes]
+    if len(new) < _MANY:
+        for entry in new:
+            entry.envelope.verify(entry.key)
+        return new
+    with ThreadPoolExecutor(_THREADS) as pool:
+        parts = [new[start::_THREADS] for start in range(_THREADS)]
+        for _ in pool.map(lambda part: [item.envelope.verify(item.key) for item in part], parts):
+            pass
+    return new
 
 
 def admit(

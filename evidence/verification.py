@@ -161,7 +161,7 @@ class LedgerVerifier:
         self._keys = list(self._key_entries())
         self.ring = KeyRing(find_compromised(self._keys, self._kinds))
         expected = self._resume(size) if self._since else 0
-        checkpoints = self._reader.checkpoints(expected)
+        checkpoints = self._reader.checkpoints(expected if self._since else None)
         pending = next(checkpoints, None)
         covering: SignedCheckpoint | None = None
         tried: tuple[int, bytes] | None = None
@@ -192,10 +192,23 @@ class LedgerVerifier:
             if self._progress:
                 self._progress(expected, size)
         self._finish(size, pending, checkpoints)
+        self._conclude(expected)
+
+    def _conclude(self, size: int) -> None:
+        since = self._since
+        if since is None:
+            self.report.conclusions.append(f"a full audit: all of {size:,} records was verified")
+            return
+        self.report.extent = "incremental"
+        self.report.conclusions.append(
+            f"an incremental verification: {size - since.size:,} new records were verified in "
+            f"full, the {since.size:,} verified before are held against their root alone"
+        )
 
     def _tasks(self, start: int) -> Iterator[list[Task]]:
         """Rows from a number on with their subject rows, a chunk at a time."""
-        rows, subjects = self._reader.entries(start), self._reader.subjects(start, _MAX_NUMBER)
+        rows = self._reader.entries(start if self._since else None)
+        subjects = self._reader.subjects(start, _MAX_NUMBER)
         subject = next(subjects, None)
         while chunk := list(islice(rows, _CHUNK)):
             found: dict[int, list[tuple[int, str, str]]] = {}
@@ -206,6 +219,8 @@ class LedgerVerifier:
                 self._subjects_seen += 1
                 subject = next(subjects, None)
             yield [(row, found.get(row.number, ())) for row in chunk]
+        for _ in subjects:
+            pass  # rows of no entry; a cursor that is left open holds the connection
 
     def _key_entries(self) -> Iterator[DatedEntry]:
         """Key records that look sound; what is wrong with the others is found on the way."""

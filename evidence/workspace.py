@@ -39,6 +39,8 @@ from .keyfiles import AskPassphrase, KeyFiles, config_folder
 from .keys import PublicKey, SigningKey, new_ed25519, new_p256
 from .ledger import Ledger
 from .note import ED25519, VerifierKey
+from .pinned import Pinned
+from .rowcheck import is_file
 from .statements import Holder, approval_statement, key_statement
 from .storage import Storage, check_shareable, translated_errors
 from .trust import ANY_APPROVER, KeyRing
@@ -428,33 +430,58 @@ class Workspace:
         records: list[Record] = []
         return self._verify_ledger(records.append, progress, records)
 
-    def verify(self, progress: Progress | None = None) -> VerificationReport:
-        """Verify ledger, artifacts and git links."""
+    def verify(
+        self, progress: Progress | None = None, *, incremental: bool = False
+    ) -> VerificationReport:
+        """Verify ledger, artifacts and git links.
+
+        Args:
+            incremental: hold what such a verification found sound before against its root alone,
+                and remember the new end; the first time, everything is verified.
+
+        Raises:
+            InputError: ``pinned.malformed``.
+            StoreError: the ledger cannot be read, or nothing can be remembered.
+        """
         subjects: list[tuple[int, Subject]] = []
 
         def note_files(record: Record) -> None:
-            files = [item for item in record.statement.subjects if "size" in item.annotations]
-            subjects.extend((record.index, item) for item in files)
+            subjects.extend(
+                (record.index, item) for item in record.statement.subjects if is_file(item)
+            )
 
-        verified = self._verify_ledger(note_files, progress, [])
+        verified = self._verify_ledger(note_files, progress, files_only=True, pin=incremental)
         report = verified.report
         report.checks.append(verify_artifacts(subjects, self.store))
         report.checks.append(verify_git_links(subjects, self.root))
+        if report.extent == "incremental":
+            for check in report.checks[-2:]:
+                check.not_checked.append("the files of the records verified before")
         report.checks.append(_beyond(verified.checkpoint))
         return report
 
     def _verify_ledger(
-        self, take: Callable[[Record], None], progress: Progress | None, records: list[Record]
+        self,
+        take: Callable[[Record], None],
+        progress: Progress | None,
+        records: Sequence[Record] = (),
+        *,
+        files_only: bool = False,
+        pin: bool = False,
     ) -> VerifiedLedger:
         try:
             vkey = self.ledger.vkey
         except VerificationError as error:
             return _no_genesis(self.config.origin, error)
+        since = Pinned.load(config_folder(), vkey) if pin else None
         with self.storage.read() as reader:
-            verifier = LedgerVerifier(reader, vkey, self.config.root, self.kinds, progress)
-            for record in verifier.records():
+            verifier = LedgerVerifier(reader, vkey, self.config.root, self.kinds, progress, since)
+            for record in verifier.records(files_only=files_only):
                 take(record)
-        return VerifiedLedger(verifier.report, records, verifier.ring, verifier.last)
+            found = verifier.pin() if pin else None
+        if found is not None:
+            found.save(config_folder(), vkey)
+        return VerifiedLedger(verifier.report, list(records), verifier.ring, verifier.last)
 
     def systems(self) -> list[SystemRef]:
         """System versions that are registered, in the order they were."""

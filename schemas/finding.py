@@ -98,6 +98,8 @@ class VerificationReport:
     checks: list[Check] = field(default_factory=list)
     conclusions: list[str] = field(default_factory=list)
     """What was computed from what was verified; one sentence each."""
+    extent: str = "full"
+    """``full`` or ``incremental``: whether what was verified before was verified again."""
 
     @property
     def ok(self) -> bool:
@@ -115,6 +117,7 @@ class VerificationReport:
         return {
             "ok": self.ok,
             "subject": self.subject,
+            "extent": self.extent,
             "conclusions": self.conclusions,
             "checks": [check.to_json() for check in self.checks],
         }
