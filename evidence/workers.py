@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import IO, Any
@@ -35,7 +35,7 @@ Checked = tuple[Sequence[Task], Sequence[Verdict]]
 
 def check_all(
     lists: Iterable[Sequence[Task]], kinds: KindRegistry, *, processes: int
-) -> Iterator[Checked]:
+) -> Generator[Checked]:
     """Check lists of rows and give each list with its verdicts, in order.
 
     This process does its share, and all of it where no other can be started.
