@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def test_helpers_that_do_not_start(
 ) -> None:
     """Where no other process starts, or each ends at once, this one does all of the work."""
     alone = _said(ledger, 1, monkeypatch)
-    monkeypatch.setattr(workers.sys, "executable", program)
+    monkeypatch.setattr(sys, "executable", program)
     assert _said(ledger, 3, monkeypatch) == alone
 
 
@@ -77,7 +78,7 @@ def test_helpers_do_not_outlive_a_verification(
         started.append(start(*arguments, **options))
         return started[-1]
 
-    monkeypatch.setattr(workers.subprocess, "Popen", noted)
+    monkeypatch.setattr(subprocess, "Popen", noted)
     with ledger.storage.read() as reader:
         tasks = [(tuple(row), ()) for row in reader.entries()]
     checked = workers.check_all([tasks] * 9, ledger.kinds, processes=3)
