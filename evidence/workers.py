@@ -28,7 +28,6 @@ _LENGTH = 8
 _AHEAD = 2
 """Lists that wait at each helper, so that it is never without work."""
 _THREADS = 2
-_QUIET = 50_000
 
 Checked = tuple[Sequence[Task], Sequence[Verdict]]
 
@@ -155,7 +154,6 @@ def serve() -> None:
     try:
         checker = RowChecker(KindRegistry(marshal.loads(_receive(stdin))))
         gc.freeze()
-        gc.set_threshold(_QUIET)
         while True:
             tasks = marshal.loads(_receive(stdin))
             _send(stdout, marshal.dumps([tuple(verdict) for verdict in checker.check(tasks)]))
