@@ -12,9 +12,11 @@ from muniment.evidence.dsse import pae
 from .ledgers import new_workspace, sign
 from .measure import Case
 
-ROUNDS = 7
-SIZE = 10_000
+ROUNDS = 3
+SIZE = 100_000
 ONE, TWO = "signatures alone, one thread", "signatures alone, two threads"
+FEW = 1000
+SMALL = f"Workspace.verify of {FEW:,} records"
 
 
 def cases(size: int, folder: Path) -> list[Case]:
@@ -44,9 +46,25 @@ def cases(size: int, folder: Path) -> list[Case]:
         assert workspace.verify().ok
         return size
 
+    def incremental() -> int:
+        report = workspace.verify(incremental=True)
+        assert report.ok and report.extent == "incremental"
+        return size
+
+    workspace.verify(incremental=True)
+    few = new_workspace(folder / "few", FEW)
+
+    def verify_few() -> int:
+        assert few.verify().ok
+        return FEW
+
+    whole = "Workspace.verify (and files, git)"
+
     return [
         Case(ONE, lambda: check(slice(None))),
         Case(TWO, check_in_threads),
-        Case("Workspace.verified (the ledger)", verified, (ONE, TWO), aim=1.5),
-        Case("Workspace.verify (and files, git)", verify, (ONE, TWO), aim=1.5),
+        Case("Workspace.verified (the ledger)", verified, (TWO, ONE), aim=1.5),
+        Case(SMALL, verify_few),
+        Case(whole, verify, (TWO, ONE, SMALL), aim=1.5),
+        Case("Workspace.verify, nothing new", incremental, (whole,), aim=1 / 15),
     ]

@@ -185,6 +185,13 @@ def verify(
         ),
     ] = None,
     ref: InRef = "refs/notes/muniment",
+    incremental: Annotated[
+        bool,
+        typer.Option(
+            "--incremental",
+            help="Verify in full only what is new since the last time you did this here.",
+        ),
+    ] = False,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
@@ -205,7 +212,8 @@ def verify(
             raise InputError(
                 "usage.outside", "--since and --policy are for a workspace's ledger, not a packet"
             )
-
+        if incremental:
+            raise InputError("usage.incremental", "--incremental is for a ledger, not for a packet")
         report = verify_packet(packet_file, root)
     elif root is not None:
         raise InputError(
@@ -221,6 +229,7 @@ def verify(
                 since=None if since is None else old_checkpoint(since),
                 policy=policy,
                 ref=ref,
+                incremental=incremental,
             )
     return Answer(report.to_json(), lambda: print_report(report), 0 if report.ok else 1)
 
@@ -352,18 +361,26 @@ def print_report(report: "VerificationReport", *, brief: bool = False) -> None:
     show.line(f"{report.subject}: {'HOLDS' if report.ok else 'DOES NOT HOLD'}", "bold")
     for conclusion in report.conclusions:
         show.line(conclusion)
-    for check in report.checks:
-        count = f" ({check.checked:,})" if check.checked else ""
-        line = f"{_MARKS[check.outcome]} {check.name}: {check.claim}{count}"
-        if not check.checked and not check.findings and len(check.not_checked) == 1:
-            show.line(f"{line} – not checked: {check.not_checked[0]}")
-            continue
-        show.line(line)
-        _print_findings(check, _BRIEF if brief else len(check.findings))
-        for note in check.notes:
-            show.line(f"    {note.code}: {note.message}")
-        for reason in check.not_checked:
-            show.line(f"    not checked: {reason}")
+    for promise, outcome, checks in report.promises():
+        show.line(f"{_MARKS[outcome]} {promise}")
+        for check in checks:
+            _print_check(check, brief)
+
+
+def _print_check(check: "Check", brief: bool) -> None:
+    from . import show
+
+    count = f" ({check.checked:,})" if check.checked else ""
+    line = f"  {_MARKS[check.outcome]} {check.name}: {check.claim}{count}"
+    if not check.checked and not check.findings and len(check.not_checked) == 1:
+        show.line(f"{line} – not checked: {check.not_checked[0]}")
+        return
+    show.line(line)
+    _print_findings(check, _BRIEF if brief else len(check.findings))
+    for note in check.notes:
+        show.line(f"      {note.code}: {note.message}")
+    for reason in check.not_checked:
+        show.line(f"      not checked: {reason}")
 
 
 def _print_findings(check: "Check", most: int) -> None:
@@ -371,10 +388,10 @@ def _print_findings(check: "Check", most: int) -> None:
 
     for finding in check.findings[:most]:
         place = "" if finding.record is None else f" #{finding.record}"
-        show.line(f"    {finding.code}{place}: {finding.message}", "red")
+        show.line(f"      {finding.code}{place}: {finding.message}", "red")
         if finding.expected is not None:
-            show.line(f"        expected {finding.expected}")
+            show.line(f"          expected {finding.expected}")
         if finding.found is not None:
-            show.line(f"        found    {finding.found}")
+            show.line(f"          found    {finding.found}")
     if len(check.findings) > most:
-        show.line(f"    and {len(check.findings) - most} more")
+        show.line(f"      and {len(check.findings) - most} more")

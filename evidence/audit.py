@@ -29,19 +29,19 @@ def audit(
     since: bytes | None,
     policy: Path | None,
     ref: str,
+    incremental: bool,
 ) -> VerificationReport:
     """Verify everything there is to verify; see ``Workspace.verify``."""
     outside = _outside(workspace, since, policy, ref)
     records: list[Record] = []
 
-    def keep(record: Record) -> None:
-        # NOTE: of most records nothing but their files is looked at again.
-        if record.kind in (ERASURE_KIND, ATTESTATION) or any(True for _ in _files(record)):
-            records.append(record)
-
-    verified = workspace.verify_ledger(keep, progress, [])
+    verified = workspace.verify_ledger(records.append, progress, files_only=True, pin=incremental)
     report = verified.report
-    report.checks.extend(_beside(workspace, records))
+    beside = list(_beside(workspace, records))
+    if report.extent == "incremental":
+        for check in beside:
+            check.not_checked.append("the files of the records verified before")
+    report.checks.extend(beside)
     report.checks.append(_timestamps(workspace, verified.checkpoint is not None))
     _check_outside(workspace, verified, outside)
     return report

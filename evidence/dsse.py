@@ -19,8 +19,9 @@ from .keys import PublicKey, RecordKey
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _MAX_ENVELOPE = 2 << 20
-_FORM = re.compile(
-    rb'\{"payload": "([^"]*)", "payloadType": "application/vnd\.in-toto\+json", '
+_HEAD = b'{"payload": "'
+_TAIL = re.compile(
+    rb'", "payloadType": "application/vnd\.in-toto\+json", '
     rb'"signatures": \[\{"keyid": "(SHA256:[^"]*)", "sig": "([^"]*)"\}\]\}'
 )
 _PAE_HEAD = b"DSSEv1 %d %s " % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode())
@@ -58,10 +59,10 @@ class Envelope:
         return (
             b'{"payload": "%s", "payloadType": "%s", "signatures": [{"keyid": "%s", "sig": "%s"}]}'
             % (
-                base64.b64encode(self.payload),
+                binascii.b2a_base64(self.payload, newline=False),
                 PAYLOAD_TYPE.encode(),
                 self.keyid.encode(),
-                base64.b64encode(self.signature),
+                binascii.b2a_base64(self.signature, newline=False),
             )
         )
 
@@ -72,20 +73,21 @@ class Envelope:
         Raises:
             SignatureError: ``envelope.malformed``.
         """
-        # NOTE: comparing with our own writing settles every question of form at once: duplicate
-        # keys, trailing bytes, non-canonical base64, a second signature, another payload type.
+        # NOTE: everything but the three values is fixed, and each value has one writing: that
+        # settles duplicate keys, trailing bytes, a second signature, another payload type.
         try:
-            payload, keyid, sig = _FORM.fullmatch(data).groups()  # type: ignore[union-attr]
-            envelope = cls(
-                base64.b64decode(payload, validate=True),
-                keyid.decode("ascii"),
-                base64.b64decode(sig, validate=True),
-            )
-        except (ValueError, AttributeError, binascii.Error) as error:
+            if not data.startswith(_HEAD):
+                raise ValueError("it begins otherwise")
+            end = data.index(b'"', len(_HEAD))
+            keyid, sig = _TAIL.fullmatch(data, end).groups()  # type: ignore[union-attr]
+            return cls(_decoded(data[len(_HEAD) : end]), keyid.decode("ascii"), _decoded(sig))
+        except (ValueError, AttributeError) as error:
             raise _malformed("it has not the form in which envelopes are stored") from error
-        if envelope.to_bytes() != data:
-            raise _malformed("its base64 is not canonical")
-        return envelope
+
+    @staticmethod
+    def payload_in(data: bytes) -> bytes:
+        """The payload in bytes that ``from_bytes`` accepted."""
+        return binascii.a2b_base64(data[len(_HEAD) : data.index(b'"', len(_HEAD))])
 
     @classmethod
     def from_foreign(cls, data: bytes) -> Envelope:
@@ -109,6 +111,19 @@ class Envelope:
             )
         except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
             raise _malformed(str(error)) from error
+
+
+def _decoded(text: bytes) -> bytes:
+    """Decode base64 that is in its one form; ValueError if it is not.
+
+    Strict decoding takes four characters of the alphabet for three bytes, both ways, so that only
+    the end can be written in several ways.
+    """
+    data = binascii.a2b_base64(text, strict_mode=True)
+    end = len(data) - 1 - (len(data) - 1) % 3 if data else 0
+    if len(text) % 4 or text[-4:] != binascii.b2a_base64(data[end:], newline=False):
+        raise ValueError("its base64 is not canonical")
+    return data
 
 
 def _malformed(why: str) -> SignatureError:

@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from muniment.schemas.errors import SignatureError
@@ -71,6 +72,10 @@ class Entry:
             )
         return entry
 
+    def at(self, index: int) -> Entry:
+        """The same at another place."""
+        return Entry(index, self.envelope, self.key, self.statement, self.leaf, self.leaf_hash)
+
     def columns(self) -> dict[str, Any]:
         """The values of the derived columns."""
         statement = self.statement
@@ -100,10 +105,15 @@ def leaf_key(leaf: bytes) -> PublicKey:
         SignatureError: ``leaf.malformed``.
         InputError: the key is refused.
     """
-    _, found, rest = leaf.partition(_SPKI_HEAD)
+    start = leaf.find(_SPKI_HEAD) + len(_SPKI_HEAD)
     try:
-        if not found:
+        if start < len(_SPKI_HEAD):
             raise ValueError("it holds no key")
-        return load_spki(base64.b64decode(rest.partition(b'"')[0], validate=True))
+        return _key(leaf[start:].partition(b'"')[0])
     except (ValueError, binascii.Error) as error:
         raise SignatureError("leaf.malformed", f"the leaf is malformed: {error}") from error
+
+
+@lru_cache(maxsize=1024)
+def _key(text: bytes) -> PublicKey:
+    return load_spki(base64.b64decode(text, validate=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from binascii import b2a_base64
 
 from muniment.schemas import strictjson
 from muniment.schemas.errors import InputError, SignatureError
@@ -32,10 +33,10 @@ def _written(digest: bytes, signature: bytes, key: PublicKey) -> bytes:
         b'{"algorithm":"SHA2_256","digest":"%s"},"signature":{"content":"%s","verifier":'
         b'{"keyDetails":"%s","publicKey":{"rawBytes":"%s"}}}}}}'
         % (
-            base64.b64encode(digest),
-            base64.b64encode(signature),
+            b2a_base64(digest, newline=False),
+            b2a_base64(signature, newline=False),
             key.algorithm.value.encode(),
-            base64.b64encode(key.spki),
+            b2a_base64(key.spki, newline=False),
         )
     )
 

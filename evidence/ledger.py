@@ -7,6 +7,7 @@ nothing. What is appended is verified first, so that the ledger never takes what
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -15,12 +16,11 @@ from muniment.schemas import times
 from muniment.schemas.errors import (
     InputError,
     MunimentError,
-    SchemaError,
     StoreError,
     TrustError,
     VerificationError,
 )
-from muniment.schemas.kinds import KindRegistry
+from muniment.schemas.kinds import KindRegistry, check_body
 from muniment.schemas.record import Record
 from muniment.schemas.statement import GENESIS, RecordRef, Statement
 
@@ -38,9 +38,12 @@ from .trust import ERASURE_KIND, KEY_KIND, KeyRing, Since
 DatedEntry = tuple[Entry, datetime]
 """An entry with its recorded time."""
 _CLOCK_SLACK = timedelta(seconds=60)
+_MANY = 100
+"""From here on the signatures of a batch are checked in threads; OpenSSL lets them run."""
+_THREADS = 2
 _PRESENT = timedelta(minutes=5)
 """A time this near to now was not given by anybody."""
-_FUTURE = timedelta(days=1)
+FUTURE = timedelta(days=1)
 """How far facts may lie after their recording, for clocks and time zones that are wrong."""
 
 
@@ -184,11 +187,14 @@ class Ledger:
         appended: list[Appended] = []
         entries: list[Entry] = []
         fresh: dict[tuple[str, str], Record] = {}
-        for envelope, signer in envelopes:
-            entry = Entry.new(size, envelope, signer.public)
-            envelope.verify(entry.key)
+        new = _checked(envelopes)
+        repeated = writer.repeated([entry.statement.fingerprint() for entry in new])
+        for parsed in new:
+            entry = parsed.at(size)
             evidence = entry.statement.fingerprint(), entry.key.fingerprint
-            known = fresh.get(evidence) or self._known(writer, entry, ring, now)
+            known = fresh.get(evidence)
+            if known is None and evidence[0] in repeated:
+                known = self._known(writer, entry, ring, now)
             if known is not None:
                 appended.append(Appended(known, False))
                 continue
@@ -255,23 +261,25 @@ class Ledger:
             writer.erase(row.number, entry.index)
 
     def _insert(self, writer: Writer, entries: Sequence[Entry]) -> None:
-        writer.add(
+        writer.add_many(
+            EntryRow,
             [
-                EntryRow(
-                    number=entry.index,
-                    envelope=entry.envelope.to_bytes(),
-                    leaf=entry.leaf,
+                {
+                    "number": entry.index,
+                    "envelope": entry.envelope.to_bytes(),
+                    "leaf": entry.leaf,
                     **entry.columns(),
-                )
+                }
                 for entry in entries
-            ]
+            ],
         )
-        writer.add(
+        writer.add_many(
+            SubjectRow,
             [
-                SubjectRow(number=entry.index, position=position, sha256=sha256, name=name)
+                {"number": entry.index, "position": position, "sha256": sha256, "name": name}
                 for entry in entries
                 for position, sha256, name in entry.subjects()
-            ]
+            ],
         )
         changed: dict[tuple[int, int], bytes] = {}
 
@@ -470,6 +478,24 @@ class Ledger:
             return {index: self._covering(reader, index) for index in indices}
 
 
+def _checked(envelopes: Sequence[tuple[Envelope, RecordKey]]) -> list[Entry]:
+    """The entries that envelopes make, signatures checked; their places are not known yet.
+
+    Raises:
+        SignatureError: ``signature.invalid``.
+    """
+    new = [Entry.new(0, envelope, signer.public) for envelope, signer in envelopes]
+    if len(new) < _MANY:
+        for entry in new:
+            entry.envelope.verify(entry.key)
+        return new
+    with ThreadPoolExecutor(_THREADS) as pool:
+        parts = [new[start::_THREADS] for start in range(_THREADS)]
+        for _ in pool.map(lambda part: [item.envelope.verify(item.key) for item in part], parts):
+            pass
+    return new
+
+
 def admit(
     entry: Entry, ring: KeyRing, recorded_at: datetime, kinds: KindRegistry, genesis: str | None
 ) -> Record:
@@ -483,11 +509,32 @@ def admit(
         TrustError: the signer was not entitled.
         VerificationError: ``statement.foreign-ledger`` or ``statement.future``.
     """
-    statement = entry.statement
-    check_body(statement, kinds)
+    check_body(entry.statement, kinds)
     if genesis is None:
-        signer = ring.apply_genesis(statement, entry.key)
-        return Record(entry.index, entry.sha256, statement, signer, recorded_at)
+        signer = ring.apply_genesis(entry.statement, entry.key)
+        return Record(entry.index, entry.sha256, entry.statement, signer, recorded_at)
+    place = RecordRef(entry.index, entry.sha256)
+    return entitle(place, entry.statement, entry.key.fingerprint, ring, recorded_at, genesis)
+
+
+def entitle(
+    place: RecordRef,
+    statement: Statement,
+    fingerprint: str,
+    ring: KeyRing,
+    recorded_at: datetime,
+    genesis: str,
+) -> Record:
+    """Judge a statement that fits its kind: ledger and signer. A key record moves the ring on.
+
+    Args:
+        fingerprint: of the key that signed it.
+        genesis: digest of entry 0.
+
+    Raises:
+        TrustError: the signer was not entitled.
+        VerificationError: ``statement.foreign-ledger`` or ``statement.future``.
+    """
     if statement.genesis != genesis:
         raise VerificationError(
             "statement.foreign-ledger",
@@ -497,16 +544,16 @@ def admit(
         )
     # NOTE: recorded times can be made later by whoever removes checkpoints; facts from the future
     # would gain by it.
-    if statement.collected_at > recorded_at + _FUTURE:
+    if statement.collected_at > recorded_at + FUTURE:
         raise VerificationError(
             "statement.future",
             "the facts are said to be from after their recording",
             expected=f"{times.format_time(recorded_at)} or earlier",
             found=times.format_time(statement.collected_at),
         )
-    signer = ring.authorise(statement, entry.key.fingerprint, recorded_at)
-    distrusted = ring.distrust(entry.key.fingerprint, entry.index, recorded_at)
-    record = Record(entry.index, entry.sha256, statement, signer, recorded_at, distrusted)
+    signer = ring.authorise(statement, fingerprint, recorded_at)
+    distrusted = ring.distrust(fingerprint, place.index, recorded_at)
+    record = Record(place.index, place.sha256, statement, signer, recorded_at, distrusted)
     if statement.kind != KEY_KIND:
         return record
     if distrusted is not None:
@@ -580,20 +627,3 @@ def find_compromised(dated: Sequence[DatedEntry], kinds: KindRegistry) -> dict[s
         first = min(found, key=lambda key: key.retired or 0)
         assert first.compromised_since is not None
         known[first.signer.fingerprint] = first.compromised_since
-
-
-def check_body(statement: Statement, kinds: KindRegistry) -> None:
-    """Hold a statement's body against its kind.
-
-    Raises:
-        SchemaError: ``kind.unknown`` or ``body.malformed``, with every fault.
-    """
-    problems = kinds.problems(statement)
-    if problems is None:
-        raise SchemaError("kind.unknown", f"no kind is known for {statement.predicate_type}")
-    if problems:
-        raise SchemaError(
-            "body.malformed",
-            f"this is no {statement.kind}: {problems[0].path or 'the body'} {problems[0].message}",
-            problems,
-        )

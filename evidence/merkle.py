@@ -6,12 +6,12 @@ All hashes are SHA-256, 32 bytes; indices are zero-based.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 
 from muniment.schemas.errors import ConsistencyError, InclusionError
 
-EMPTY_ROOT = hashlib.sha256(b"").digest()
+EMPTY_ROOT = sha256(b"").digest()
 """Root of the tree without leaves (RFC 6962 §2.1)."""
 
 NodeReader = Callable[[int, int], bytes]
@@ -20,12 +20,12 @@ NodeReader = Callable[[int, int], bytes]
 
 def hash_leaf(leaf: bytes) -> bytes:
     """Hash of a leaf: the prefix 0x00 keeps it apart from inner nodes."""
-    return hashlib.sha256(b"\x00" + leaf).digest()
+    return sha256(b"\x00" + leaf).digest()
 
 
 def hash_node(left: bytes, right: bytes) -> bytes:
     """Hash of an inner node: the prefix is 0x01."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    return sha256(b"\x01" + left + right).digest()
 
 
 class Frontier:
@@ -47,16 +47,24 @@ class Frontier:
 
     def root(self) -> bytes:
         """Root of the tree so far."""
-        if not self._stack:
-            return EMPTY_ROOT
-        root = self._stack[-1]
-        for left in reversed(self._stack[:-1]):
-            root = hash_node(left, root)
+        return self.root_with(None) or EMPTY_ROOT
+
+    def root_with(self, last: bytes | None) -> bytes | None:
+        """Root where ``last``, if there is one, stands for what comes after; None of nothing."""
+        root = last
+        for left in reversed(self._stack):
+            root = left if root is None else hash_node(left, root)
         return root
 
 
 def root_of(hashes: Sequence[bytes]) -> bytes:
     """Root over leaf (or subtree) hashes."""
+    count = len(hashes)
+    if count and not count & (count - 1):
+        while len(hashes) > 1:
+            pairs = zip(hashes[::2], hashes[1::2], strict=True)
+            hashes = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+        return hashes[0]
     frontier = Frontier()
     for item in hashes:
         frontier.append(item)

@@ -64,6 +64,7 @@ __all__ = [
 SCHEMA_VERSION = "2"
 _LOCK_SECONDS = 20
 _PAGE = 8192
+_AT_ONCE = 500
 DERIVED = (
     "leaf_hash",
     "fingerprint",
@@ -90,17 +91,34 @@ class Reader:
         highest = self._session.exec(select(func.max(EntryRow.number))).one()
         return 0 if highest is None else int(highest) + 1
 
-    def entries(self) -> Iterator[StoredEntry]:
-        """Every entry in order of its number, streamed as plain columns."""
+    def entries(self, start: int | None = None) -> Iterator[StoredEntry]:
+        """Every entry, or those from a number on, in order, streamed as plain columns."""
         columns = [_column(name) for name in StoredEntry._fields]
-        query = sa_select(*columns).order_by(_column("number"))
+        query = sa_select(*columns).order_by(columns[0])
+        if start is not None:
+            query = query.where(columns[0] >= start)
         return map(StoredEntry._make, self._stream(query))
+
+    def leaves(self, stop: int) -> Iterator[bytes]:
+        """Leaves of the entries before a number, in order."""
+        query = sa_select(_column("leaf")).where(_column("number") < stop)
+        return (row[0] for row in self._stream(query.order_by(_column("number"))))
 
     def find(self, **columns: str) -> list[StoredEntry]:
         """Entries whose derived columns have these values, in order."""
         table = SQLModel.metadata.tables["entry"]
         query = sa_select(table).filter_by(**columns).order_by(table.c.number)
         return list(map(StoredEntry._make, self._session.connection().execute(query)))
+
+    def repeated(self, fingerprints: Sequence[str]) -> set[str]:
+        """Those of some statements' fingerprints that are there already."""
+        table = SQLModel.metadata.tables["entry"]
+        found: set[str] = set()
+        for start in range(0, len(fingerprints), _AT_ONCE):
+            part = fingerprints[start : start + _AT_ONCE]
+            query = sa_select(table.c.fingerprint).where(table.c.fingerprint.in_(part))
+            found.update(self._session.connection().execute(query).scalars())
+        return found
 
     def entry(self, number: int) -> EntryRow | None:
         """One entry."""
@@ -141,10 +159,11 @@ class Reader:
         columns = [_column(name, TileRow) for name in ("level", "number", "hashes")]
         yield from self._stream(sa_select(*columns).order_by(*columns[:2]))
 
-    def checkpoints(self) -> Iterator[tuple[int, bytes]]:
-        """Every checkpoint's size column and note, smallest first."""
+    def checkpoints(self, start: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """Size column and note of every checkpoint, or those from a size on, smallest first."""
         columns = [_column(name, CheckpointRow) for name in ("size", "note")]
-        yield from self._stream(sa_select(*columns).order_by(columns[0]))
+        query = sa_select(*columns).order_by(columns[0])
+        yield from self._stream(query if start is None else query.where(columns[0] >= start))
 
     def covering_checkpoint(self, number: int) -> bytes | None:
         """Note of the smallest checkpoint that covers an entry."""
@@ -187,6 +206,12 @@ class Writer(Reader):
         """Insert rows."""
         self._session.add_all(rows)
         self._session.flush()
+
+    def add_many(self, table: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert many rows of one table, given as their columns."""
+        if rows:
+            insert = SQLModel.metadata.tables[str(table.__tablename__)].insert()
+            self._session.connection().execute(insert, rows)
 
     def erase(self, number: int, by: int) -> None:
         """Remove a record's envelope and what was derived from it; the leaf stays.

@@ -15,47 +15,52 @@ and for the whole:
 run backwards, and the last one covers the last entry;
 8. the root key is the one that is pinned.
 
+Steps 1, 2, 3 and 5 need a row alone and are made in several processes (``rowcheck``, ``workers``);
+the others go through the ledger from its beginning, here. An incremental verification takes steps 1
+to 5 and 7 for new entries only, and holds the older ones against the root that was verified before
+(``pinned``).
+
 Artifacts and git links come after (``verify_artifacts``, ``verify_git_links``).
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from muniment.schemas.errors import MunimentError
 from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.record import Record
-from muniment.schemas.statement import Subject
+from muniment.schemas.statement import RecordRef, Statement, Subject, predicate_type
+from muniment.schemas.times import format_time, parse_time
 
 from .artifacts import ArtifactStore
 from .checkpoint import SignedCheckpoint, verify_checkpoint
+from .dsse import Envelope
 from .entry import Entry
-from .leaf import verify_leaf
-from .ledger import admit, find_compromised
-from .merkle import Frontier, hash_leaf
+from .erasurecheck import ErasureCheck
+from .ledger import DatedEntry, admit, entitle, find_compromised
+from .merkle import hash_leaf
 from .note import VerifierKey
-from .storage import Reader, StoredEntry
-from .tiles import add_leaf
-from .trust import ERASURE_KIND, KEY_KIND, KeyRing
+from .pinned import Pinned
+from .rowcheck import Claim, ClaimFields, Task, Verdict
+from .storage import Reader
+from .treecheck import TreeCheck
+from .trust import KEY_KIND, KeyRing
+from .workers import check_all
 
-_EMPTIED = (
-    "fingerprint",
-    "predicate_type",
-    "kind",
-    "system_id",
-    "system_version",
-    "collected_at",
-    "signer",
-)
-"""Columns that an erasure empties."""
-_CHUNK = 512
-_THREADS = 2
+_CHUNK = 256
+_MANY = 4000
+"""From here on helper processes are worth their start."""
+_MAX_NUMBER = (1 << 31) - 1
+_KEY_TYPE = predicate_type(KEY_KIND)
 
 Progress = Callable[[int, int], None]
 """Called with entries done and entries in all."""
@@ -113,6 +118,7 @@ class LedgerVerifier:
         vkey: the ledger's verifier key.
         root: the pinned fingerprint.
         kinds: the kinds known.
+        since: what was verified before; the entries under it are then held against its root alone.
 
     After ``records`` is exhausted, ``report``, ``ring`` and ``last`` are complete.
     """
@@ -124,60 +130,103 @@ class LedgerVerifier:
         root: str,
         kinds: KindRegistry,
         progress: Progress | None = None,
+        since: Pinned | None = None,
     ) -> None:
         self._reader = reader
         self._vkey = vkey
         self._pinned = root
         self._kinds = kinds
         self._progress = progress
+        self._since = since
         self._checks = _Checks()
         self.ring = KeyRing()
         self.report = VerificationReport(vkey.name, self._checks.all())
         self.last: SignedCheckpoint | None = None
         """The last checkpoint, if it verified."""
-        self._tiles: dict[tuple[int, int], bytes] = {}
-        self._frontier = Frontier()
+        self._erasures = ErasureCheck(self._checks.entries, reader)
+        self._tree = TreeCheck(self._checks.tree, reader.tiles())
         self._genesis: str | None = None
-        self._erased: dict[int, str] = {}
-        """Places without bytes, with their leaf hashes."""
-        self._orders: dict[int, tuple[str, int]] = {}
-        """Places that erasure records name, with the digest and the record's own place."""
         self._time: datetime | None = None
+        self._keys: list[DatedEntry] = []
+        self._subjects_seen = 0
+        self._entitled: dict[tuple[ClaimFields | None, datetime], str] = {}
+        """What was found entitled since the last key record: claim and recorded time to the latest
+        time such a statement spoke of."""
 
-    def records(self) -> Iterator[Record]:
-        """Verify everything; give each record that is sound and trusted, in ledger order."""
+    def records(self, *, files_only: bool = False) -> Iterator[Record]:
+        """Verify everything; give each record that is sound and trusted, in ledger order.
+
+        Args:
+            files_only: give only the records that speak of a file; as much is verified.
+        """
         size = self._reader.size()
-        self.ring = KeyRing(find_compromised(list(self._key_entries()), self._kinds))
-        checkpoints = self._reader.checkpoints()
+        self._keys = list(self._key_entries())
+        self.ring = KeyRing(find_compromised(self._keys, self._kinds))
+        expected = self._resume(size) if self._since else 0
+        checkpoints = self._reader.checkpoints(expected if self._since else None)
         pending = next(checkpoints, None)
         covering: SignedCheckpoint | None = None
         tried: tuple[int, bytes] | None = None
-        rows = self._reader.entries()
-        expected = 0
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for chunk, faults in _chunks(pool, rows):
-                subjects = self._subject_rows(chunk)
-                for row, entry in chunk:
-                    self._check_number(row.number, expected)
-                    expected = row.number + 1
-                    self._grow(row, entry)
-                    while pending is not None and pending[0] <= row.number:
-                        pending = self._stray(pending, checkpoints)
-                    if covering is None or covering.size <= row.number:
-                        # A checkpoint that does not hold is one fault, however many it covers.
-                        covering = self._checkpoint_for(pending) if pending != tried else None
-                        tried = pending
-                    record = self._record(row, entry, covering, faults, subjects)
-                    if pending is not None and pending[0] == self._frontier.size:
-                        self._check_root(covering, pending[0])
-                        pending = next(checkpoints, None)
-                    if record is not None:
+        if expected and pending is not None and pending[0] == expected:
+            self._check_root(self._checkpoint_for(pending), expected)
+            pending = next(checkpoints, None)
+        processes = _processes() if size - expected >= _MANY else 1
+        for tasks, verdicts in check_all(self._tasks(expected), self._kinds, processes=processes):
+            self._checks.entries.checked += len(tasks)
+            for (row, _), verdict in zip(tasks, verdicts, strict=True):
+                number = row[0]
+                if number != expected:
+                    self._misplaced(number, expected)
+                expected = number + 1
+                self._tree.append(verdict.leaf_hash)
+                while pending is not None and pending[0] <= number:
+                    pending = self._stray(pending, checkpoints)
+                if covering is None or covering.size <= number:
+                    # A checkpoint that does not hold is one fault, however many it covers.
+                    covering = self._checkpoint_for(pending) if pending != tried else None
+                    tried = pending
+                record = self._record(row, verdict, covering, files_only)
+                if pending is not None and pending[0] == self._tree.size:
+                    self._check_root(covering, pending[0])
+                    pending = next(checkpoints, None)
+                if record is not None:
+                    self._erasures.order(record)
+                    if verdict.is_wanted or not files_only:
                         yield record
-                if self._progress:
-                    self._progress(expected, size)
+            if self._progress:
+                self._progress(expected, size)
         self._finish(size, pending, checkpoints)
+        self._conclude(expected)
 
-    def _key_entries(self) -> Iterator[tuple[Entry, datetime]]:
+    def _conclude(self, size: int) -> None:
+        since = self._since
+        if since is None:
+            self.report.conclusions.append(f"a full audit: all of {size:,} records was verified")
+            return
+        self.report.extent = "incremental"
+        self.report.conclusions.append(
+            f"an incremental verification: {size - since.size:,} new records were verified in "
+            f"full, the {since.size:,} verified before are held against their root alone"
+        )
+
+    def _tasks(self, start: int) -> Iterator[list[Task]]:
+        """Rows from a number on with their subject rows, a chunk at a time."""
+        rows = self._reader.entries(start if self._since else None)
+        subjects = self._reader.subjects(start, _MAX_NUMBER)
+        subject = next(subjects, None)
+        while chunk := list(islice(rows, _CHUNK)):
+            found: dict[int, list[tuple[int, str, str]]] = {}
+            while subject is not None and subject.number <= chunk[-1].number:
+                found.setdefault(subject.number, []).append(
+                    (subject.position, subject.sha256, subject.name)
+                )
+                self._subjects_seen += 1
+                subject = next(subjects, None)
+            yield [(row, found.get(row.number, ())) for row in chunk]
+        for _ in subjects:
+            pass  # rows of no entry; a cursor that is left open holds the connection
+
+    def _key_entries(self) -> Iterator[DatedEntry]:
         """Key records that look sound; what is wrong with the others is found on the way."""
         for row in self._reader.find(kind=KEY_KIND):
             try:
@@ -189,10 +238,62 @@ class LedgerVerifier:
             except MunimentError:
                 continue
 
+    def pin(self) -> Pinned | None:
+        """What a later verification may rest on; None if anything failed."""
+        size = self._reader.size()
+        if self.last is None or self.last.size != size or next(self.report.findings, None):
+            return None
+        keys = _digest_of(self._keys)
+        return Pinned(str(self._vkey), size, self.last.root, self.last.time, keys)
+
+    # Entries that were verified before
+    def _resume(self, size: int) -> int:
+        """Hold the older entries against what was verified before; how many those are."""
+        since = self._since
+        assert since is not None
+        check = Check("pinned", "what was verified before is unchanged", 1)
+        self.report.checks.insert(0, check)
+        for leaf in self._reader.leaves(since.size):
+            self._tree.append(hash_leaf(leaf))
+        if self._tree.size < since.size:
+            text, expected = "entries that were verified before are gone", f"{since.size} entries"
+            found = f"{self._tree.size} entries"
+            check.findings.append(Finding("pinned.size", text, None, expected, found))
+        elif (root := self._tree.root()) != since.root:
+            text = f"the first {since.size} entries are not the ones that were verified before"
+            check.findings.append(Finding("pinned.root", text, None, since.root.hex(), root.hex()))
+        old = [dated for dated in self._keys if dated[0].index < since.size]
+        if (keys := _digest_of(old)) != since.keys:
+            text = "the key records and their times are not the ones that were verified before"
+            check.findings.append(Finding("pinned.keys", text, None, since.keys, keys))
+        for entry, recorded_at in old:
+            try:
+                admit(entry, self.ring, recorded_at, self._kinds, self._genesis)
+            except MunimentError as error:
+                check.findings.append(Finding.of(error, entry.index))
+            self._genesis = self._genesis or entry.sha256
+        self._time = since.time
+        self._note_unchecked(since)
+        return since.size
+
+    def _note_unchecked(self, since: Pinned) -> None:
+        checks = self._checks
+        for check, what in (
+            (checks.entries, "envelopes"),
+            (checks.signatures, "signatures"),
+            (checks.schema, "statements"),
+            (checks.trust, "signers"),
+            (checks.columns, "index columns"),
+            (checks.checkpoints, "checkpoints"),
+        ):
+            check.not_checked.append(
+                f"the {what} of the {since.size:,} records verified before, as of "
+                f"{format_time(since.time)}: only their leaves were looked at again"
+            )
+
     # (1) and what hangs on it
-    def _check_number(self, number: int, expected: int) -> None:
+    def _misplaced(self, number: int, expected: int) -> None:
         check = self._checks.entries
-        check.checked += 1
         if number < expected:
             check.findings.append(
                 Finding(
@@ -203,7 +304,7 @@ class LedgerVerifier:
                     found=str(number),
                 )
             )
-        elif number > expected:
+        else:
             check.findings.append(
                 Finding(
                     "entry.missing",
@@ -214,143 +315,88 @@ class LedgerVerifier:
                 )
             )
 
-    def _grow(self, row: StoredEntry, entry: Entry | MunimentError) -> None:
-        """Add the stored leaf to the tree; a leaf that is unsound still has its place."""
-        leaf_hash = entry.leaf_hash if isinstance(entry, Entry) else hash_leaf(row.leaf)
-        changed = add_leaf(self._frontier.size, leaf_hash, lambda *tile: self._tiles.get(tile, b""))
-        self._tiles.update(changed)
-        self._frontier.append(leaf_hash)
-
     def _record(
         self,
-        row: StoredEntry,
-        entry: Entry | MunimentError,
+        row: Sequence[Any],
+        verdict: Verdict,
         covering: SignedCheckpoint | None,
-        faults: dict[int, MunimentError],
-        subjects: dict[int, list[tuple[int, str, str]]],
+        files_only: bool,
     ) -> Record | None:
         checks = self._checks
-        if not row.envelope:
-            self._note_erased(row, subjects.get(row.number, []))
-            return None
-        if not isinstance(entry, Entry):
-            checks.entries.findings.append(Finding.of(entry, row.number))
+        if verdict.entry is not None:
+            checks.entries.findings.append(Finding(*verdict.entry))
             return None
         checks.signatures.checked += 1
-        if row.number in faults:
-            checks.signatures.findings.append(Finding.of(faults[row.number], row.number))
+        if verdict.is_erased:
+            self._erasures.gone(row[0], verdict.leaf_hash)
+            checks.columns.findings.extend(Finding(*fault) for fault in verdict.columns)
+            if not verdict.is_signed:
+                checks.signatures.not_checked.append(
+                    f"#{row[0]} was erased: an Ed25519 signature cannot be checked without it"
+                )
+        if verdict.signature is not None:
+            checks.signatures.findings.append(Finding(*verdict.signature))
             return None
-        self._check_columns(row, entry, subjects.get(row.number, []))
+        if verdict.is_erased:
+            return None
+        checks.columns.checked += 1
+        for fault in verdict.columns:
+            checks.columns.findings.append(Finding(*fault))
         if covering is None:
             checks.trust.not_checked.append(
-                f"#{row.number}: no sound checkpoint covers it, so its time is not known"
+                f"#{row[0]}: no sound checkpoint covers it, so its time is not known"
             )
             return None
-        return self._admit(entry, covering.time)
-
-    def _note_erased(self, row: StoredEntry, subjects: list[tuple[int, str, str]]) -> None:
-        """A record whose bytes are gone: the leaf must hold by itself, and nothing else be left."""
-        self._erased[row.number] = hash_leaf(row.leaf).hex()
-        self._checks.signatures.checked += 1
-        try:
-            if not verify_leaf(row.leaf):
-                self._checks.signatures.not_checked.append(
-                    f"#{row.number} was erased: an Ed25519 signature cannot be checked without it"
-                )
-        except MunimentError as error:
-            self._checks.signatures.findings.append(Finding.of(error, row.number))
-        left = [name for name in _EMPTIED if getattr(row, name)]
-        if left or subjects:
-            self._checks.columns.findings.append(
-                Finding(
-                    "erasure.undone",
-                    f"#{row.number} was erased, but columns or subject rows still speak of it",
-                    row.number,
-                    found=", ".join(left) or _subjects_text(subjects),
-                )
-            )
-
-    def _check_erasures(self) -> None:
-        """Hold what was erased against the records that order it."""
-        check, rows = self._checks.entries, self._reader.erasures()
-        for number in sorted({*self._erased, *self._orders, *rows}):
-            leaf_hash, order = self._erased.get(number), self._orders.get(number)
-            ordered, by = order if order else (None, None)
-            if leaf_hash is None:
-                text = f"#{number} was ordered to be erased, and its bytes are still there"
-                check.findings.append(Finding("erasure.undone", text, number))
-            elif ordered != leaf_hash or by != rows.get(number):
-                check.findings.append(
-                    Finding(
-                        "erasure.without-order",
-                        f"the bytes of #{number} are gone, and no erasure record orders it",
-                        number,
-                        expected=str(ordered),
-                        found=leaf_hash,
-                    )
-                )
-            else:
-                text = f"#{number} was erased by #{by}; its place and its proof stay"
-                check.notes.append(Finding("record.erased", text, number))
-
-    # (3) and (4)
-    def _admit(self, entry: Entry, recorded_at: datetime) -> Record | None:
-        from muniment.schemas.errors import SchemaError
-
-        checks = self._checks
         checks.schema.checked += 1
         checks.trust.checked += 1
-        try:
-            record = admit(entry, self.ring, recorded_at, self._kinds, self._genesis)
-        except MunimentError as error:
-            check = checks.schema if isinstance(error, SchemaError) else checks.trust
-            check.findings.append(Finding.of(error, entry.index))
+        wanted = verdict.is_wanted or not files_only
+        claim = (verdict.claim, covering.time)
+        if not wanted and self._entitled.get(claim, "") >= verdict.collected_at:
             return None
-        finally:
-            if entry.index == 0:
-                self._genesis = entry.sha256
-        checks.trust.note_distrust(record)
-        if record.kind == ERASURE_KIND:
-            for item in record.statement.body["records"]:
-                self._orders.setdefault(item["index"], (item["sha256"], record.index))
+        return self._admit(row, verdict, covering.time, wanted)
+
+    # (3) and (4)
+    def _admit(
+        self, row: Sequence[Any], verdict: Verdict, recorded_at: datetime, wanted: bool
+    ) -> Record | None:
+        checks = self._checks
+        if verdict.schema is not None:
+            checks.schema.findings.append(Finding(*verdict.schema))
+            record = None
+        else:
+            try:
+                record = self._judged(row, verdict, recorded_at, wanted)
+                checks.trust.note_distrust(record)
+            except MunimentError as error:
+                checks.trust.findings.append(Finding.of(error, row[0]))
+                record = None
+        if row[0] == 0:
+            self._genesis = verdict.leaf_hash.hex()
         return record
 
-    # (5)
-    def _check_columns(
-        self, row: StoredEntry, entry: Entry, subjects: list[tuple[int, str, str]]
-    ) -> None:
-        check = self._checks.columns
-        check.checked += 1
-        for name, expected in entry.columns().items():
-            found = getattr(row, name)
-            if found != expected:
-                check.findings.append(
-                    Finding(
-                        "column.differs",
-                        f"the column {name} does not say what the record says",
-                        row.number,
-                        str(expected),
-                        str(found),
-                    )
-                )
-        if subjects != list(entry.subjects()):
-            check.findings.append(
-                Finding(
-                    "subjects.differ",
-                    "the subject rows are not those of the record",
-                    row.number,
-                    _subjects_text(entry.subjects()),
-                    _subjects_text(subjects),
-                )
-            )
-
-    def _subject_rows(
-        self, chunk: Sequence[tuple[StoredEntry, Entry | MunimentError]]
-    ) -> dict[int, list[tuple[int, str, str]]]:
-        found: dict[int, list[tuple[int, str, str]]] = {}
-        for row in self._reader.subjects(chunk[0][0].number, chunk[-1][0].number + 1):
-            found.setdefault(row.number, []).append((row.position, row.sha256, row.name))
-        return found
+    def _judged(
+        self, row: Sequence[Any], verdict: Verdict, recorded_at: datetime, wanted: bool
+    ) -> Record:
+        number, envelope, leaf = row[:3]
+        if self._genesis is None:
+            entry = Entry.from_stored(number, envelope, leaf)
+            return admit(entry, self.ring, recorded_at, self._kinds, None)
+        assert verdict.claim is not None
+        claim = Claim._make(verdict.claim)
+        changes_keys = claim.predicate_type == _KEY_TYPE
+        statement = (
+            Statement.reread(Envelope.payload_in(envelope))
+            if wanted or changes_keys
+            else claim.statement(parse_time(verdict.collected_at))
+        )
+        ref = RecordRef(number, verdict.leaf_hash.hex())
+        record = entitle(ref, statement, claim.signer, self.ring, recorded_at, self._genesis)
+        if changes_keys or self.ring.compromised:
+            self._entitled.clear()
+        else:
+            # NOTE: with the keys as they are, the same claim at the same time has the same answer.
+            self._entitled[claim, recorded_at] = verdict.collected_at
+        return record
 
     # (7)
     def _checkpoint_for(self, pending: tuple[int, bytes] | None) -> SignedCheckpoint | None:
@@ -390,7 +436,7 @@ class LedgerVerifier:
     def _check_root(self, signed: SignedCheckpoint | None, size: int) -> None:
         if signed is None:
             return
-        root = self._frontier.root()
+        root = self._tree.root()
         if signed.root != root:
             self._checks.checkpoints.findings.append(
                 Finding(
@@ -442,30 +488,15 @@ class LedgerVerifier:
                     found=f"{covered} entries",
                 )
             )
-        self._check_erasures()
-        self._check_tiles()
-        self._check_leftovers(size)
+        self._erasures.finish(self._since.size if self._since else 0)
+        self._tree.finish()
+        self._check_leftovers()
         self._check_pinned_root(size)
 
-    def _check_tiles(self) -> None:
-        check = self._checks.tree
-        missing = set(self._tiles)
-        for level, number, hashes in self._reader.tiles():
-            place = (level, number)
-            check.checked += 1
-            missing.discard(place)
-            if self._tiles.get(place) != hashes:
-                check.findings.append(
-                    Finding(
-                        "tile.differs", f"tile {place[0]}/{place[1]} is not that of the entries"
-                    )
-                )
-        for level, number in sorted(missing):
-            check.checked += 1
-            check.findings.append(Finding("tile.missing", f"tile {level}/{number} is gone"))
-
-    def _check_leftovers(self, size: int) -> None:
-        stray = self._reader.count_subjects() - sum(1 for _ in self._reader.subjects(0, size))
+    def _check_leftovers(self) -> None:
+        if self._since is not None:
+            return
+        stray = self._reader.count_subjects() - self._subjects_seen
         if stray:
             self._checks.columns.findings.append(
                 Finding("subjects.stray", f"{stray} subject rows belong to no entry")
@@ -559,44 +590,17 @@ def verify_git_links(subjects: Sequence[tuple[int, Subject]], repository: Path) 
     return check
 
 
-_Parsed = list[tuple[StoredEntry, Entry | MunimentError]]
-
-
-def _chunks(
-    pool: ThreadPoolExecutor, rows: Iterator[StoredEntry]
-) -> Iterator[tuple[_Parsed, dict[int, MunimentError]]]:
-    """Parsed rows with their faulty signatures, a chunk at a time.
-
-    NOTE: parsing holds the interpreter's lock and OpenSSL does not, but the two side by side are
-    slower than one after the other: each thread would wait for the lock after every signature.
-    """
-    while chunk := [(row, _parse(row)) for row in islice(rows, _CHUNK)]:
-        faults: dict[int, MunimentError] = {}
-        for part in pool.map(
-            _check_signatures, [chunk[start::_THREADS] for start in range(_THREADS)]
-        ):
-            faults.update(part)
-        yield chunk, faults
-
-
-def _parse(row: StoredEntry) -> Entry | MunimentError:
+def _processes() -> int:
+    """How many processors this process may use."""
     try:
-        return Entry.from_stored(row.number, row.envelope, row.leaf)
-    except MunimentError as error:
-        return error
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
 
 
-def _check_signatures(chunk: _Parsed) -> dict[int, MunimentError]:
-    """Faulty signatures by number; OpenSSL lets other threads run while it works."""
-    faults: dict[int, MunimentError] = {}
-    for row, entry in chunk:
-        if isinstance(entry, Entry):
-            try:
-                entry.envelope.verify(entry.key)
-            except MunimentError as error:
-                faults[row.number] = error
-    return faults
-
-
-def _subjects_text(subjects: Sequence[tuple[int, str, str]]) -> str:
-    return ", ".join(f"{name} {sha256}" for _, sha256, name in subjects) or "none"
+def _digest_of(keys: Sequence[DatedEntry]) -> str:
+    """Digest of key records with their places and recorded times."""
+    lines = "".join(
+        f"{entry.index} {entry.sha256} {format_time(recorded_at)}\n" for entry, recorded_at in keys
+    )
+    return hashlib.sha256(lines.encode()).hexdigest()

@@ -18,7 +18,7 @@ from muniment.schemas import times
 from muniment.schemas.errors import InputError, StoreError, TrustError, VerificationError
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding, VerificationReport
-from muniment.schemas.kinds import KindRegistry, own_kinds
+from muniment.schemas.kinds import KindRegistry, check_body, own_kinds
 from muniment.schemas.record import Record, Role
 from muniment.schemas.statement import (
     GENESIS,
@@ -38,9 +38,10 @@ from .entry import Entry
 from .gitanchor import DEFAULT_REF
 from .keyfiles import AskPassphrase, KeyFiles, config_folder
 from .keys import RecordKey, new_ed25519, new_p256
-from .ledger import Ledger, check_body
+from .ledger import Ledger
 from .note import ED25519, VerifierKey
 from .people import People
+from .pinned import Pinned
 from .policy import Policy
 from .statements import Holder, approval_statement, key_statement
 from .storage import Storage, check_shareable, translated_errors
@@ -439,6 +440,7 @@ class Workspace:
         since: bytes | None = None,
         policy: Path | None = None,
         ref: str = DEFAULT_REF,
+        incremental: bool = False,
     ) -> VerificationReport:
         """Verify ledger, artifacts, git links, and what others hold of the ledger.
 
@@ -448,13 +450,15 @@ class Workspace:
             since: an old checkpoint that the ledger must extend, a signed note.
             policy: file that says which witnesses are trusted, instead of the workspace's own.
             ref: the git ref that holds checkpoints.
+            incremental: hold what such a verification found sound before against its root alone,
+                and remember the new end; the first time, everything is verified.
 
         Raises:
-            InputError: ``policy.malformed``, or a file cannot be read.
+            InputError: ``policy.malformed``, ``pinned.malformed``, or a file cannot be read.
         """
         from .audit import audit
 
-        return audit(self, progress, since=since, policy=policy, ref=ref)
+        return audit(self, progress, since=since, policy=policy, ref=ref, incremental=incremental)
 
     def policy(self, path: Path | None = None) -> Policy:
         """The policy in a file, by default the one that ``muniment.yaml`` names.
@@ -472,18 +476,28 @@ class Workspace:
         return Policy.parse(read_small(path or self.root / str(self.config.policy), 1 << 20))
 
     def verify_ledger(
-        self, take: Callable[[Record], None], progress: Progress | None, records: list[Record]
+        self,
+        take: Callable[[Record], None],
+        progress: Progress | None,
+        records: Sequence[Record] = (),
+        *,
+        files_only: bool = False,
+        pin: bool = False,
     ) -> VerifiedLedger:
         """Verify the ledger alone, giving each sound record to ``take`` as it comes."""
         try:
             vkey = self.ledger.vkey
         except VerificationError as error:
             return _no_genesis(self.config.origin, error)
+        since = Pinned.load(config_folder(), vkey) if pin else None
         with self.storage.read() as reader:
-            verifier = LedgerVerifier(reader, vkey, self.config.root, self.kinds, progress)
-            for record in verifier.records():
+            verifier = LedgerVerifier(reader, vkey, self.config.root, self.kinds, progress, since)
+            for record in verifier.records(files_only=files_only):
                 take(record)
-        return VerifiedLedger(verifier.report, records, verifier.ring, verifier.last)
+            found = verifier.pin() if pin else None
+        if found is not None:
+            found.save(config_folder(), vkey)
+        return VerifiedLedger(verifier.report, list(records), verifier.ring, verifier.last)
 
     def systems(self) -> list[SystemRef]:
         """System versions that are registered, in the order they were."""

@@ -19,6 +19,33 @@ class Outcome(StrEnum):
     NOT_CHECKED = "not-checked"
 
 
+_WORST_FIRST = (Outcome.FAILED, Outcome.HELD, Outcome.NOT_CHECKED)
+PROMISES = {
+    "nothing was changed": (
+        *(
+            "form",
+            "pdf-signature",
+            "manifest",
+            "pinned",
+            "entries",
+            "columns",
+            "subjects",
+            "tree",
+            "tiles",
+            "receipts",
+        ),
+    ),
+    "nothing was removed": ("checkpoints", "since", "remembered", "git-anchor", "witnesses"),
+    "who signed": ("root", "signatures", "trust", "reviewer"),
+    "when": ("checkpoint", "history", "timestamps"),
+    "what it says": ("schema", "rules", "coverage"),
+    "what the artifacts are": ("artifacts", "git", "attestations"),
+    "what this cannot show": ("beyond",),
+}
+"""What a reader wants to know, and the checks that answer it."""
+_PROMISE = {name: promise for promise, names in PROMISES.items() for name in names}
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One fault, with enough to look it up."""
@@ -63,6 +90,11 @@ class Check:
     notes: list[Finding] = field(default_factory=list)
     """What is no fault but must be known, such as a record that lost its trust."""
 
+    @property
+    def promise(self) -> str:
+        """The promise of ``PROMISES`` that this check is a part of."""
+        return _PROMISE[self.name]
+
     def note_distrust(self, record: Record) -> None:
         """Note a record that counts for nothing because its key was later called compromised."""
         if record.distrusted is not None:
@@ -80,6 +112,7 @@ class Check:
         """The check as the ``--json`` documents show it."""
         return {
             "name": self.name,
+            "promise": self.promise,
             "claim": self.claim,
             "outcome": str(self.outcome),
             "checked": self.checked,
@@ -98,12 +131,23 @@ class VerificationReport:
     checks: list[Check] = field(default_factory=list)
     conclusions: list[str] = field(default_factory=list)
     """What was computed from what was verified; one sentence each."""
+    extent: str = "full"
+    """``full`` or ``incremental``: whether what was verified before was verified again."""
 
     @property
     def ok(self) -> bool:
         """True if something was checked and nothing failed."""
         outcomes = {check.outcome for check in self.checks}
         return Outcome.HELD in outcomes and Outcome.FAILED not in outcomes
+
+    def promises(self) -> Iterator[tuple[str, Outcome, list[Check]]]:
+        """Checks by promise, each with its worst outcome; one that nothing answers is left out."""
+        for promise in PROMISES:
+            checks = [check for check in self.checks if check.promise == promise]
+            outcomes = {check.outcome for check in checks}
+            if checks:
+                worst = next(item for item in _WORST_FIRST if item in outcomes)
+                yield promise, worst, checks
 
     @property
     def findings(self) -> Iterator[Finding]:
@@ -115,6 +159,7 @@ class VerificationReport:
         return {
             "ok": self.ok,
             "subject": self.subject,
+            "extent": self.extent,
             "conclusions": self.conclusions,
             "checks": [check.to_json() for check in self.checks],
         }

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from muniment.schemas import strictjson
-from muniment.schemas.errors import InputError, Problem
+from muniment.schemas.errors import InputError, Problem, SchemaError
 from muniment.schemas.files import read_small
 from muniment.schemas.statement import Statement, predicate_type
 from muniment.schemas.text import visible
@@ -194,6 +194,23 @@ class KindRegistry:
         """Every fault of the statement's body; None if the kind is not known."""
         kind = self._kinds.get(statement.kind or "")
         return None if kind is None else kind.problems(statement.body)
+
+
+def check_body(statement: Statement, kinds: KindRegistry) -> None:
+    """Hold a statement's body against its kind.
+
+    Raises:
+        SchemaError: ``kind.unknown`` or ``body.malformed``, with every fault.
+    """
+    problems = kinds.problems(statement)
+    if problems is None:
+        raise SchemaError("kind.unknown", f"no kind is known for {statement.predicate_type}")
+    if problems:
+        raise SchemaError(
+            "body.malformed",
+            f"this is no {statement.kind}: {problems[0].path or 'the body'} {problems[0].message}",
+            problems,
+        )
 
 
 def _rows(node: Node, prefix: str, inside: frozenset[int]) -> Iterator[FieldRow]:

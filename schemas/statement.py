@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -32,8 +32,16 @@ MAX_PAYLOAD = 1 << 20
 GENESIS = "genesis"
 """Relation of the reference that binds a statement to one ledger."""
 
+_UNLIKE = frozenset({"salt", "collectedAt", "muniment_salt", "timeVerified"})
+"""Fields in which two statements of the same evidence differ."""
 _KIND = re.compile(re.escape(PREDICATE_PREFIX) + r"([a-z][a-z0-9-]{0,63})/v1")
 _SYSTEM = re.compile(r"([a-z0-9][a-z0-9._-]{0,99})@([A-Za-z0-9][A-Za-z0-9._+-]{0,99})")
+
+
+@lru_cache(maxsize=1024)
+def _kind(predicate_type: str) -> str | None:
+    match = _KIND.fullmatch(predicate_type)
+    return match[1] if match else None
 
 
 def predicate_type(kind: str) -> str:
@@ -166,14 +174,15 @@ class Statement:
     supersedes: RecordRef | None = None
     supersedes_because: str | None = None
     references: tuple[Mapping[str, Any], ...] = ()
+    _read: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
+    """The JSON it was read from, where ``to_json`` would give the same."""
 
     @property
     def kind(self) -> str | None:
         """The kind's name, or None for a predicate type that is not ours."""
         if self.predicate_type == VSA_TYPE:
             return GATE_DECISION
-        match = _KIND.fullmatch(self.predicate_type)
-        return match[1] if match else None
+        return _kind(self.predicate_type)
 
     @property
     def genesis(self) -> str | None:
@@ -213,10 +222,10 @@ class Statement:
         """
         import orjson
 
-        value = self.to_json()
-        for name in ("salt", "collectedAt", "muniment_salt", "timeVerified"):
-            value["predicate"].pop(name, None)
-        return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        value = self._read or self.to_json()
+        predicate = {name: item for name, item in value["predicate"].items() if name not in _UNLIKE}
+        alike = {**value, "predicate": predicate}
+        return hashlib.sha256(orjson.dumps(alike, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     def _predicate(self) -> dict[str, Any]:
         if self.predicate_type == VSA_TYPE:
@@ -257,6 +266,20 @@ class Statement:
         check_payload_size(payload)
         value = strictjson.loads(payload, what="statement")
         _check(value)
+        statement = cls._of(value)
+        if all(item.get("annotations", True) for item in value["subject"]):
+            object.__setattr__(statement, "_read", value)
+        return statement
+
+    @classmethod
+    def reread(cls, payload: bytes) -> Statement:
+        """Read again what ``from_payload`` accepted, without its checks."""
+        import orjson
+
+        return cls._of(orjson.loads(payload))
+
+    @classmethod
+    def _of(cls, value: Mapping[str, Any]) -> Statement:
         subjects = tuple(Subject.from_json(item) for item in value["subject"])
         predicate = value["predicate"]
         if value["predicateType"] == VSA_TYPE:

@@ -29,7 +29,7 @@ def loads(data: bytes, *, what: str = "document") -> Any:
         InputError: ``json.malformed``, ``json.duplicate-key``, ``json.number``, ``json.surrogate``
             or ``json.too-deep``.
     """
-    fast = _read_canonical(data)
+    fast = _read_canonical(data, what)
     if fast is not None:
         return fast
     try:
@@ -56,7 +56,7 @@ def loads(data: bytes, *, what: str = "document") -> Any:
     return value
 
 
-def _read_canonical(data: bytes) -> Any | None:
+def _read_canonical(data: bytes, what: str) -> Any | None:
     """Read a document that is in sorted form already; None where that is not plain to see.
 
     A document that writes back to its own bytes has no duplicate key, no NaN and no white space;
@@ -64,14 +64,16 @@ def _read_canonical(data: bytes) -> Any | None:
     """
     import orjson
 
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
-        return None
     try:
         value = orjson.loads(data)
         same = orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER) == data
     except (ValueError, orjson.JSONEncodeError):
         return None
-    return value if same else None
+    if not same:
+        return None
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+        _check_depth(value, what)
+    return value
 
 
 def canonical(value: Any) -> bytes:
@@ -80,8 +82,15 @@ def canonical(value: Any) -> bytes:
     Raises:
         InputError: ``json.number`` or ``json.malformed`` where it has no canonical form.
     """
+    import orjson
     import rfc8785
 
+    try:
+        fast = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        if _is_plain(value):
+            return fast
+    except (TypeError, ValueError):
+        pass  # said in words below
     try:
         return rfc8785.dumps(value)
     except (rfc8785.FloatDomainError, rfc8785.IntegerDomainError) as error:
@@ -92,6 +101,35 @@ def canonical(value: Any) -> bytes:
         ) from error
     except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as error:
         raise InputError("json.malformed", f"the value has no JSON form: {error}") from error
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether the fast writer's form of a value is surely the canonical one.
+
+    The two differ in the order of keys beyond ASCII and in how some numbers are written.
+    """
+    rest = [value]
+    while rest:
+        item = rest.pop()
+        kind = type(item)
+        if kind is str:
+            if not item.isascii():
+                return False
+        elif kind is dict:
+            if not all(type(key) is str and key.isascii() for key in item):
+                return False
+            rest.extend(item.values())
+        elif kind is list:
+            rest.extend(item)
+        elif kind is int:
+            if abs(item) > MAX_INTEGER:
+                return False
+        elif kind is float:
+            if not 1e-3 < abs(item) < 1e12 or item.is_integer():
+                return False
+        elif item is not None and kind is not bool:
+            return False
+    return True
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from muniment.schemas.errors import InputError
 
@@ -18,9 +19,12 @@ def now() -> datetime:
 
 def format_time(moment: datetime) -> str:
     """Write ``moment`` as ``2026-01-31T09:30:00Z``."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="seconds")[:-6] + "Z"
 
 
+@lru_cache(maxsize=1024)
 def parse_time(text: str) -> datetime:
     """Read an RFC 3339 time with its offset; fractions of a second are dropped.
 

@@ -395,7 +395,7 @@ def test_a_changed_byte_of_an_artifact_is_a_no(place: Path, cli: Cli) -> None:
     stored[0].write_bytes(b"all hell\n")
     said = cli("verify")
     assert said.code == 1
-    assert "✗ artifacts" in said.out
+    assert "✗ what the artifacts are\n  ✗ artifacts" in said.out
 
 
 def test_a_packet_verifies_where_there_is_no_workspace(

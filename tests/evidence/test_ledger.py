@@ -243,10 +243,11 @@ def test_a_write_that_fails_leaves_nothing(
         return attempt
 
     monkeypatch.setattr(Writer, "add", failing(Writer.add))
+    monkeypatch.setattr(Writer, "add_many", failing(Writer.add_many))
     monkeypatch.setattr(Writer, "put_tile", failing(Writer.put_tile))
     batch = [lab.statement(title=title) for title in ("One", "Two")]
     assert code_of(lambda: lab.append(*batch)) == "store.full"
-    assert calls == ["add", "add", "put_tile", "add"][: step + 1]
+    assert calls == ["add_many", "add_many", "put_tile", "add"][: step + 1]
     monkeypatch.undo()
     lab.assert_sound(1)
     lab.append(*batch)

@@ -1,0 +1,181 @@
+"""Helper processes that check rows beside this one.
+
+Each is a fresh interpreter fed through pipes: it holds no connection, no lock and no thread of this
+process, opens no database, and reads no file but its own modules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import IO, Any
+
+from muniment.schemas.kinds import KindRegistry
+
+from .rowcheck import RowChecker, Task, Verdict
+
+_START = (
+    "import sys; sys.path[:] = sys.argv[1:]; from muniment.evidence.workers import serve; serve()"
+)
+_LENGTH = 8
+_AHEAD = 2
+"""Lists that wait at each helper, so that it is never without work."""
+_THREADS = 2
+
+Checked = tuple[Sequence[Task], Sequence[Verdict]]
+
+
+def check_all(
+    lists: Iterable[Sequence[Task]], kinds: KindRegistry, *, processes: int
+) -> Generator[Checked]:
+    """Check lists of rows and give each list with its verdicts, in order.
+
+    This process does its share, and all of it where no other can be started.
+
+    Args:
+        processes: how many work at the same time, this one among them.
+    """
+    checker = RowChecker(kinds)
+    helpers = _Helpers(kinds, processes - 1) if processes > 1 else None
+    if helpers is None or not helpers.count:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for tasks in lists:
+                yield tasks, checker.check(tasks, pool.map, _THREADS)
+        return
+    waiting: deque[tuple[Sequence[Task], Future[list[Verdict] | None] | list[Verdict]]] = deque()
+    with helpers:
+        for tasks in lists:
+            waiting.append((tasks, helpers.submit(tasks) or checker.check(tasks)))
+            while waiting and _is_done(waiting[0][1]):
+                yield _finished(*waiting.popleft(), checker)
+        while waiting:
+            yield _finished(*waiting.popleft(), checker)
+
+
+def _is_done(answer: Future[list[Verdict] | None] | list[Verdict]) -> bool:
+    return isinstance(answer, list) or answer.done()
+
+
+def _finished(
+    tasks: Sequence[Task],
+    answer: Future[list[Verdict] | None] | list[Verdict],
+    checker: RowChecker,
+) -> Checked:
+    verdicts = answer if isinstance(answer, list) else answer.result()
+    # A helper that is gone has judged nothing: its rows are checked here.
+    return tasks, checker.check(tasks) if verdicts is None else verdicts
+
+
+class _Helpers:
+    """Processes, and a thread for each that talks to it."""
+
+    def __init__(self, kinds: KindRegistry, count: int) -> None:
+        own = {kind.name: _dumped(kind.schema) for kind in kinds if not kind.built_in}
+        self._all = list(_started(count))
+        self._free: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+        self._open: set[Future[Any]] = set()
+        for helper in self._all:
+            self._free.put(helper)
+        self._own = own
+        self._pool = ThreadPoolExecutor(max(1, len(self._all)))
+        self._greeted: set[int] = set()
+
+    @property
+    def count(self) -> int:
+        """How many could be started."""
+        return len(self._all)
+
+    def submit(self, tasks: Sequence[Task]) -> Future[list[Verdict] | None] | None:
+        """Have rows checked; None if every helper has enough to do."""
+        self._open = {future for future in self._open if not future.done()}
+        if len(self._open) >= _AHEAD * len(self._all):
+            return None
+        data = marshal.dumps([(tuple(row), list(subjects)) for row, subjects in tasks])
+        future = self._pool.submit(self._ask, data)
+        self._open.add(future)
+        return future
+
+    def _ask(self, data: bytes) -> list[Verdict] | None:
+        helper = self._free.get()
+        try:
+            assert helper.stdin is not None and helper.stdout is not None
+            if helper.pid not in self._greeted:
+                self._greeted.add(helper.pid)
+                _send(helper.stdin, marshal.dumps(self._own))
+            _send(helper.stdin, data)
+            answer = marshal.loads(_receive(helper.stdout))
+            return [Verdict._make(item) for item in answer]
+        except (OSError, ValueError, EOFError, TypeError):
+            return None
+        finally:
+            self._free.put(helper)
+
+    def __enter__(self) -> _Helpers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for helper in self._all:
+            helper.kill()
+        self._pool.shutdown(cancel_futures=True)
+        for helper in self._all:
+            with contextlib.suppress(OSError):
+                helper.communicate()
+
+
+def _started(count: int) -> Iterator[subprocess.Popen[bytes]]:
+    if not sys.executable or getattr(sys, "frozen", False):
+        return
+    paths = [os.path.abspath(path) for path in sys.path]  # noqa: PTH100
+    for _ in range(count):
+        try:
+            # NOTE: isolated, so that neither this folder nor PYTHON* variables add code.
+            yield subprocess.Popen(
+                [sys.executable, "-I", "-c", _START, *paths],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        except OSError:
+            return
+
+
+def serve() -> None:
+    """Answer lists of rows on standard input with their verdicts on standard output, to the end."""
+    import gc
+
+    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+    try:
+        checker = RowChecker(KindRegistry(marshal.loads(_receive(stdin))))
+        gc.freeze()
+        while True:
+            tasks = marshal.loads(_receive(stdin))
+            _send(stdout, marshal.dumps([tuple(verdict) for verdict in checker.check(tasks)]))
+    except (EOFError, OSError, KeyboardInterrupt):
+        return
+
+
+def _send(file: IO[bytes], data: bytes) -> None:
+    file.write(len(data).to_bytes(_LENGTH, "big"))
+    file.write(data)
+    file.flush()
+
+
+def _receive(file: IO[bytes]) -> bytes:
+    size = int.from_bytes(file.read(_LENGTH), "big")
+    data = file.read(size) if size else b""
+    if len(data) != size or not size:
+        raise EOFError
+    return data
+
+
+def _dumped(schema: Any) -> bytes:
+    import orjson
+
+    return orjson.dumps(schema)

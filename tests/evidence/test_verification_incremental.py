@@ -1,0 +1,160 @@
+"""Verifying again what was verified before: by hashes alone, and what that still finds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from muniment.evidence.keys import new_ed25519
+from muniment.evidence.note import ED25519, VerifierKey
+from muniment.evidence.pinned import Pinned
+from muniment.evidence.verification import LedgerVerifier
+from muniment.schemas.errors import InputError
+from muniment.schemas.finding import VerificationReport
+
+VKEY = VerifierKey("evidence.example.com", ED25519, new_ed25519().public)
+PINNED = Pinned(str(VKEY), 7, bytes(32), datetime(2026, 1, 31, tzinfo=UTC), "0" * 64)
+
+
+def run(lab: Any, since: Pinned | None = None) -> tuple[LedgerVerifier, Pinned | None]:
+    """Verify all of it; the verifier, and what it would remember."""
+    with lab.storage.read() as reader:
+        root = lab.root.public.fingerprint
+        verifier = LedgerVerifier(reader, lab.vkey, root, lab.kinds, since=since)
+        list(verifier.records())
+        return verifier, verifier.pin()
+
+
+def codes(report: VerificationReport) -> list[str]:
+    """Codes of every fault."""
+    return [finding.code for finding in report.findings]
+
+
+def change(lab: Any, *statements: str) -> None:
+    """Change the database past its triggers."""
+    engine = lab.storage._engine
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            names = connection.execute(text("SELECT name FROM sqlite_master WHERE type='trigger'"))
+            dropped = [f"DROP TRIGGER {name}" for (name,) in names.all()]
+        else:
+            dropped = ["SET session_replication_role = replica"]
+        for statement in (*dropped, *statements):
+            connection.execute(text(statement))
+        connection.commit()
+    engine.dispose()
+
+
+@pytest.fixture
+def pinned(lab: Any) -> Pinned:
+    """What is remembered of a ledger of four entries."""
+    lab.append(*(lab.statement(title=title) for title in ("One", "Two", "Three")))
+    _, found = run(lab)
+    assert found is not None and found.size == 4
+    return found
+
+
+def test_nothing_new(lab: Any, pinned: Pinned) -> None:
+    """With nothing new it holds, says what was not looked at, and remembers the same."""
+    verifier, again = run(lab, pinned)
+    assert (verifier.report.ok, codes(verifier.report)) == (True, [])
+    assert verifier.report.extent == "incremental"
+    assert verifier.report.to_json()["extent"] == "incremental"
+    assert "0 new records" in verifier.report.conclusions[0]
+    unchecked = {check.name for check in verifier.report.checks if check.not_checked}
+    assert unchecked == {"entries", "signatures", "schema", "trust", "columns", "checkpoints"}
+    assert again == pinned
+    assert verifier.last is not None and verifier.last.size == 4
+
+
+def test_a_full_audit_says_so(lab: Any) -> None:
+    """A full audit is called one, and leaves nothing out."""
+    report = run(lab)[0].report
+    assert report.extent == "full"
+    assert "full audit" in report.conclusions[0]
+    assert not any(check.not_checked for check in report.checks)
+
+
+def test_new_records_are_verified_in_full(lab: Any, pinned: Pinned) -> None:
+    """Only the new records are counted, and a fault in one of them is found."""
+    lab.append(lab.statement(title="Four"), lab.statement(title="Five"))
+    report = run(lab, pinned)[0].report
+    assert codes(report) == []
+    counted = {check.name: check.checked for check in report.checks}
+    assert counted["signatures"] == counted["columns"] == counted["trust"] == 2
+    change(lab, "UPDATE entry SET kind = 'approval' WHERE number = 5")
+    verifier, again = run(lab, pinned)
+    assert codes(verifier.report) == ["column.differs"]
+    assert again is None
+
+
+@pytest.mark.parametrize(
+    ("statements", "expected"),
+    [
+        (["UPDATE entry SET leaf = substr(leaf, 2) WHERE number = 2"], "pinned.root"),
+        (["UPDATE checkpoint SET size = 9 WHERE size = 4"], "checkpoint.column"),
+        (["UPDATE tile SET hashes = substr(hashes, 2)"], "tile.differs"),
+        (["UPDATE entry SET kind = '' WHERE number = 0"], "pinned.keys"),
+        (
+            [
+                "DELETE FROM subject WHERE number > 1",
+                "DELETE FROM entry WHERE number > 1",
+                "DELETE FROM checkpoint WHERE size > 2",
+            ],
+            "pinned.size",
+        ),
+    ],
+)
+def test_what_was_verified_before_is_changed(
+    lab: Any, pinned: Pinned, statements: list[str], expected: str
+) -> None:
+    """A changed leaf, checkpoint, tile or key record, and a cut end, are found by hashes alone."""
+    change(lab, *statements)
+    verifier, again = run(lab, pinned)
+    assert expected in codes(verifier.report)
+    assert not verifier.report.ok
+    assert again is None
+
+
+def test_a_hidden_key_record(lab: Any) -> None:
+    """A key record whose column was changed, so that no query finds it, is missed at once."""
+    lab.enrol(["contributor"], name="Bea Example")
+    _, found = run(lab)
+    change(lab, "UPDATE entry SET kind = 'x' WHERE number = 1")
+    assert "pinned.keys" in codes(run(lab, found)[0].report)
+
+
+def test_what_is_remembered_survives_the_file(tmp_path: Path) -> None:
+    """What was saved is read back; of a ledger never verified, nothing is remembered."""
+    assert Pinned.load(tmp_path, VKEY) is None
+    PINNED.save(tmp_path, VKEY)
+    assert Pinned.load(tmp_path, VKEY) == PINNED
+    assert [file.suffix for file in (tmp_path / "verified").iterdir()] == [".json"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{}", b"[]", b"{", b'{"ledger": 1}', b"\xff", b'{"size": "x"}'],
+)
+def test_a_damaged_memory_is_refused(tmp_path: Path, data: bytes) -> None:
+    """A file that says nothing clear is no reason to look at less: it is refused by name."""
+    PINNED.save(tmp_path, VKEY)
+    (file,) = (tmp_path / "verified").iterdir()
+    file.write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        Pinned.load(tmp_path, VKEY)
+    assert caught.value.code == "pinned.malformed"
+
+
+def test_the_memory_of_another_ledger_is_refused(tmp_path: Path) -> None:
+    """What was verified of one ledger says nothing of another."""
+    PINNED.save(tmp_path, VKEY)
+    (file,) = (tmp_path / "verified").iterdir()
+    file.write_text(file.read_text().replace("evidence.example.com", "other.example.com"))
+    with pytest.raises(InputError) as caught:
+        Pinned.load(tmp_path, VKEY)
+    assert caught.value.code == "pinned.malformed"
