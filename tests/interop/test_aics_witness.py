@@ -40,7 +40,9 @@ def aics(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("witness")
     subprocess.run([_newer_python(), "-m", "venv", folder], check=True)
     pip = [str(folder / "bin/python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "aics-witness==0.1.0", "aics-tlog==0.2.1"], check=True)
+    install = [*pip, "install", "aics-witness==0.1.0", "aics-tlog==0.2.1"]
+    if subprocess.run(install, check=False).returncode:
+        pytest.skip("aics-witness 0.1.0 cannot be installed here")
     return folder / "bin"
 
 
@@ -53,7 +55,7 @@ def _newer_python() -> str:
             and subprocess.run([path, "-c", _IS_NEW], stderr=subprocess.DEVNULL).returncode == 0
         ):
             return path
-    pytest.fail("aics-witness needs Python 3.12 or newer")
+    pytest.skip("aics-witness needs Python 3.12 or newer, and none is installed")
 
 
 @pytest.fixture
