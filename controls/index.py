@@ -100,13 +100,14 @@ def build_index(
         for record in records
         if record.statement.system == system and record.recorded_at <= as_of
     }
-    for record in [record for record in about.values() if record.distrusted is not None]:
+    distrusted = [record for record in about.values() if record.distrusted is not None]
+    for record in distrusted:
         _leave_out(
             index, "record.distrusted", f"{record} does not count: {record.distrusted}", record
         )
         del about[record.sha256]
     index.considered = tuple(sorted(about.values(), key=lambda record: record.index))
-    _drop_withdrawn(index, about)  # (2)
+    _drop_withdrawn(index, about, distrusted)  # (2)
     _settle_model(index, artifact)  # (3)
     bound = list(_bound_to_model(index, about))  # (4)
     for record in bound:
@@ -121,7 +122,9 @@ def build_index(
     return index
 
 
-def _drop_withdrawn(index: Index, about: Mapping[str, Record]) -> None:
+def _drop_withdrawn(
+    index: Index, about: Mapping[str, Record], distrusted: Sequence[Record]
+) -> None:
     """Keep what no later record retracted or superseded.
 
     What was retracted supersedes nothing; what was erased still does, or a record that was put
@@ -129,9 +132,11 @@ def _drop_withdrawn(index: Index, about: Mapping[str, Record]) -> None:
     """
     gone = _retracted(index, about)
     retracted = frozenset(gone)
-    for record in index.considered:
+    for record in (*index.considered, *distrusted):
+        # NOTE: bytes that are gone are gone, whatever became of the key that ordered it.
         if record.kind == ERASURE:
             gone |= _erased(index, record)
+    for record in index.considered:
         named = record.statement.supersedes
         target = about.get(named.sha256) if named else None
         if target is None or target.index >= record.index or record.sha256 in retracted:
@@ -174,8 +179,19 @@ def _erased(index: Index, erasure: Record) -> set[str]:
     places = ", ".join(f"#{item['index']} ({item['kind']})" for item in body["records"])
     text = f"{places} was erased by {erasure}, {body['basis']}: what it said is not known any more"
     _leave_out(index, "record.erased", text, erasure)
-    replaced = {item["superseded"] for item in body["records"] if "superseded" in item}
-    return {record.sha256 for record in index.considered if record.index in replaced}
+    replaced = {
+        item["superseded"]: item
+        for item in body["records"]
+        if item.get("superseded", item["index"]) < item["index"]
+    }
+    gone = set()
+    for record in index.considered:
+        item = replaced.get(record.index)
+        if item is not None and item["kind"] == record.kind != APPROVAL:
+            text = f"{record} was superseded by #{item['index']}, which is erased"
+            _leave_out(index, "record.superseded", text, record, erasure)
+            gone.add(record.sha256)
+    return gone
 
 
 def _may_withdraw(later: Record, earlier: Record) -> bool:

@@ -31,12 +31,15 @@ from .keys import RecordKey, SigningKey
 from .merkle import consistency_proof, hash_leaf, inclusion_proof, tree_root, verify_inclusion
 from .note import ED25519, VerifierKey
 from .receipt import Receipt
+from .statements import erased_item
 from .storage import CheckpointRow, EntryRow, Reader, Storage, SubjectRow, Writer
 from .tiles import add_leaf, node_reader
 from .trust import ERASURE_KIND, KEY_KIND, KeyRing, Since
 
 DatedEntry = tuple[Entry, datetime]
 """An entry with its recorded time."""
+_KEPT = frozenset({KEY_KIND, ERASURE_KIND, "approval", "retraction"})
+"""Kinds that are not erased: without them a "no" could vanish, or a record come back to life."""
 _CLOCK_SLACK = timedelta(seconds=60)
 _MANY = 100
 """From here on the signatures of a batch are checked in threads; OpenSSL lets them run."""
@@ -230,7 +233,7 @@ class Ledger:
         ring = replay_keys([*self._key_entries(reader), (entry, now)], kinds)
         fingerprint = entry.statement.body["fingerprint"]
         revoked = ring.get(fingerprint)
-        left = {key.signer.person for key in ring.roots()}
+        left = {key.signer.person for key in ring.roots(now)}
         is_unsaid = fingerprint in ring.compromised and (revoked is None or revoked.retired is None)
         if is_unsaid or len(left) < ring.threshold:
             raise TrustError(
@@ -253,10 +256,15 @@ class Ledger:
                 raise InputError("record.unknown", f"there is no record #{item['index']} to erase")
             if not row.envelope:
                 raise InputError("record.erased", f"#{item['index']} was erased already")
-            if row.kind in (KEY_KIND, ERASURE_KIND):
+            if row.kind in _KEPT:
                 raise InputError(
                     "erasure.kind",
-                    f"#{row.number} is a {row.kind} record: the trust in others rests on it",
+                    f"#{row.number} is a {row.kind} record: what others count for rests on it",
+                )
+            erased = Entry.from_stored(row.number, row.envelope, row.leaf).statement
+            if item != erased_item(RecordRef(row.number, item["sha256"]), erased):
+                raise InputError(
+                    "erasure.differs", f"the order does not say of #{row.number} what it is"
                 )
             writer.erase(row.number, entry.index)
 
@@ -565,7 +573,11 @@ def entitle(
         if not ring.compromised:
             raise
         # It made sense when it was added: what it rests on has lost its trust since.
+        ring.void(record)
         return replace(record, distrusted=f"it rests on what counts for nothing: {error.message}")
+    if ring.compromised:
+        # NOTE: a change that took effect when it was added may now wait for votes that were lost.
+        ring.void(record)
     return record
 
 

@@ -141,6 +141,17 @@ def _about_keys(
     )
 
 
+def erased_item(ref: RecordRef, statement: Statement) -> dict[str, Any]:
+    """What an erasure says of one record: as much as must be known when its bytes are gone."""
+    found: dict[str, Any] = {
+        **ref.to_json(),
+        "kind": statement.kind or statement.predicate_type,
+    }
+    if statement.supersedes is not None:
+        found["superseded"] = statement.supersedes.index
+    return found
+
+
 def withdrawal_statement(
     kind: str,
     targets: Sequence[Entry],

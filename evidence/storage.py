@@ -187,7 +187,12 @@ class Reader:
         """Number of each erased record, and of the record that erased it."""
         table = SQLModel.metadata.tables["erasure"]
         rows = self._session.connection().execute(sa_select(table.c.number, table.c.by))
-        return {int(number): int(by) for number, by in rows}
+        # NOTE: SQLite takes any value into any column; what is no place is no record's.
+        return {
+            number: by if isinstance(by, int) else -1
+            for number, by in rows
+            if isinstance(number, int)
+        }
 
     def _stream(self, query: Any) -> Iterator[Any]:
         options = {"yield_per": 500}

@@ -21,6 +21,16 @@ TABLES = ("entry", "subject", "checkpoint", "meta", "anchor", "erasure", "tile")
 _UPDATES = {"entry": _ONLY_ERASED, "tile": _LARGER}
 """The one change that each table's rows may undergo."""
 _DELETIONS = {"subject": _ERASED}
+_PLACES = {
+    "entry": "number = NEW.number OR leaf_hash = NEW.leaf_hash",
+    "subject": "number = NEW.number AND position = NEW.position",
+    "checkpoint": "size = NEW.size",
+    "meta": "key = NEW.key",
+    "anchor": "size = NEW.size AND kind = NEW.kind AND source = NEW.source",
+    "erasure": "number = NEW.number",
+    "tile": "level = NEW.level AND number = NEW.number",
+}
+"""What makes two rows of a table the same; SQLite's INSERT OR REPLACE would replace one unseen."""
 
 
 def arming(dialect: str) -> Iterator[str]:
@@ -36,6 +46,10 @@ def arming(dialect: str) -> Iterator[str]:
                     f"CREATE TRIGGER {table}_{name} BEFORE {event_name} ON {table} "
                     f"WHEN NOT ({allowed}) {refuse}"
                 )
+            yield (
+                f"CREATE TRIGGER {table}_once BEFORE INSERT ON {table} "
+                f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {_PLACES[table]}) {refuse}"
+            )
         return
     yield (
         "CREATE FUNCTION muniment_refuse() RETURNS trigger LANGUAGE plpgsql AS "

@@ -182,7 +182,8 @@ class KeyRing:
     def void(self, record: Record) -> None:
         """Take a ``key`` record that counts for nothing: what it enrols is known, not trusted."""
         body = record.statement.body
-        if body["action"] in ("enrol", "rotate") and body["fingerprint"] not in self._void:
+        known = {**self._void, **self._keys}
+        if body["action"] in ("enrol", "rotate") and body["fingerprint"] not in known:
             self._void[body["fingerprint"]] = _enrolled(record.index, body)
 
     def apply(self, record: Record) -> None:
@@ -192,7 +193,7 @@ class KeyRing:
             TrustError: ``trust.key-record`` if it makes no sense here.
         """
         body = record.statement.body
-        self._check_change(body)
+        self._check_change(body, record.recorded_at)
         if not self._is_about_roots(body) or self._has_enough_votes(record):
             self._change(record.index, body)
 
@@ -212,30 +213,33 @@ class KeyRing:
             change = PendingChange(body)
             self.pending.append(change)
         change.votes.setdefault(record.signer.person, record.index)
-        standing = {key.signer.person for key in self.roots()}
+        standing = {key.signer.person for key in self.roots(record.recorded_at)}
         if len(standing & set(change.votes)) < self.threshold:
             return False
         self.pending.remove(change)
         return True
 
-    def roots(self) -> list[EnrolledKey]:
-        """Root keys that are in force, whether or not they have expired."""
+    def roots(self, moment: datetime) -> list[EnrolledKey]:
+        """Root keys that can sign ``key`` records at ``moment``."""
         return [
             key
             for key in self._keys.values()
-            if Role.ROOT in key.signer.roles and key.retired is None
+            if Role.ROOT in key.signer.roles
+            and key.retired is None
+            and (key.expires is None or moment < key.expires)
+            and (key.kinds is None or KEY_KIND in key.kinds)
         ]
 
-    def _check_change(self, body: Mapping[str, Any]) -> None:
+    def _check_change(self, body: Mapping[str, Any], moment: datetime) -> None:
         """Refuse what makes no sense here, before anybody's word for it is counted."""
         action = body["action"]
-        persons = {key.signer.person for key in self.roots()}
+        persons = {key.signer.person for key in self.roots(moment)}
         if action == "threshold":
             if body["threshold"] > len(persons):
                 raise _refused(f"{body['threshold']} roots cannot sign: there are {len(persons)}")
             return
         if action != "revoke":
-            self._check_new(body)
+            self._check_new(body, moment)
         if action == "enrol":
             return
         old = str(body["fingerprint"] if action == "revoke" else body["replaces"])
@@ -244,14 +248,20 @@ class KeyRing:
             raise _refused(f"there is no key {old} to {action}")
         if action == "rotate" and body["holder"]["email"].casefold() != known.signer.person:
             raise _refused(f"a rotation keeps the holder, and {old} is {known.signer.email}'s")
-        remaining = {key.signer.person for key in self.roots() if key.signer.fingerprint != old}
+        remaining = {
+            key.signer.person for key in self.roots(moment) if key.signer.fingerprint != old
+        }
         if action == "rotate" and Role.ROOT in body["roles"]:
             remaining.add(body["holder"]["email"].casefold())
         if Role.ROOT in known.signer.roles and len(remaining) < self.threshold:
             raise _refused(f"{self.threshold} roots must remain")
 
-    def _check_new(self, body: Mapping[str, Any]) -> None:
+    def _check_new(self, body: Mapping[str, Any], moment: datetime) -> None:
         key = enrolled_key(body)
+        if "expires" in body and parse_time(body["expires"]) <= moment:
+            raise _refused(f"the key would have expired at {body['expires']} already")
+        if Role.ROOT in body["roles"] and KEY_KIND not in body.get("kinds", (KEY_KIND,)):
+            raise _refused("a root that may not sign key records is none")
         if key.fingerprint in self._keys:
             raise _refused(f"the key {key.fingerprint} is enrolled already")
 

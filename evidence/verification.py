@@ -351,7 +351,8 @@ class LedgerVerifier:
         checks.trust.checked += 1
         wanted = verdict.is_wanted or not files_only
         claim = (verdict.claim, covering.time)
-        if not wanted and self._entitled.get(claim, "") >= verdict.collected_at:
+        is_known = self._entitled.get(claim, "") >= verdict.collected_at
+        if is_known and not wanted and verdict.schema is None:
             return None
         return self._admit(row, verdict, covering.time, wanted)
 

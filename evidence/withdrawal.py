@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from muniment.schemas.errors import InputError
 from muniment.schemas.record import Role
+from muniment.schemas.statement import RecordRef
 
 from .entry import Entry
-from .statements import withdrawal_statement
+from .statements import erased_item, withdrawal_statement
 from .trust import ERASURE_KIND
 
 if TYPE_CHECKING:
@@ -62,7 +63,10 @@ def erase(workspace: Workspace, records: Sequence[str], basis: str, reason: str)
     targets = [workspace.entry(text) for text in records]
     artifacts = sorted(_own_files(workspace, targets))
     body = {
-        "records": [_described(target) for target in targets],
+        "records": [
+            erased_item(RecordRef(target.index, target.sha256), target.statement)
+            for target in targets
+        ],
         "artifacts": artifacts,
         "basis": basis,
         "reason": reason,
@@ -87,18 +91,6 @@ def finish_erasures(workspace: Workspace) -> None:
         unspoken = [sha256 for sha256 in sorted(ordered) if not _is_kept(reader, sha256)]
     for sha256 in unspoken:
         workspace.store.remove(sha256)
-
-
-def _described(target: Entry) -> dict[str, Any]:
-    statement = target.statement
-    found: dict[str, Any] = {
-        "index": target.index,
-        "sha256": target.sha256,
-        "kind": statement.kind or statement.predicate_type,
-    }
-    if statement.supersedes is not None:
-        found["superseded"] = statement.supersedes.index
-    return found
 
 
 def _append(

@@ -214,6 +214,52 @@ def test_what_rests_on_a_forged_key_record_falls_with_it(lab: Any) -> None:
     lab.assert_sound(6)
 
 
+def test_a_key_put_in_place_of_a_forged_one_is_told_apart(lab: Any) -> None:
+    """What rested on a forged enrolment loses its trust with it; the ledger stays sound."""
+    rita = lab.enrol(["root"], name="Rita Example")
+    first, second = new_p256(), new_p256()
+    lab.append(lab.enrolment(first, ["contributor"], name="Bea Example"), key=rita)
+    lab.append(rotation(lab, first, second))
+    lab.append(lab.statement(title="By the second key"), key=second)
+    lab.append(lab.key_statement(revocation(rita, compromisedSince=2)))
+    assert distrusted(lab) == [2, 3, 4]
+
+
+def test_a_change_that_waits_again_is_told_apart(lab: Any) -> None:
+    """Where a lost vote had lowered the threshold, what was done under it loses its trust."""
+    rita = two_roots(lab)
+    third = new_p256()
+    body = lab.enrolment(third, ["root"], name="Carl Example").body
+    lab.append(lab.key_statement(body))
+    lab.append(lab.key_statement(body), key=rita)
+    lower = {"action": "threshold", "threshold": 1}
+    lab.append(lab.key_statement(lower))
+    lab.append(lab.key_statement(lower), key=rita)
+    alone = lab.enrol(["root", "contributor"], name="Dora Example")
+    lab.append(lab.statement(title="By the fourth root"), key=alone)
+    revoke = lab.key_statement(revocation(rita, compromisedSince=6))
+    lab.append(lab.key_statement({"action": "threshold", "threshold": 2}))
+    lab.append(revoke)
+    lab.append(lab.key_statement(revoke.body), key=third)
+    assert distrusted(lab) == [6, 8]
+
+
+@pytest.mark.parametrize("limits", [{"kinds": ["policy"]}, {"expires": "2020-01-01T00:00:00Z"}])
+def test_a_root_that_cannot_act_is_none(lab: Any, limits: dict[str, Any]) -> None:
+    """Nobody enrols a root that may not sign key records, or one that has expired."""
+    statement = lab.enrolment(new_p256(), ["root"], name="Rita Example", **limits)
+    assert refused(lab, lambda: lab.append(statement)) == "trust.key-record"
+
+
+def test_the_last_root_that_can_act_stays(lab: Any, clock: Any) -> None:
+    """A root that has expired since does not count among those that remain."""
+    expires = format_time(clock() + timedelta(days=1))
+    lab.enrol(["root"], name="Rita Example", expires=expires)
+    clock.move(days=2)
+    statement = lab.key_statement(revocation(lab.root))
+    assert refused(lab, lambda: lab.append(statement)) == "trust.key-record"
+
+
 def test_no_revocation_saws_off_its_own_branch(lab: Any) -> None:
     """A root whose word made others roots cannot be unsaid so far back that too few remain."""
     rita = two_roots(lab)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -86,3 +87,19 @@ def test_helpers_do_not_outlive_a_verification(
     checked.close()
     assert len(started) == 2
     assert all(process.poll() is not None for process in started)
+
+
+def test_a_fault_behind_a_sound_record_is_found(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two records of one signer, kind and time: that the first is sound says nothing of the body
+    of the second, whether all records are asked for or only those with files."""
+    sound = lab.statement(title="Sound")
+    broken = replace(sound, body={"title": "Broken"}, salt="1" * 32)
+    with monkeypatch.context() as patched:
+        patched.setattr("muniment.evidence.ledger.check_body", lambda statement, kinds: None)
+        lab.append(sound, broken)
+    for files_only in (False, True):
+        with lab.storage.read() as reader:
+            root = lab.root.public.fingerprint
+            verifier = LedgerVerifier(reader, lab.vkey, root, lab.kinds)
+            list(verifier.records(files_only=files_only))
+        assert [finding.code for finding in verifier.report.findings] == ["body.malformed"]

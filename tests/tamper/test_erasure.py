@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from muniment.evidence.withdrawal import erase
+from muniment.schemas.errors import MunimentError
 
 EMPTIED = (
     "envelope = :none, fingerprint = '', predicate_type = '', kind = '', system_id = '', "
@@ -113,3 +114,41 @@ def test_the_database_refuses_everything_but_the_ordered_erasure(
         connection.execute(text("INSERT INTO anchor VALUES (1, 'witness', 'x', :p)"), {"p": b"x"})
         connection.execute(text(statement), values)
     assert erased.codes() == before
+
+
+def test_what_others_count_for_is_not_erased(victim: Any) -> None:
+    """Keys, erasures, approvals and retractions stay: a "no" must not vanish by an order."""
+    for record in ("#1", "#6"):
+        with pytest.raises(MunimentError) as caught:
+            erase(victim.open(key="carl"), [record], "law", "reason")
+        assert caught.value.code in ("erasure.kind", "withdrawal.mixed")
+    assert victim.codes() == []
+
+
+def test_an_order_says_of_a_record_what_it_is(victim: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that makes the order claim more is refused while the bytes are still there."""
+    from muniment.evidence import withdrawal
+    from muniment.evidence.statements import erased_item
+
+    def lying(*arguments: Any) -> dict[str, Any]:
+        return {**erased_item(*arguments), "superseded": 4}
+
+    monkeypatch.setattr(withdrawal, "erased_item", lying)
+    with pytest.raises(MunimentError) as caught:
+        erase(victim.open(key="carl"), ["#5"], "law", "reason")
+    assert caught.value.code == "erasure.differs"
+    assert victim.codes() == []
+
+
+def test_a_row_that_is_no_erasure(sqlite_victim: Any) -> None:
+    """Nonsense in the derived table is a finding, not a crash."""
+    sqlite_victim.sql("INSERT INTO erasure VALUES (5, 'zz')")
+    assert sqlite_victim.codes() == ["erasure.undone"]
+
+
+@pytest.mark.parametrize("table", ["entry", "checkpoint", "tile", "meta", "subject"])
+def test_no_row_is_replaced_by_an_insertion(sqlite_victim: Any, table: str) -> None:
+    """SQLite's INSERT OR REPLACE does not get around the triggers."""
+    engine = sqlite_victim.open().storage._engine
+    with engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+        connection.execute(text(f"INSERT OR REPLACE INTO {table} SELECT * FROM {table} LIMIT 1"))
