@@ -64,7 +64,7 @@ def _beside(workspace: Workspace, records: list[Record]) -> Iterator[Check]:
 
 
 def _files(record: Record) -> Iterator[Subject]:
-    return (item for item in record.statement.subjects if "size" in item.annotations)
+    return (item for item in record.statement.subjects if item.is_file)
 
 
 def _timestamps(workspace: Workspace, is_sound: bool) -> Check:

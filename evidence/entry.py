@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from muniment.schemas.errors import SignatureError
-from muniment.schemas.statement import Statement
+from muniment.schemas.statement import RecordRef, Statement
 from muniment.schemas.times import format_time
 
 from .dsse import Envelope
@@ -38,6 +38,11 @@ class Entry:
     def sha256(self) -> str:
         """The record's digest in hexadecimal."""
         return self.leaf_hash.hex()
+
+    @property
+    def ref(self) -> RecordRef:
+        """The reference other statements name this record by."""
+        return RecordRef(self.index, self.sha256)
 
     @classmethod
     def new(cls, index: int, envelope: Envelope, key: PublicKey) -> Entry:

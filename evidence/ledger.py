@@ -191,12 +191,13 @@ class Ledger:
         entries: list[Entry] = []
         fresh: dict[tuple[str, str], Record] = {}
         new = _checked(envelopes)
-        repeated = writer.repeated([entry.statement.fingerprint() for entry in new])
-        for parsed in new:
+        fingerprints = [entry.statement.fingerprint() for entry in new]
+        repeated = writer.repeated(fingerprints)
+        for parsed, fingerprint in zip(new, fingerprints, strict=True):
             entry = parsed.at(size)
-            evidence = entry.statement.fingerprint(), entry.key.fingerprint
+            evidence = fingerprint, entry.key.fingerprint
             known = fresh.get(evidence)
-            if known is None and evidence[0] in repeated:
+            if known is None and fingerprint in repeated:
                 known = self._known(writer, entry, ring, now)
             if known is not None:
                 appended.append(Appended(known, False))
@@ -521,8 +522,7 @@ def admit(
     if genesis is None:
         signer = ring.apply_genesis(entry.statement, entry.key)
         return Record(entry.index, entry.sha256, entry.statement, signer, recorded_at)
-    place = RecordRef(entry.index, entry.sha256)
-    return entitle(place, entry.statement, entry.key.fingerprint, ring, recorded_at, genesis)
+    return entitle(entry.ref, entry.statement, entry.key.fingerprint, ring, recorded_at, genesis)
 
 
 def entitle(

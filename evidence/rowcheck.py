@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from muniment.schemas.errors import MunimentError, SchemaError
 from muniment.schemas.finding import Finding
 from muniment.schemas.kinds import KindRegistry, check_body
-from muniment.schemas.statement import GENESIS, Statement, Subject
+from muniment.schemas.statement import GENESIS, Statement
 
 from .attestation import KIND as ATTESTATION
 from .entry import Entry
@@ -73,11 +73,6 @@ class Verdict(NamedTuple):
 
 
 _LOOKED_AT = frozenset({ERASURE_KIND, ATTESTATION})
-
-
-def is_file(subject: Subject) -> bool:
-    """Whether a subject is a file."""
-    return "size" in subject.annotations
 
 
 class RowChecker:
@@ -153,7 +148,7 @@ class RowChecker:
             schema,
             self._claims.setdefault(claim, claim),
             columns["collected_at"],
-            statement.kind in _LOOKED_AT or any(map(is_file, statement.subjects)),
+            statement.kind in _LOOKED_AT or any(subject.is_file for subject in statement.subjects),
         )
 
 

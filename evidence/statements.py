@@ -191,7 +191,7 @@ def approval_statement(
         words: what the approver declares; by default a plain sentence.
     """
     artifacts = _artifacts([target.statement for target in targets])
-    refs = [RecordRef(target.index, target.sha256) for target in targets]
+    refs = [target.ref for target in targets]
     numbers = ", ".join(f"#{ref.index}" for ref in refs)
     body: dict[str, Any] = {
         "decision": decision,
@@ -221,7 +221,7 @@ def _artifacts(statements: Sequence[Statement]) -> dict[str, str]:
     found: dict[str, str] = {}
     for statement in statements:
         for subject in statement.subjects:
-            if "size" in subject.annotations:
+            if subject.is_file:
                 found.setdefault(subject.sha256, subject.name)
         model = statement.body.get("model")
         if isinstance(model, Mapping) and "sha256" in model:

@@ -182,8 +182,8 @@ class KeyRing:
     def void(self, record: Record) -> None:
         """Take a ``key`` record that counts for nothing: what it enrols is known, not trusted."""
         body = record.statement.body
-        known = {**self._void, **self._keys}
-        if body["action"] in ("enrol", "rotate") and body["fingerprint"] not in known:
+        is_known = body.get("fingerprint") in self._keys or body.get("fingerprint") in self._void
+        if body["action"] in ("enrol", "rotate") and not is_known:
             self._void[body["fingerprint"]] = _enrolled(record.index, body)
 
     def apply(self, record: Record) -> None:

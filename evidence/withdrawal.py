@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from muniment.schemas.errors import InputError
 from muniment.schemas.record import Role
-from muniment.schemas.statement import RecordRef
 
 from .entry import Entry
 from .statements import erased_item, withdrawal_statement
@@ -29,7 +28,7 @@ def retract(workspace: Workspace, records: Sequence[str], reason: str) -> Attach
     targets = [workspace.entry(text) for text in records]
     _check_entitled(workspace, targets)
     body = {
-        "records": [{"index": target.index, "sha256": target.sha256} for target in targets],
+        "records": [target.ref.to_json() for target in targets],
         "reason": reason,
     }
     return _append(workspace, "retraction", targets, body)
@@ -63,10 +62,7 @@ def erase(workspace: Workspace, records: Sequence[str], basis: str, reason: str)
     targets = [workspace.entry(text) for text in records]
     artifacts = sorted(_own_files(workspace, targets))
     body = {
-        "records": [
-            erased_item(RecordRef(target.index, target.sha256), target.statement)
-            for target in targets
-        ],
+        "records": [erased_item(target.ref, target.statement) for target in targets],
         "artifacts": artifacts,
         "basis": basis,
         "reason": reason,

@@ -331,7 +331,7 @@ class Workspace:
                 f"a {target.statement.kind}",
                 hint="only like supersedes like",
             )
-        return RecordRef(target.index, target.sha256)
+        return target.ref
 
     def _check_signer(self, statement: Statement) -> None:
         """Refuse early what the ledger would refuse in the end.
@@ -340,9 +340,8 @@ class Workspace:
             InputError: the key may not sign this; the code begins with ``trust.``.
         """
         fingerprint = self.signing_key.public.fingerprint
-        with self.storage.read() as reader, as_input_error():
-            ring = self.ledger.key_ring(reader, self.kinds)
-            ring.authorise(statement, fingerprint, self.clock())
+        with as_input_error():
+            self.people.ring().authorise(statement, fingerprint, self.clock())
 
     def append(self, statement: Statement) -> Attached:
         """Sign a finished statement and append it.
@@ -545,8 +544,7 @@ class Workspace:
         Raises:
             InputError: ``record.unknown``, ``record.ambiguous`` or ``record.malformed``.
         """
-        entry = self.entry(text)
-        return RecordRef(entry.index, entry.sha256)
+        return self.entry(text).ref
 
     # Inner steps
 
@@ -609,8 +607,7 @@ class Workspace:
     def _only_function(self) -> str:
         """The function the signing key approves for, if it has exactly one."""
         fingerprint = self.keys.public(self.key_name).fingerprint
-        with self.storage.read() as reader:
-            known = self.ledger.key_ring(reader, self.kinds).get(fingerprint)
+        known = self.people.ring().get(fingerprint)
         functions = sorted(known.signer.functions) if known else []
         if len(functions) > 1:
             raise InputError(

@@ -14,6 +14,7 @@ from muniment.evidence.entry import Entry
 from muniment.evidence.merkle import hash_leaf
 from muniment.evidence.note import VerifierKey
 from muniment.evidence.storage import (
+    ERASED_COLUMNS,
     AnchorRow,
     CheckpointRow,
     EntryRow,
@@ -36,16 +37,6 @@ _LINE = 4 << 20
 """Longest line of an export, in bytes."""
 _BUNDLE = WIDTH * (2 + 0xFFFF)
 """Largest tile of leaves, in bytes."""
-_DERIVED = (
-    "fingerprint",
-    "predicate_type",
-    "kind",
-    "system_id",
-    "system_version",
-    "collected_at",
-    "signer",
-)
-"""Columns that are empty where a record was erased."""
 _ANCHOR_KINDS = ("witness", "rfc3161")
 
 
@@ -340,7 +331,7 @@ def _erased_row(number: int, leaf: bytes) -> EntryRow:
         envelope=b"",
         leaf=leaf,
         leaf_hash=hash_leaf(leaf).hex(),
-        **dict.fromkeys(_DERIVED, ""),
+        **ERASED_COLUMNS,
     )
 
 

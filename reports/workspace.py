@@ -351,7 +351,7 @@ class Workspace(base.Workspace):
             for record in verified.records
             if record.statement.system == system
             for subject in record.statement.subjects
-            if "size" in subject.annotations
+            if subject.is_file
         ]
         fault = next(iter(verify_artifacts(subjects, self.store).findings), None)
         if fault is not None:

@@ -121,6 +121,11 @@ class Subject:
         return self.digest["sha256"]
 
     @property
+    def is_file(self) -> bool:
+        """Whether it is a file that was hashed, and no record, key or system."""
+        return "size" in self.annotations
+
+    @property
     def git(self) -> Mapping[str, Any] | None:
         """The git link, for a file."""
         return self.annotations.get("git")

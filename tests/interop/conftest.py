@@ -3,6 +3,9 @@ of a thousand, exported."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,3 +173,20 @@ def _evaluation(number: int) -> dict[str, Any]:
         "metrics": [{"name": "AUC", "value": 0.8125, "threshold": 0.78, "direction": "higher"}],
         "checks": [],
     }
+
+
+_IS_NEW = "import sys; sys.exit(sys.version_info < (3, 12))"
+
+
+@pytest.fixture(scope="session")
+def newer_python() -> str:
+    """A Python of at least 3.12, which the aics tools need; skips where there is none."""
+    for name in (sys.executable, "python3.12", "python3.13", "python3.14"):
+        # NOTE: a version manager's stand-in may be found and still not run.
+        path = shutil.which(name)
+        if (
+            path
+            and subprocess.run([path, "-c", _IS_NEW], stderr=subprocess.DEVNULL).returncode == 0
+        ):
+            return path
+    pytest.skip("the aics tools need Python 3.12 or newer, and none is installed")

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,16 +23,15 @@ from muniment.evidence.tiles import HASH_SIZE, WIDTH, add_leaf
 pytestmark = pytest.mark.interop
 
 CHECKER = Path(__file__).with_name("check_tlog.py")
-_IS_NEW = "import sys; sys.exit(sys.version_info < (3, 12))"
 MANY = WIDTH * WIDTH + 300
 """Leaves enough for three levels of tiles, the last of each not full."""
 
 
 @pytest.fixture(scope="session")
-def tlog(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Any]:
+def tlog(tmp_path_factory: pytest.TempPathFactory, newer_python: str) -> Callable[[Any], Any]:
     """Ask ``aics-tlog``."""
     folder = tmp_path_factory.mktemp("tlog")
-    subprocess.run([_newer_python(), "-m", "venv", folder], check=True)
+    subprocess.run([newer_python, "-m", "venv", folder], check=True)
     python = str(folder / "bin/python")
     pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     if subprocess.run([*pip, "install", "aics-tlog==0.2.1"], check=False).returncode:
@@ -46,18 +43,6 @@ def tlog(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Any]:
         return json.loads(answer.stdout)
 
     return ask
-
-
-def _newer_python() -> str:
-    for name in (sys.executable, "python3.12", "python3.13", "python3.14"):
-        # NOTE: a version manager's stand-in may be found and still not run.
-        path = shutil.which(name)
-        if (
-            path
-            and subprocess.run([path, "-c", _IS_NEW], stderr=subprocess.DEVNULL).returncode == 0
-        ):
-            return path
-    pytest.skip("aics-tlog needs Python 3.12 or newer, and none is installed")
 
 
 @pytest.fixture

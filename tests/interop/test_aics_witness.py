@@ -7,9 +7,7 @@ own, made with whichever ``python3.N`` is found.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,31 +29,18 @@ pytestmark = pytest.mark.interop
 
 FEEDER = Path(__file__).with_name("feed_witness.py")
 NAME = "witness.example.com/one"
-_IS_NEW = "import sys; sys.exit(sys.version_info < (3, 12))"
 
 
 @pytest.fixture(scope="session")
-def aics(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def aics(tmp_path_factory: pytest.TempPathFactory, newer_python: str) -> Path:
     """The folder with the programs of ``aics-witness``."""
     folder = tmp_path_factory.mktemp("witness")
-    subprocess.run([_newer_python(), "-m", "venv", folder], check=True)
+    subprocess.run([newer_python, "-m", "venv", folder], check=True)
     pip = [str(folder / "bin/python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     install = [*pip, "install", "aics-witness==0.1.0", "aics-tlog==0.2.1"]
     if subprocess.run(install, check=False).returncode:
         pytest.skip("aics-witness 0.1.0 cannot be installed here")
     return folder / "bin"
-
-
-def _newer_python() -> str:
-    for name in (sys.executable, "python3.12", "python3.13", "python3.14"):
-        # NOTE: a version manager's stand-in may be found and still not run.
-        path = shutil.which(name)
-        if (
-            path
-            and subprocess.run([path, "-c", _IS_NEW], stderr=subprocess.DEVNULL).returncode == 0
-        ):
-            return path
-    pytest.skip("aics-witness needs Python 3.12 or newer, and none is installed")
 
 
 @pytest.fixture
