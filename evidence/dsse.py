@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from dataclasses import dataclass
 
 from muniment.schemas import strictjson
@@ -20,10 +19,9 @@ from .keys import PublicKey, RecordKey
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _MAX_ENVELOPE = 2 << 20
 _HEAD = b'{"payload": "'
-_TAIL = re.compile(
-    rb'", "payloadType": "application/vnd\.in-toto\+json", '
-    rb'"signatures": \[\{"keyid": "(SHA256:[^"]*)", "sig": "([^"]*)"\}\]\}'
-)
+_KEYID = b'", "payloadType": "%s", "signatures": [{"keyid": "' % PAYLOAD_TYPE.encode()
+_SIG = b'", "sig": "'
+_TAIL = b'"}]}'
 _PAE_HEAD = b"DSSEv1 %d %s " % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode())
 
 
@@ -56,15 +54,9 @@ class Envelope:
 
     def to_bytes(self) -> bytes:
         """The one byte form of this envelope."""
-        return (
-            b'{"payload": "%s", "payloadType": "%s", "signatures": [{"keyid": "%s", "sig": "%s"}]}'
-            % (
-                binascii.b2a_base64(self.payload, newline=False),
-                PAYLOAD_TYPE.encode(),
-                self.keyid.encode(),
-                binascii.b2a_base64(self.signature, newline=False),
-            )
-        )
+        payload = binascii.b2a_base64(self.payload, newline=False)
+        signature = binascii.b2a_base64(self.signature, newline=False)
+        return b"".join((_HEAD, payload, _KEYID, self.keyid.encode(), _SIG, signature, _TAIL))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Envelope:
@@ -73,15 +65,12 @@ class Envelope:
         Raises:
             SignatureError: ``envelope.malformed``.
         """
-        # NOTE: everything but the three values is fixed, and each value has one writing: that
-        # settles duplicate keys, trailing bytes, a second signature, another payload type.
         try:
-            if not data.startswith(_HEAD):
-                raise ValueError("it begins otherwise")
-            end = data.index(b'"', len(_HEAD))
-            keyid, sig = _TAIL.fullmatch(data, end).groups()  # type: ignore[union-attr]
-            return cls(_decoded(data[len(_HEAD) : end]), keyid.decode("ascii"), _decoded(sig))
-        except (ValueError, AttributeError) as error:
+            payload, keyid, signature = split_envelope(data)
+            if not keyid.startswith(b"SHA256:"):
+                raise ValueError("its key id is no fingerprint")
+            return cls(decode(payload), keyid.decode("ascii"), decode(signature))
+        except ValueError as error:
             raise _malformed("it has not the form in which envelopes are stored") from error
 
     @staticmethod
@@ -113,7 +102,32 @@ class Envelope:
             raise _malformed(str(error)) from error
 
 
-def _decoded(text: bytes) -> bytes:
+def split_envelope(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """The three values in an envelope's one byte form: payload and signature, both still in base64
+    with the key id between them; ValueError if it has another form.
+
+    Everything but the values is fixed, and each value has one writing: that settles duplicate keys,
+    trailing bytes, a second signature, another payload type.
+    """
+    payload_end = data.index(b'"', len(_HEAD))
+    keyid_at = payload_end + len(_KEYID)
+    keyid_end = data.index(b'"', keyid_at)
+    signature_at = keyid_end + len(_SIG)
+    if (
+        not data.startswith(_HEAD)
+        or data[payload_end:keyid_at] != _KEYID
+        or data[keyid_end:signature_at] != _SIG
+        or not data.endswith(_TAIL)
+    ):
+        raise ValueError("it has another form")
+    return (
+        data[len(_HEAD) : payload_end],
+        data[keyid_at:keyid_end],
+        data[signature_at : -len(_TAIL)],
+    )
+
+
+def decode(text: bytes) -> bytes:
     """Decode base64 that is in its one form; ValueError if it is not.
 
     Strict decoding takes four characters of the alphabet for three bytes, both ways, so that only

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from muniment.schemas.errors import SignatureError
@@ -14,11 +11,9 @@ from muniment.schemas.statement import RecordRef, Statement
 from muniment.schemas.times import format_time
 
 from .dsse import Envelope
-from .keys import PublicKey, load_spki
-from .leaf import leaf_bytes
+from .keys import PublicKey
+from .leaf import leaf_bytes, leaf_key
 from .merkle import hash_leaf
-
-_SPKI_HEAD = b'"publicKey":{"rawBytes":"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,24 +96,3 @@ class Entry:
             (position, subject.sha256, subject.name)
             for position, subject in enumerate(self.statement.subjects)
         ]
-
-
-def leaf_key(leaf: bytes) -> PublicKey:
-    """The signer's key in a leaf.
-
-    Raises:
-        SignatureError: ``leaf.malformed``.
-        InputError: the key is refused.
-    """
-    start = leaf.find(_SPKI_HEAD) + len(_SPKI_HEAD)
-    try:
-        if start < len(_SPKI_HEAD):
-            raise ValueError("it holds no key")
-        return _key(leaf[start:].partition(b'"')[0])
-    except (ValueError, binascii.Error) as error:
-        raise SignatureError("leaf.malformed", f"the leaf is malformed: {error}") from error
-
-
-@lru_cache(maxsize=1024)
-def _key(text: bytes) -> PublicKey:
-    return load_spki(base64.b64decode(text, validate=True))

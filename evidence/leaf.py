@@ -8,8 +8,10 @@ bytes.
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 from binascii import b2a_base64
+from functools import lru_cache
 
 from muniment.schemas import strictjson
 from muniment.schemas.errors import InputError, SignatureError
@@ -17,28 +19,57 @@ from muniment.schemas.errors import InputError, SignatureError
 from .dsse import Envelope, pae
 from .keys import PublicKey, load_spki
 
+_HEAD = (
+    b'{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{"data":'
+    b'{"algorithm":"SHA2_256","digest":"'
+)
+_SIGNATURE = b'"},"signature":{"content":"'
+_SPKI_HEAD = b'"publicKey":{"rawBytes":"'
+
 
 def leaf_bytes(envelope: Envelope, key: PublicKey) -> bytes:
     """The leaf of ``envelope`` signed by ``key``.
 
-    All values are ASCII without escapes and the keys stand in RFC 8785 order, so plain formatting
+    All values are ASCII without escapes and the keys stand in RFC 8785 order, so plain joining
     gives the canonical form.
     """
-    return _written(hashlib.sha256(pae(envelope.payload)).digest(), envelope.signature, key)
+    digest = hashlib.sha256(pae(envelope.payload)).digest()
+    return join_leaf(digest, b2a_base64(envelope.signature, newline=False), leaf_ending(key))
 
 
-def _written(digest: bytes, signature: bytes, key: PublicKey) -> bytes:
-    return (
-        b'{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{"data":'
-        b'{"algorithm":"SHA2_256","digest":"%s"},"signature":{"content":"%s","verifier":'
-        b'{"keyDetails":"%s","publicKey":{"rawBytes":"%s"}}}}}}'
-        % (
-            b2a_base64(digest, newline=False),
-            b2a_base64(signature, newline=False),
-            key.algorithm.value.encode(),
-            b2a_base64(key.spki, newline=False),
-        )
+def join_leaf(digest: bytes, signature64: bytes, ending: bytes) -> bytes:
+    """The leaf over a digest of 32 bytes and a signature in base64, by the key of ``ending``."""
+    return b"".join((_HEAD, b2a_base64(digest, newline=False), _SIGNATURE, signature64, ending))
+
+
+def leaf_ending(key: PublicKey) -> bytes:
+    """How the leaf of anything signed by ``key`` ends."""
+    return b'","verifier":{"keyDetails":"%s",%s%s"}}}}}}' % (
+        key.algorithm.value.encode(),
+        _SPKI_HEAD,
+        b2a_base64(key.spki, newline=False),
     )
+
+
+def leaf_key(leaf: bytes) -> PublicKey:
+    """The signer's key in a leaf.
+
+    Raises:
+        SignatureError: ``leaf.malformed``.
+        InputError: the key is refused.
+    """
+    start = leaf.find(_SPKI_HEAD) + len(_SPKI_HEAD)
+    try:
+        if start < len(_SPKI_HEAD):
+            raise ValueError("it holds no key")
+        return _key(leaf[start:].partition(b'"')[0])
+    except (ValueError, binascii.Error) as error:
+        raise SignatureError("leaf.malformed", f"the leaf is malformed: {error}") from error
+
+
+@lru_cache(maxsize=1024)
+def _key(text: bytes) -> PublicKey:
+    return load_spki(base64.b64decode(text, validate=True))
 
 
 def verify_leaf(leaf: bytes) -> bool:
@@ -62,7 +93,7 @@ def verify_leaf(leaf: bytes) -> bool:
             )
         )
         signer = load_spki(key)
-        form = _written(digest, signature, signer)
+        form = join_leaf(digest, b2a_base64(signature, newline=False), leaf_ending(signer))
     except (LookupError, TypeError, ValueError, InputError) as error:
         raise SignatureError("leaf.malformed", f"the leaf is malformed: {error}") from error
     if form != leaf:

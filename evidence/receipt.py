@@ -21,9 +21,8 @@ from muniment.schemas.times import format_time
 
 from .checkpoint import Checkpoint, SignedCheckpoint, verify_checkpoint
 from .dsse import PAYLOAD_TYPE, Envelope
-from .entry import leaf_key
 from .keys import PublicKey
-from .leaf import leaf_bytes
+from .leaf import leaf_bytes, leaf_key
 from .merkle import hash_leaf, verify_inclusion
 from .note import SignedNote, VerifierKey
 

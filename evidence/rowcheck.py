@@ -10,6 +10,7 @@ import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 from muniment.schemas.errors import MunimentError, SchemaError
@@ -17,18 +18,14 @@ from muniment.schemas.finding import Finding
 from muniment.schemas.kinds import KindRegistry, check_body
 from muniment.schemas.statement import GENESIS, Statement
 
-from .attestation import KIND as ATTESTATION
 from .entry import Entry
 from .leaf import verify_leaf
 from .merkle import hash_leaf
-from .trust import ERASURE_KIND
+from .soundrow import LOOKED_AT, ClaimFields, Sound, SoundRows, SubjectColumns, Task, Unproven
+from .tables import exact_bytes
 
 Fault = tuple[str, str, int | None, str | None, str | None]
 """The fields of a ``Finding``."""
-SubjectColumns = tuple[int, str, str]
-"""Position, SHA-256 and name of a subject row."""
-Task = tuple[tuple[Any, ...], Sequence[SubjectColumns]]
-"""The columns of an ``entry`` row in their order, and its subject rows."""
 
 
 class Claim(NamedTuple):
@@ -48,12 +45,8 @@ class Claim(NamedTuple):
         return Statement((), self.predicate_type, None, collected_at, body, "", references=genesis)
 
 
-ClaimFields = tuple[str, str, str | None, str | None]
-"""The fields of a ``Claim``."""
-
-
 class Verdict(NamedTuple):
-    """What one row shows; plain values only, so that it goes from process to process."""
+    """What a row shows that is not plainly sound; plain values only, as in ``Sound``."""
 
     leaf_hash: bytes
     entry: Fault | None
@@ -64,15 +57,15 @@ class Verdict(NamedTuple):
     claim: ClaimFields | None = None
     collected_at: str = ""
     is_wanted: bool = False
-    """Whether it speaks of files, of what is erased or of a third party's word: what an audit
-    looks at after the ledger itself."""
+    """As in ``Sound``."""
     is_erased: bool = False
     """Its bytes are gone; the leaf was checked by itself."""
     is_signed: bool = True
     """Whether the signature could be checked."""
 
 
-_LOOKED_AT = frozenset({ERASURE_KIND, ATTESTATION})
+Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""Runs a function over the parts of a list, like ``map``."""
 
 
 class RowChecker:
@@ -80,48 +73,42 @@ class RowChecker:
 
     def __init__(self, kinds: KindRegistry) -> None:
         self._kinds = kinds
-        self._claims: dict[ClaimFields, ClaimFields] = {}
-        """Each claim once, so that it is sent once."""
+        self._sound = SoundRows(kinds)
 
     def check(
-        self,
-        tasks: Sequence[Task],
-        spread: Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]] = map,
-        parts: int = 1,
-    ) -> list[Verdict]:
-        """A verdict for each row.
+        self, tasks: Sequence[Task], spread: Spread = map, parts: int = 1
+    ) -> list[Sound | Verdict]:
+        """What each row shows.
 
         Args:
-            spread: runs a function over the parts of a list, like ``map``; OpenSSL lets other
-                threads run while it checks signatures.
-            parts: how many parts.
+            spread: OpenSSL lets other threads run while it checks signatures.
+            parts: how many parts to spread them in.
         """
         with _uncollected():
-            return self._check(tasks, spread, parts)
+            # NOTE: reading holds the interpreter's lock and OpenSSL does not, but the two side by
+            # side are slower than one after the other: each thread would wait for the lock after
+            # every signature.
+            read = [self._sound.read(task) for task in tasks]
+            size = -(-len(read) // parts) or 1
+            proven = spread(_proven, [read[at : at + size] for at in range(0, len(read), size)])
+            return [
+                sound or self._look(*task)
+                for task, sound in zip(tasks, chain.from_iterable(proven), strict=True)
+            ]
 
-    def _check(
-        self,
-        tasks: Sequence[Task],
-        spread: Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]],
-        parts: int,
-    ) -> list[Verdict]:
-        # NOTE: parsing holds the interpreter's lock and OpenSSL does not, but the two side by side
-        # are slower than one after the other: each thread would wait for the lock after every
-        # signature.
-        entries = [_parse(row) for row, _ in tasks]
-        faults: dict[int, Fault] = {}
-        for part in spread(_check_signatures, [entries[start::parts] for start in range(parts)]):
-            faults.update(part)
-        return [
-            _erased(row, subjects)
-            if not row[1]
-            else Verdict(hash_leaf(row[2]), _fault(entry, row[0]))
-            if isinstance(entry, MunimentError)
-            else Verdict(entry.leaf_hash, None, faults[entry.index])
-            if entry.index in faults
-            else self._verdict(row, entry, subjects)
-            for (row, subjects), entry in zip(tasks, entries, strict=True)
-        ]
+    def _look(self, row: tuple[Any, ...], subjects: Sequence[SubjectColumns]) -> Verdict:
+        envelope, leaf = exact_bytes(row[1]), exact_bytes(row[2])
+        if not envelope:
+            return _erased(row, leaf, subjects)
+        try:
+            entry = Entry.from_stored(row[0], envelope, leaf)
+        except MunimentError as error:
+            return Verdict(hash_leaf(leaf), _fault(error, row[0]))
+        try:
+            entry.envelope.verify(entry.key)
+        except MunimentError as error:
+            return Verdict(entry.leaf_hash, None, _fault(error, entry.index))
+        return self._verdict(row, entry, subjects)
 
     def _verdict(
         self, row: tuple[Any, ...], entry: Entry, subjects: Sequence[SubjectColumns]
@@ -133,12 +120,6 @@ class RowChecker:
         except SchemaError as error:
             schema = _fault(error, entry.index)
         role = statement.body.get("role") if statement.kind == "approval" else None
-        claim = (
-            entry.key.fingerprint,
-            statement.predicate_type,
-            role if isinstance(role, str) else None,
-            statement.genesis,
-        )
         columns = entry.columns()
         return Verdict(
             entry.leaf_hash,
@@ -146,17 +127,26 @@ class RowChecker:
             None,
             _column_faults(row, columns, entry, subjects),
             schema,
-            self._claims.setdefault(claim, claim),
+            (
+                entry.key.fingerprint,
+                statement.predicate_type,
+                role if isinstance(role, str) else None,
+                statement.genesis,
+            ),
             columns["collected_at"],
-            statement.kind in _LOOKED_AT or any(subject.is_file for subject in statement.subjects),
+            statement.kind in LOOKED_AT or any(subject.is_file for subject in statement.subjects),
         )
 
 
-def _erased(row: tuple[Any, ...], subjects: Sequence[SubjectColumns]) -> Verdict:
+def _proven(rows: Sequence[Unproven | None]) -> list[Sound | None]:
+    return [row.sound if row is not None and row.holds() else None for row in rows]
+
+
+def _erased(row: tuple[Any, ...], leaf: bytes, subjects: Sequence[SubjectColumns]) -> Verdict:
     """A row whose bytes are gone: the leaf must hold by itself, and nothing else be left."""
     fault, is_signed = None, False
     try:
-        is_signed = verify_leaf(row[2])
+        is_signed = verify_leaf(leaf)
     except MunimentError as error:
         fault, is_signed = _fault(error, row[0]), True
     left = ", ".join(str(value) for value in row[4:] if value)
@@ -164,7 +154,7 @@ def _erased(row: tuple[Any, ...], subjects: Sequence[SubjectColumns]) -> Verdict
     if left or subjects:
         text = f"#{row[0]} was erased, but columns or subject rows still speak of it"
         faults = (("erasure.undone", text, row[0], None, left or _subjects_text(subjects)),)
-    return Verdict(hash_leaf(row[2]), None, fault, faults, is_erased=True, is_signed=is_signed)
+    return Verdict(hash_leaf(leaf), None, fault, faults, is_erased=True, is_signed=is_signed)
 
 
 @contextmanager
@@ -180,25 +170,6 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _parse(row: tuple[Any, ...]) -> Entry | MunimentError:
-    try:
-        return Entry.from_stored(row[0], row[1], row[2])
-    except MunimentError as error:
-        return error
-
-
-def _check_signatures(entries: Sequence[Entry | MunimentError]) -> dict[int, Fault]:
-    """Faulty signatures by number."""
-    faults: dict[int, Fault] = {}
-    for entry in entries:
-        if isinstance(entry, Entry):
-            try:
-                entry.envelope.verify(entry.key)
-            except MunimentError as error:
-                faults[entry.index] = _fault(error, entry.index)
-    return faults
 
 
 def _column_faults(

@@ -16,10 +16,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sqlalchemy import Connection, Engine, event, func
+from sqlalchemy import Connection, Engine, event, func, type_coerce
 from sqlalchemy import select as sa_select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.types import NULLTYPE
 from sqlmodel import Session, SQLModel, create_engine, select, text
 
 from muniment.schemas.errors import InputError, StoreError, StoreLockedError
@@ -98,6 +99,26 @@ class Reader:
         if start is not None:
             query = query.where(columns[0] >= start)
         return map(StoredEntry._make, self._stream(query))
+
+    def plain_entries(self, start: int | None = None) -> Iterator[tuple[Any, ...]]:
+        """As ``entries``, but each value as the driver gives it, whatever its type: faster."""
+        return self._plain(EntryRow, StoredEntry._fields, 1, start)
+
+    def plain_subjects(self, start: int | None = None) -> Iterator[tuple[Any, ...]]:
+        """Every subject row, or those of entries from a number on, as ``plain_entries``."""
+        return self._plain(SubjectRow, StoredSubject._fields, 2, start)
+
+    def _plain(
+        self, table: type[SQLModel], names: Sequence[str], order: int, start: int | None
+    ) -> Iterator[tuple[Any, ...]]:
+        columns = [type_coerce(_column(name, table), NULLTYPE) for name in names]
+        query = sa_select(*columns).order_by(*columns[:order])
+        if start is not None:
+            query = query.where(_column(names[0], table) >= start)
+        options = {"yield_per": _AT_ONCE}
+        result = self._session.connection().execute(query, execution_options=options)
+        for rows in result.partitions():
+            yield from map(tuple, rows)
 
     def leaves(self, stop: int) -> Iterator[bytes]:
         """Leaves of the entries before a number, in order."""
@@ -195,7 +216,7 @@ class Reader:
         }
 
     def _stream(self, query: Any) -> Iterator[Any]:
-        options = {"yield_per": 500}
+        options = {"yield_per": _AT_ONCE}
         return iter(self._session.connection().execute(query, execution_options=options))
 
     def meta(self, key: str) -> str | None:

@@ -12,8 +12,13 @@ class _ExactBytes(LargeBinary):
     """Bytes; where somebody put a text or a number into the column, that is told apart as bytes."""
 
     def result_processor(self, dialect: Any, coltype: Any) -> Any:
-        # NOTE: SQLite columns take any type, and bytes(10**12) would fill the memory.
-        return lambda value: bytes(value) if isinstance(value, _BYTES) else repr(value).encode()
+        return exact_bytes
+
+
+def exact_bytes(value: Any) -> bytes:
+    """What a column of bytes holds; SQLite columns take any type."""
+    # NOTE: bytes(10**12) would fill the memory.
+    return bytes(value) if isinstance(value, _BYTES) else repr(value).encode()
 
 
 _BYTES = (bytes, bytearray, memoryview)

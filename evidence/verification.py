@@ -50,7 +50,8 @@ from .ledger import DatedEntry, admit, entitle, find_compromised
 from .merkle import hash_leaf
 from .note import VerifierKey
 from .pinned import Pinned
-from .rowcheck import Claim, ClaimFields, Task, Verdict
+from .rowcheck import Claim, Verdict
+from .soundrow import ClaimFields, Sound, SubjectColumns, Task
 from .storage import Reader
 from .treecheck import TreeCheck
 from .trust import KEY_KIND, KeyRing
@@ -59,7 +60,6 @@ from .workers import check_all
 _CHUNK = 256
 _MANY = 4000
 """From here on helper processes are worth their start."""
-_MAX_NUMBER = (1 << 31) - 1
 _KEY_TYPE = predicate_type(KEY_KIND)
 
 Progress = Callable[[int, int], None]
@@ -173,6 +173,7 @@ class LedgerVerifier:
         processes = _processes() if size - expected >= _MANY else 1
         for tasks, verdicts in check_all(self._tasks(expected), self._kinds, processes=processes):
             self._checks.entries.checked += len(tasks)
+            sound = 0
             for (row, _), verdict in zip(tasks, verdicts, strict=True):
                 number = row[0]
                 if number != expected:
@@ -185,7 +186,11 @@ class LedgerVerifier:
                     # A checkpoint that does not hold is one fault, however many it covers.
                     covering = self._checkpoint_for(pending) if pending != tried else None
                     tried = pending
-                record = self._record(row, verdict, covering, files_only)
+                if isinstance(verdict, Sound):
+                    sound += 1
+                    record = self._timed(row, verdict, covering, files_only)
+                else:
+                    record = self._record(row, verdict, covering, files_only)
                 if pending is not None and pending[0] == self._tree.size:
                     self._check_root(covering, pending[0])
                     pending = next(checkpoints, None)
@@ -193,6 +198,8 @@ class LedgerVerifier:
                     self._erasures.order(record)
                     if verdict.is_wanted or not files_only:
                         yield record
+            self._checks.signatures.checked += sound
+            self._checks.columns.checked += sound
             if self._progress:
                 self._progress(expected, size)
         self._finish(size, pending, checkpoints)
@@ -211,18 +218,17 @@ class LedgerVerifier:
 
     def _tasks(self, start: int) -> Iterator[list[Task]]:
         """Rows from a number on with their subject rows, a chunk at a time."""
-        rows = self._reader.entries(start if self._since else None)
-        subjects = self._reader.subjects(start, _MAX_NUMBER)
+        rows = self._reader.plain_entries(start if self._since else None)
+        subjects = self._reader.plain_subjects(start)
         subject = next(subjects, None)
         while chunk := list(islice(rows, _CHUNK)):
-            found: dict[int, list[tuple[int, str, str]]] = {}
-            while subject is not None and subject.number <= chunk[-1].number:
-                found.setdefault(subject.number, []).append(
-                    (subject.position, subject.sha256, subject.name)
-                )
+            found: dict[int, list[SubjectColumns]] = {}
+            last = chunk[-1][0]
+            while subject is not None and subject[0] <= last:
+                found.setdefault(subject[0], []).append(subject[1:])
                 self._subjects_seen += 1
                 subject = next(subjects, None)
-            yield [(row, found.get(row.number, ())) for row in chunk]
+            yield [(row, found.get(row[0], [])) for row in chunk]
         for _ in subjects:
             pass  # rows of no entry; a cursor that is left open holds the connection
 
@@ -342,41 +348,47 @@ class LedgerVerifier:
         checks.columns.checked += 1
         for fault in verdict.columns:
             checks.columns.findings.append(Finding(*fault))
-        if covering is None:
-            checks.trust.not_checked.append(
-                f"#{row[0]}: no sound checkpoint covers it, so its time is not known"
-            )
-            return None
-        checks.schema.checked += 1
-        checks.trust.checked += 1
-        wanted = verdict.is_wanted or not files_only
-        claim = (verdict.claim, covering.time)
-        is_known = self._entitled.get(claim, "") >= verdict.collected_at
-        if is_known and not wanted and verdict.schema is None:
-            return None
-        return self._admit(row, verdict, covering.time, wanted)
-
-    # (3) and (4)
-    def _admit(
-        self, row: Sequence[Any], verdict: Verdict, recorded_at: datetime, wanted: bool
-    ) -> Record | None:
-        checks = self._checks
-        if verdict.schema is not None:
-            checks.schema.findings.append(Finding(*verdict.schema))
-            record = None
+        record = None
+        if verdict.schema is None:
+            record = self._timed(row, verdict, covering, files_only)
         else:
-            try:
-                record = self._judged(row, verdict, recorded_at, wanted)
-                checks.trust.note_distrust(record)
-            except MunimentError as error:
-                checks.trust.findings.append(Finding.of(error, row[0]))
-                record = None
+            checks.schema.checked += 1
+            checks.schema.findings.append(Finding(*verdict.schema))
         if row[0] == 0:
             self._genesis = verdict.leaf_hash.hex()
         return record
 
+    # (4)
+    def _timed(
+        self,
+        row: Sequence[Any],
+        verdict: Sound | Verdict,
+        covering: SignedCheckpoint | None,
+        files_only: bool,
+    ) -> Record | None:
+        """Judge whether the signer was entitled, which the time of recording decides."""
+        trust = self._checks.trust
+        if covering is None:
+            trust.not_checked.append(
+                f"#{row[0]}: no sound checkpoint covers it, so its time is not known"
+            )
+            return None
+        self._checks.schema.checked += 1
+        trust.checked += 1
+        is_wanted = verdict.is_wanted or not files_only
+        claim = verdict.claim, covering.time
+        if not is_wanted and self._entitled.get(claim, "") >= verdict.collected_at:
+            return None
+        try:
+            record = self._judged(row, verdict, covering.time, is_wanted)
+        except MunimentError as error:
+            trust.findings.append(Finding.of(error, row[0]))
+            return None
+        trust.note_distrust(record)
+        return record
+
     def _judged(
-        self, row: Sequence[Any], verdict: Verdict, recorded_at: datetime, wanted: bool
+        self, row: Sequence[Any], verdict: Sound | Verdict, recorded_at: datetime, wanted: bool
     ) -> Record:
         number, envelope, leaf = row[:3]
         if self._genesis is None:

@@ -19,7 +19,8 @@ from typing import IO, Any
 
 from muniment.schemas.kinds import KindRegistry
 
-from .rowcheck import RowChecker, Task, Verdict
+from .rowcheck import RowChecker, Verdict
+from .soundrow import Sound, Task
 
 _START = (
     "import sys; sys.path[:] = sys.argv[1:]; from muniment.evidence.workers import serve; serve()"
@@ -28,8 +29,11 @@ _LENGTH = 8
 _AHEAD = 2
 """Lists that wait at each helper, so that it is never without work."""
 _THREADS = 2
+_SOUND = len(Sound._fields)
 
-Checked = tuple[Sequence[Task], Sequence[Verdict]]
+_Answer = Future[list[Sound | Verdict] | None]
+"""What a helper says; None if it is gone."""
+Checked = tuple[Sequence[Task], Sequence[Sound | Verdict]]
 
 
 def check_all(
@@ -49,7 +53,7 @@ def check_all(
             for tasks in lists:
                 yield tasks, checker.check(tasks, pool.map, _THREADS)
         return
-    waiting: deque[tuple[Sequence[Task], Future[list[Verdict] | None] | list[Verdict]]] = deque()
+    waiting: deque[tuple[Sequence[Task], _Answer | list[Sound | Verdict]]] = deque()
     with helpers:
         for tasks in lists:
             waiting.append((tasks, helpers.submit(tasks) or checker.check(tasks)))
@@ -59,13 +63,13 @@ def check_all(
             yield _finished(*waiting.popleft(), checker)
 
 
-def _is_done(answer: Future[list[Verdict] | None] | list[Verdict]) -> bool:
+def _is_done(answer: _Answer | list[Sound | Verdict]) -> bool:
     return isinstance(answer, list) or answer.done()
 
 
 def _finished(
     tasks: Sequence[Task],
-    answer: Future[list[Verdict] | None] | list[Verdict],
+    answer: _Answer | list[Sound | Verdict],
     checker: RowChecker,
 ) -> Checked:
     verdicts = answer if isinstance(answer, list) else answer.result()
@@ -92,17 +96,17 @@ class _Helpers:
         """How many could be started."""
         return len(self._all)
 
-    def submit(self, tasks: Sequence[Task]) -> Future[list[Verdict] | None] | None:
+    def submit(self, tasks: Sequence[Task]) -> _Answer | None:
         """Have rows checked; None if every helper has enough to do."""
         self._open = {future for future in self._open if not future.done()}
         if len(self._open) >= _AHEAD * len(self._all):
             return None
-        data = marshal.dumps([(tuple(row), list(subjects)) for row, subjects in tasks])
+        data = marshal.dumps(list(tasks))
         future = self._pool.submit(self._ask, data)
         self._open.add(future)
         return future
 
-    def _ask(self, data: bytes) -> list[Verdict] | None:
+    def _ask(self, data: bytes) -> list[Sound | Verdict] | None:
         helper = self._free.get()
         try:
             assert helper.stdin is not None and helper.stdout is not None
@@ -111,7 +115,7 @@ class _Helpers:
                 _send(helper.stdin, marshal.dumps(self._own))
             _send(helper.stdin, data)
             answer = marshal.loads(_receive(helper.stdout))
-            return [Verdict._make(item) for item in answer]
+            return [(Sound if len(item) == _SOUND else Verdict)._make(item) for item in answer]
         except (OSError, ValueError, EOFError, TypeError):
             return None
         finally:

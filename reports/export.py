@@ -39,7 +39,7 @@ from typing import Any, BinaryIO
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
 from muniment.evidence.config import FILE_NAME
 from muniment.evidence.dsse import Envelope
-from muniment.evidence.entry import leaf_key
+from muniment.evidence.leaf import leaf_key
 from muniment.evidence.merkle import NodeReader, inclusion_proof
 from muniment.evidence.note import VerifierKey
 from muniment.evidence.receipt import Receipt, tlog_proof, trusted_root

@@ -69,6 +69,10 @@ class Kind:
         """Every fault of ``body``; empty if it is of this kind."""
         return self._validator.problems(body)
 
+    def fits(self, body: Any) -> bool:
+        """Whether ``body``, read from JSON, is of this kind."""
+        return self._validator.fits(body)
+
     def compile(self) -> None:
         """Compile the schema now.
 

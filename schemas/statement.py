@@ -321,6 +321,33 @@ class Statement:
         )
 
 
+def is_statement(value: Any) -> bool:
+    """Whether a JSON value has the form of a statement; of a gate decision's, it never has."""
+    return _statement().fits(value)
+
+
+def cut_fingerprint(payload: bytes, collected_at: str, salt: str) -> str:
+    """``Statement.fingerprint`` of a canonical payload whose predicate is closed.
+
+    Time and salt are cut out where they stand; what is left is canonical again. Behind the body,
+    where alone other fields of these names can be, the time comes last and the salt after it.
+
+    Args:
+        collected_at, salt: the two fields as they stand in the predicate.
+
+    Raises:
+        ValueError: the salt is the predicate's last field.
+    """
+    time, salted = b'"collectedAt":"%s",' % collected_at.encode(), b'"salt":"%s",' % salt.encode()
+    time_at = payload.rindex(time)
+    between = time_at + len(time)
+    salt_at = payload.index(salted, between)
+    hashed = hashlib.sha256(payload[:time_at])
+    hashed.update(payload[between:salt_at])
+    hashed.update(payload[salt_at + len(salted) :])
+    return hashed.hexdigest()
+
+
 def check_payload_size(payload: bytes) -> None:
     """Refuse a payload over 1 MiB.
 

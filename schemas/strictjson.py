@@ -29,7 +29,7 @@ def loads(data: bytes, *, what: str = "document") -> Any:
         InputError: ``json.malformed``, ``json.duplicate-key``, ``json.number``, ``json.surrogate``
             or ``json.too-deep``.
     """
-    fast = _read_canonical(data, what)
+    fast = read_canonical(data, what)
     if fast is not None:
         return fast
     try:
@@ -56,11 +56,14 @@ def loads(data: bytes, *, what: str = "document") -> Any:
     return value
 
 
-def _read_canonical(data: bytes, what: str) -> Any | None:
+def read_canonical(data: bytes, what: str = "document") -> Any | None:
     """Read a document that is in sorted form already; None where that is not plain to see.
 
     A document that writes back to its own bytes has no duplicate key, no NaN and no white space;
     the writer refuses integers too large to be exact; what is left to rule out is deep nesting.
+
+    Raises:
+        InputError: ``json.too-deep``.
     """
     import orjson
 

@@ -83,6 +83,10 @@ class Validator:
         """
         _ = self._compiled
 
+    def fits(self, value: Any) -> bool:
+        """Whether a JSON value has no fault."""
+        return bool(self._compiled.is_valid(value))
+
     def problems(self, value: Any) -> list[Problem]:
         """Every fault of ``value``, each once; empty if there is none.
 

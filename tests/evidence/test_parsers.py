@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from muniment.evidence.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from muniment.evidence.dsse import Envelope
-from muniment.evidence.entry import Entry, leaf_key
+from muniment.evidence.entry import Entry
 from muniment.evidence.keys import SigningKey, load_public, load_spki, new_ed25519, new_p256
-from muniment.evidence.leaf import leaf_bytes
+from muniment.evidence.leaf import leaf_bytes, leaf_key
 from muniment.evidence.merkle import EMPTY_ROOT, hash_leaf
 from muniment.evidence.note import (
     COSIGNATURE_V1,
