@@ -235,9 +235,16 @@ class Writer(Reader):
 
     def add_many(self, table: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert many rows of one table, given as their columns."""
-        if rows:
-            insert = SQLModel.metadata.tables[str(table.__tablename__)].insert()
-            self._session.connection().execute(insert, rows)
+        if not rows:
+            return
+        connection = self._session.connection()
+        insert = SQLModel.metadata.tables[str(table.__tablename__)].insert()
+        compiled = insert.compile(dialect=connection.dialect, column_keys=list(rows[0]))
+        # NOTE: each value goes to the driver as it is; looking at its type takes longer than
+        # inserting it.
+        names = compiled.positiontup
+        values = [tuple(map(row.__getitem__, names)) for row in rows] if names else list(rows)
+        connection.exec_driver_sql(compiled.string, values)
 
     def erase(self, number: int, by: int) -> None:
         """Remove a record's envelope and what was derived from it; the leaf stays.

@@ -82,8 +82,7 @@ class SystemRef:
 
     def descriptor(self) -> Subject:
         """The subject of a record that is about no file: the digest of the reference itself."""
-        digest = hashlib.sha256(strictjson.canonical(self.to_json())).hexdigest()
-        return Subject(f"system:{self}", {"sha256": digest})
+        return _descriptor(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +155,12 @@ class Subject:
             value.get("mediaType"),
             value.get("annotations", {}),
         )
+
+
+@lru_cache(maxsize=1024)
+def _descriptor(system: SystemRef) -> Subject:
+    digest = hashlib.sha256(strictjson.canonical(system.to_json())).hexdigest()
+    return Subject(f"system:{system}", {"sha256": digest})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from muniment.schemas.errors import InputError
@@ -16,6 +17,9 @@ MAX_DEPTH = 64
 """Deepest nesting of objects and arrays that is read."""
 MAX_INTEGER = 2**53 - 1
 """Largest whole number that every JSON reader keeps exact (RFC 7493 §2.2)."""
+
+
+_ODD_NUMBER = re.compile(rb"(?:^|[\[,:])-?\d+(?:\.0(?:[,\]}]|$)|(?:\.\d+)?e)")
 
 
 def loads(data: bytes, *, what: str = "document") -> Any:
@@ -88,12 +92,21 @@ def canonical(value: Any) -> bytes:
     import orjson
     import rfc8785
 
+    # NOTE: the fast writer's form differs from the canonical one in the order of keys beyond ASCII,
+    # in how whole and very small or large fractions are written, and in that NaN becomes null.
+    options = (
+        orjson.OPT_SORT_KEYS
+        | orjson.OPT_STRICT_INTEGER
+        | orjson.OPT_PASSTHROUGH_DATACLASS
+        | orjson.OPT_PASSTHROUGH_DATETIME
+        | orjson.OPT_PASSTHROUGH_SUBCLASS
+    )
     try:
-        fast = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-        if _is_plain(value):
+        fast = orjson.dumps(value, option=options)
+        if fast.isascii() and b"null" not in fast and not _ODD_NUMBER.search(fast):
             return fast
     except (TypeError, ValueError):
-        pass  # said in words below
+        pass
     try:
         return rfc8785.dumps(value)
     except (rfc8785.FloatDomainError, rfc8785.IntegerDomainError) as error:
@@ -104,35 +117,6 @@ def canonical(value: Any) -> bytes:
         ) from error
     except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as error:
         raise InputError("json.malformed", f"the value has no JSON form: {error}") from error
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether the fast writer's form of a value is surely the canonical one.
-
-    The two differ in the order of keys beyond ASCII and in how some numbers are written.
-    """
-    rest = [value]
-    while rest:
-        item = rest.pop()
-        kind = type(item)
-        if kind is str:
-            if not item.isascii():
-                return False
-        elif kind is dict:
-            if not all(type(key) is str and key.isascii() for key in item):
-                return False
-            rest.extend(item.values())
-        elif kind is list:
-            rest.extend(item)
-        elif kind is int:
-            if abs(item) > MAX_INTEGER:
-                return False
-        elif kind is float:
-            if not 1e-3 < abs(item) < 1e12 or item.is_integer():
-                return False
-        elif item is not None and kind is not bool:
-            return False
-    return True
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
