@@ -6,11 +6,12 @@ nothing. What is appended is verified first, so that the ledger never takes what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Any
 
 from muniment.schemas import times
 from muniment.schemas.errors import (
@@ -188,17 +189,17 @@ class Ledger:
         ring = self.key_ring(writer, kinds)
         genesis = self._genesis(writer, size)
         appended: list[Appended] = []
-        entries: list[Entry] = []
+        entries: list[tuple[Entry, dict[str, Any]]] = []
         fresh: dict[tuple[str, str], Record] = {}
         new = _checked(envelopes)
-        fingerprints = [entry.statement.fingerprint() for entry in new]
-        repeated = writer.repeated(fingerprints)
-        for parsed, fingerprint in zip(new, fingerprints, strict=True):
-            entry = parsed.at(size)
+        rows = [entry.columns() for entry in new]
+        repeated = writer.repeated([row["fingerprint"] for row in rows])
+        for parsed, row in zip(new, rows, strict=True):
+            entry, fingerprint = parsed.at(size), row["fingerprint"]
             evidence = fingerprint, entry.key.fingerprint
             known = fresh.get(evidence)
             if known is None and fingerprint in repeated:
-                known = self._known(writer, entry, ring, now)
+                known = self._known(writer, entry, fingerprint, ring, now)
             if known is not None:
                 appended.append(Appended(known, False))
                 continue
@@ -208,12 +209,12 @@ class Ledger:
             self._check_revision(writer, entry, now, kinds)
             genesis = genesis or record.sha256
             fresh[evidence] = record
-            entries.append(entry)
+            entries.append((entry, row))
             appended.append(Appended(record, True))
             size += 1
         if entries:
             self._insert(writer, entries)
-            for entry in entries:
+            for entry, _ in entries:
                 self._erase(writer, entry)
             read = writer.tile
             root = tree_root(size, node_reader(read))
@@ -269,7 +270,9 @@ class Ledger:
                 )
             writer.erase(row.number, entry.index)
 
-    def _insert(self, writer: Writer, entries: Sequence[Entry]) -> None:
+    @staticmethod
+    def _insert(writer: Writer, entries: Sequence[tuple[Entry, Mapping[str, Any]]]) -> None:
+        """Insert entries, each with its derived columns."""
         writer.add_many(
             EntryRow,
             [
@@ -277,16 +280,16 @@ class Ledger:
                     "number": entry.index,
                     "envelope": entry.envelope.to_bytes(),
                     "leaf": entry.leaf,
-                    **entry.columns(),
+                    **columns,
                 }
-                for entry in entries
+                for entry, columns in entries
             ],
         )
         writer.add_many(
             SubjectRow,
             [
                 {"number": entry.index, "position": position, "sha256": sha256, "name": name}
-                for entry in entries
+                for entry, _ in entries
                 for position, sha256, name in entry.subjects()
             ],
         )
@@ -296,7 +299,7 @@ class Ledger:
             known = changed.get((level, number))
             return writer.tile(level, number) if known is None else known
 
-        for entry in entries:
+        for entry, _ in entries:
             changed.update(add_leaf(entry.index, entry.leaf_hash, read))
         for (level, number), hashes in changed.items():
             writer.put_tile(level, number, hashes)
@@ -364,7 +367,9 @@ class Ledger:
             raise StoreError("ledger.damaged", f"no checkpoint covers #{index}")
         return verify_checkpoint(note, self.vkey)
 
-    def _known(self, writer: Writer, entry: Entry, ring: KeyRing, now: datetime) -> Record | None:
+    def _known(
+        self, writer: Writer, entry: Entry, fingerprint: str, ring: KeyRing, now: datetime
+    ) -> Record | None:
         """The same statement by the same signer, if it was appended before and still stands.
 
         The time it speaks of must be the same as well, unless it is just the present, which nobody
@@ -375,7 +380,7 @@ class Ledger:
         if holder is None:
             return None
         is_dated = abs(now - statement.collected_at) > _PRESENT
-        for row in writer.find(fingerprint=statement.fingerprint(), signer=signer):
+        for row in writer.find(fingerprint=fingerprint, signer=signer):
             first = Entry.from_stored(row.number, row.envelope, row.leaf)
             first.envelope.verify(first.key)
             if is_dated and first.statement.collected_at != statement.collected_at:
@@ -397,9 +402,15 @@ class Ledger:
         targets = _approved(statement)
         system = statement.system
         alike = {"kind": statement.kind or "", "system_id": system.id if system else ""}
-        rows = [*reader.find(**alike), *reader.find(**{**alike, "kind": "retraction"})]
+        rows = [
+            *reader.find(entry.index + 1, **alike),
+            *reader.find(entry.index + 1, **{**alike, "kind": "retraction"}),
+        ]
+        sets_threshold = _sets_threshold(statement)
+        spoken_of = [digest.encode() for digest in {entry.sha256, *targets}]
         for row in rows:
-            if row.number <= entry.index:
+            payload = Envelope.payload_in(row.envelope) if row.envelope else b""
+            if not sets_threshold and not any(digest in payload for digest in spoken_of):
                 continue
             later = Entry.from_stored(row.number, row.envelope, row.leaf)
             superseded = later.statement.supersedes
@@ -409,7 +420,7 @@ class Ledger:
                 return False
             if row.signer == entry.key.fingerprint and targets & _approved(later.statement):
                 return False
-            if _sets_threshold(statement) and _sets_threshold(later.statement):
+            if sets_threshold and _sets_threshold(later.statement):
                 return False
         return True
 

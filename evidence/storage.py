@@ -125,10 +125,12 @@ class Reader:
         query = sa_select(_column("leaf")).where(_column("number") < stop)
         return (row[0] for row in self._stream(query.order_by(_column("number"))))
 
-    def find(self, **columns: str) -> list[StoredEntry]:
-        """Entries whose derived columns have these values, in order."""
+    def find(self, start: int = 0, **columns: str) -> list[StoredEntry]:
+        """Entries from a number on whose derived columns have these values, in order."""
         table = SQLModel.metadata.tables["entry"]
         query = sa_select(table).filter_by(**columns).order_by(table.c.number)
+        if start:
+            query = query.where(table.c.number >= start)
         return list(map(StoredEntry._make, self._session.connection().execute(query)))
 
     def repeated(self, fingerprints: Sequence[str]) -> set[str]:
