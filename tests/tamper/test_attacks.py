@@ -65,6 +65,17 @@ def swap(victim: Any) -> None:
             victim.sql(f"UPDATE {table} SET number = {new} WHERE number = {old}")
 
 
+def swap_whole(victim: Any) -> None:
+    """The same, with the tile that fits."""
+    swap(victim)
+    victim.change(
+        "tile",
+        "hashes",
+        "level = 0",
+        lambda data: data[:224] + data[256:288] + data[224:256] + data[288:],
+    )
+
+
 def shift(victim: Any) -> None:
     """Delete a record and close the gap."""
     drop(7)(victim)
@@ -188,9 +199,11 @@ ATTACKS: dict[str, tuple[Callable[[Any], object], list[str]]] = {
         run("DELETE FROM entry WHERE number = 8"),
         ["entry.missing", "tile.differs"],
     ),
+    "entry: a middle one deleted": (drop(5), ["checkpoint.stray", "entry.missing", "tile.differs"]),
     "entry: all deleted": (drop(*range(10)), ["entry.missing"]),
     "entry: last deleted": (drop(9), ["checkpoint.ahead", "tile.differs"]),
     "entries: swapped": (swap, UNSOUND),
+    "entries: swapped, tiles too": (swap_whole, ["checkpoint.root"]),
     "entries: one deleted, gap closed": (shift, ["checkpoint.ahead", "tile.differs"]),
 }
 
