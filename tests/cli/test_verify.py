@@ -78,7 +78,7 @@ def test_a_packet_judged_by_other_rules(
 ) -> None:
     """A profile or a catalog that is not the one this program has is named; the packet's own copy
     is the one that its verdict was computed by."""
-    load = {"load_profile": load_profile, "load_catalog": load_catalog}[rules]
+    load: Any = {"load_profile": load_profile, "load_catalog": load_catalog}[rules]
     monkeypatch.setattr(
         f"muniment.reports.verify.{rules}", lambda name: replace(load(name), name="Another")
     )

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from muniment.controls import catalog, profile
+from muniment.controls.requirement import SecondPerson
+from muniment.evidence.entry import Entry
 from muniment.evidence.workspace import Evidence
 from muniment.reports.workspace import Workspace
 from muniment.schemas.errors import VerificationError
@@ -344,7 +346,7 @@ def test_a_profile_changed_afterwards(decided: Any) -> None:
     "change",
     [
         {"validity_days": 10_000},
-        {"second_person": catalog.SecondPerson.NOT_NEEDED},
+        {"second_person": SecondPerson.NOT_NEEDED},
         {"rule": "true"},
         {"any_of": ("decision",)},
     ],
@@ -372,8 +374,6 @@ def test_a_catalog_changed_afterwards(
 
 def test_a_decision_rewritten(decided: Any) -> None:
     """A verdict that is turned round with the ledger's stolen key is not what was signed."""
-    from muniment.evidence.entry import Entry
-
     old = decided.open().entry("#10")
     assert b'"verificationResult":"FAILED"' in old.envelope.payload
     payload = old.envelope.payload.replace(b'"asOf":"2026', b'"asOf":"2025')

@@ -202,7 +202,7 @@ def malleated(victim: Any, *, leaf: bool, tile: bool) -> None:
     old = victim.open().entry("#9")
     entry = Entry.new(9, twin(old.envelope), old.key)
     entry.envelope.verify(entry.key)
-    row = {"envelope": entry.envelope.to_bytes()}
+    row: dict[str, Any] = {"envelope": entry.envelope.to_bytes()}
     if leaf:
         row |= {"leaf": entry.leaf, "leaf_hash": entry.sha256}
     victim.sql(f"UPDATE entry SET {', '.join(f'{k} = :{k}' for k in row)} WHERE number = 9", **row)
