@@ -28,9 +28,10 @@ from muniment.evidence.workspace import Workspace
 from muniment.schemas.record import Role
 from muniment.schemas.statement import Statement
 
+from .conftest import LATER
+
 NOON = datetime(2026, 4, 1, 12, 0, tzinfo=UTC)
 """When honest changes of keys are made, after the template and before what is forged."""
-LATER = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
 
 
 def root(victim: Any) -> Workspace:
