@@ -144,6 +144,8 @@ def _ledger(folder: Path, workspace: Path | None) -> Answer:
                 ("erased", str(done.erased)),
             ]
         )
+        for why in done.not_checked:
+            show.note(f"not checked: {why}")
         show.note(
             "artifacts and the ledger's own key are in no export: copy them where they are needed"
         )
@@ -156,6 +158,7 @@ def _ledger(folder: Path, workspace: Path | None) -> Answer:
             "checkpoints": done.checkpoints,
             "anchors": done.anchors,
             "erased": done.erased,
+            "not_checked": list(done.not_checked),
         },
         text,
     )

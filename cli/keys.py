@@ -153,6 +153,7 @@ def list_keys(workspace: InWorkspace = None, as_json: AsJson = False) -> Answer:
     held = {opened.keys.public(name).fingerprint: name for name in opened.keys.names()}
     rows, data = [], []
     ring = opened.verified().ring
+    waiting = ring.waiting(opened.clock())
     for enrolled in ring:
         signer = enrolled.signer
         state = f"{enrolled.retired_because} by #{enrolled.retired}" if enrolled.retired else "ok"
@@ -183,13 +184,13 @@ def list_keys(workspace: InWorkspace = None, as_json: AsJson = False) -> Answer:
         show.table(columns, rows)
         if ring.threshold > 1:
             show.line(f"a change of the roots takes {ring.threshold} of them")
-        for change in ring.pending:
+        for change in waiting:
             signed = ", ".join(f"{person} in #{place}" for person, place in change.votes.items())
             what = change.body.get("fingerprint", change.body.get("threshold"))
             show.line(f"waits for more roots: {change.body['action']} {what}, signed by {signed}")
 
-    waiting = [{"body": change.body, "signed": change.votes} for change in ring.pending]
-    return Answer({"keys": data, "threshold": ring.threshold, "pending": waiting}, text)
+    pending = [{"body": change.body, "signed": change.votes} for change in waiting]
+    return Answer({"keys": data, "threshold": ring.threshold, "pending": pending}, text)
 
 
 @app.command("show")
@@ -343,9 +344,9 @@ def answer_change(attached: "Attached", people: "People") -> Answer:
     from .attach import answer_attached
 
     answer = answer_attached(attached)
-    ring = people.ring()
-    place = attached.record.index
-    waiting = [change for change in ring.pending if place in change.votes.values()]
+    ring, record = people.ring(), attached.record
+    changes = ring.waiting(record.recorded_at)
+    waiting = [change for change in changes if record.index in change.votes.values()]
     missing = ring.threshold - len(waiting[0].votes) if waiting else 0
 
     def text() -> None:

@@ -98,7 +98,8 @@ class ArtifactStore:
 
         Raises:
             InputError: ``digest.malformed``.
-            StoreError: ``artifact.missing`` or ``store.failed``.
+            StoreError: ``artifact.missing``, ``artifact.changed`` where something else than a file
+                is in its place, or ``store.failed``.
         """
         try:
             return _open_regular(self.path(sha256))
@@ -109,7 +110,14 @@ class ArtifactStore:
                 hint="attach the file again; its digest finds its place",
                 expected=sha256,
             ) from error
-        except (_NotAFileError, OSError) as error:
+        except _NotAFileError as error:
+            raise StoreError(
+                "artifact.changed",
+                f"what lies under the name of artifact {sha256} is no file",
+                expected="a regular file",
+                found=str(error),
+            ) from error
+        except OSError as error:
             raise _unreadable(sha256, error) from error
 
     def path(self, sha256: str) -> Path:
@@ -142,9 +150,9 @@ class ArtifactStore:
             with self.open(sha256) as source:
                 found = hashlib.file_digest(source, "sha256").hexdigest()
         except StoreError as error:
-            if error.code != "artifact.missing":
+            if error.code not in ("artifact.missing", "artifact.changed"):
                 raise
-            return Finding(error.code, error.message, expected=sha256)
+            return Finding(error.code, error.message, expected=sha256, found=error.found)
         except OSError as error:
             raise _unreadable(sha256, error) from error
         if found == sha256:

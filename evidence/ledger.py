@@ -385,7 +385,7 @@ class Ledger:
             first.envelope.verify(first.key)
             if is_dated and first.statement.collected_at != statement.collected_at:
                 continue
-            if self._stands(writer, first):
+            if not ring.has_lapsed(first.index, now) and self._stands(writer, first):
                 recorded_at = self._covering(writer, first.index).time
                 return Record(
                     first.index, first.sha256, first.statement, holder.signer, recorded_at

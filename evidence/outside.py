@@ -194,7 +194,7 @@ class Outside:
             since.not_checked.append("no old checkpoint, packet or receipt was given (--since)")
         else:
             self._compare(since, "the old file", self.since, now, node)
-        self._check_witnesses(witnesses, now, reader)
+        self.check_witnesses(witnesses, now, reader)
         for where, note in self.git:
             self._compare(git, where, note, now, node)
         if self.git_reason is not None:
@@ -248,7 +248,13 @@ class Outside:
         else:
             check.checked += 1
 
-    def _check_witnesses(self, check: Check, now: SignedCheckpoint, reader: Reader) -> None:
+    def check_witnesses(self, check: Check, now: SignedCheckpoint, reader: Reader) -> None:
+        """Hold the stored cosignatures against the policy.
+
+        Args:
+            check: hears what was found.
+            now: the ledger's last checkpoint.
+        """
         anchors = [item for item in reader.anchors() if item.kind == WITNESS]
         if self.policy is None:
             check.not_checked.append(

@@ -27,7 +27,7 @@ class People:
     """The keys of one workspace's ledger; every change is a record that a root signs.
 
     A change of the roots takes as many of them as the threshold says: each runs the same command,
-    and the last one's record takes effect. ``ring().pending`` lists what waits for others.
+    and the last one's record takes effect. ``ring().waiting(moment)`` lists what waits for others.
     """
 
     def __init__(self, workspace: Workspace) -> None:

@@ -536,12 +536,15 @@ def _disarm(connection: Connection) -> None:
 def _copy_tables(source: Connection, copy: Storage) -> None:
     copy.create()
     with closing(copy), copy._engine.begin() as target:
+        # NOTE: what the triggers would refuse is copied as well: it is for verification to name.
+        _disarm(target)
         for table in SQLModel.metadata.sorted_tables:
             if table.name == MetaRow.__tablename__:
                 continue
             rows = source.execute(sa_select(table), execution_options={"yield_per": 500})
             for part in rows.mappings().partitions():
                 target.execute(table.insert(), [dict(row) for row in part])
+        _arm(target)
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

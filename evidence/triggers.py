@@ -1,7 +1,7 @@
 """The triggers that keep the ledger append-only, as SQL text of either database.
 
-They refuse every UPDATE and DELETE but a tile's growth and a signed erasure. Nothing relies on
-them for proof.
+They refuse every UPDATE and DELETE but a tile's growth and a signed erasure, and an ``erasure`` row
+that no ``erasure`` record stands behind. Nothing relies on them for proof.
 """
 
 from __future__ import annotations
@@ -18,9 +18,16 @@ _LARGER = (
     "AND substr(NEW.hashes, 1, length(OLD.hashes)) = OLD.hashes"
 )
 TABLES = ("entry", "subject", "checkpoint", "meta", "anchor", "erasure", "tile")
+_NEVER = "1 = 0"
 _UPDATES = {"entry": _ONLY_ERASED, "tile": _LARGER}
 """The one change that each table's rows may undergo."""
 _DELETIONS = {"subject": _ERASED}
+_ORDER = (
+    'SELECT 1 FROM entry WHERE entry.number = NEW."by" AND NEW.number < NEW."by" '
+    "AND entry.kind = 'erasure'"
+)
+_INSERTIONS = {"erasure": f"EXISTS ({_ORDER})"}
+"""What a new row of a table must be."""
 _PLACES = {
     "entry": "number = NEW.number OR leaf_hash = NEW.leaf_hash",
     "subject": "number = NEW.number AND position = NEW.position",
@@ -33,19 +40,25 @@ _PLACES = {
 """What makes two rows of a table the same; SQLite's INSERT OR REPLACE would replace one unseen."""
 
 
+def _rules() -> Iterator[tuple[str, str, str, str, str]]:
+    """Table, name of the trigger, what it looks at, what it lets through, and which row that is."""
+    for table in TABLES:
+        yield table, "keep", "UPDATE", _UPDATES.get(table, _NEVER), "NEW"
+        yield table, "stay", "DELETE", _DELETIONS.get(table, _NEVER), "OLD"
+    for table, allowed in _INSERTIONS.items():
+        yield table, "base", "INSERT", allowed, "NEW"
+
+
 def arming(dialect: str) -> Iterator[str]:
     """Statements that make the triggers."""
     if dialect == "sqlite":
         refuse = "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+        for table, name, event_name, allowed, _ in _rules():
+            yield (
+                f"CREATE TRIGGER {table}_{name} BEFORE {event_name} ON {table} "
+                f"WHEN NOT ({allowed}) {refuse}"
+            )
         for table in TABLES:
-            for name, event_name, allowed in (
-                ("keep", "UPDATE", _UPDATES.get(table, "0")),
-                ("stay", "DELETE", _DELETIONS.get(table, "0")),
-            ):
-                yield (
-                    f"CREATE TRIGGER {table}_{name} BEFORE {event_name} ON {table} "
-                    f"WHEN NOT ({allowed}) {refuse}"
-                )
             yield (
                 f"CREATE TRIGGER {table}_once BEFORE INSERT ON {table} "
                 f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {_PLACES[table]}) {refuse}"
@@ -55,21 +68,18 @@ def arming(dialect: str) -> Iterator[str]:
         "CREATE FUNCTION muniment_refuse() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$"
     )
+    # NOTE: a WHEN clause may not look into another table here, so the functions do.
+    for table, name, event_name, allowed, result in _rules():
+        yield (
+            f"CREATE FUNCTION muniment_{table}_{name}() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN IF {allowed} THEN RETURN {result}; END IF; "
+            "RAISE EXCEPTION 'the ledger is append-only'; END $$"
+        )
+        yield (
+            f"CREATE TRIGGER {table}_{name} BEFORE {event_name} ON {table} "
+            f"FOR EACH ROW EXECUTE FUNCTION muniment_{table}_{name}()"
+        )
     for table in TABLES:
-        # NOTE: a WHEN clause may not look into another table here, so the functions do.
-        for name, event_name, allowed, result in (
-            ("keep", "UPDATE", _UPDATES.get(table, "false"), "NEW"),
-            ("stay", "DELETE", _DELETIONS.get(table, "false"), "OLD"),
-        ):
-            yield (
-                f"CREATE FUNCTION muniment_{table}_{name}() RETURNS trigger LANGUAGE plpgsql AS "
-                f"$$ BEGIN IF {allowed} THEN RETURN {result}; END IF; "
-                "RAISE EXCEPTION 'the ledger is append-only'; END $$"
-            )
-            yield (
-                f"CREATE TRIGGER {table}_{name} BEFORE {event_name} ON {table} "
-                f"FOR EACH ROW EXECUTE FUNCTION muniment_{table}_{name}()"
-            )
         yield (
             f"CREATE TRIGGER {table}_whole BEFORE TRUNCATE ON {table} "
             "EXECUTE FUNCTION muniment_refuse()"

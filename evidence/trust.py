@@ -6,15 +6,16 @@ place, with one exception: where a revocation says since when the key was in oth
 (``compromisedSince``), the key's records from there on lose their trust.
 
 What changes the roots (a root's enrolment, rotation or revocation, and the threshold itself) takes
-effect once as many roots as the threshold says, different persons, have signed the same change.
+effect once as many roots as the threshold says, different persons, have signed the same change. A
+signature counts towards it for 90 days, and only while its key is a root's in force.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from muniment.schemas.errors import CheckpointError, InputError, TrustError
 from muniment.schemas.record import Record, Role, Signer
@@ -38,6 +39,8 @@ _ROLES = {
 """Roles of which one is needed for a kind; any other kind is evidence."""
 ANY_APPROVER = "reviewer"
 """The one role an approval may name that needs no function of the key."""
+VOTE_LIFE = timedelta(days=90)
+"""How long, in recorded time, a root's word for a change of the roots counts."""
 
 
 Since = int | datetime
@@ -63,13 +66,29 @@ class EnrolledKey:
     compromised_since: Since | None = None
 
 
+class _Vote(NamedTuple):
+    """One root's word for a change of the roots."""
+
+    signer: Signer
+    place: int
+    recorded_at: datetime
+
+
 @dataclass(slots=True)
-class PendingChange:
-    """A change of the roots that too few of them have signed."""
+class _Change:
+    """A change of the roots that has not taken effect."""
 
     body: Mapping[str, Any]
-    votes: dict[str, int] = field(default_factory=dict)
-    """Person to the place of the record they signed it in."""
+    votes: list[_Vote] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingChange:
+    """A change of the roots that too few of them have signed so far."""
+
+    body: Mapping[str, Any]
+    votes: Mapping[str, int]
+    """Person to the place of the record they signed it in; only what counts."""
 
 
 class KeyRing:
@@ -88,7 +107,7 @@ class KeyRing:
         """Keys enrolled by records that lost their trust; so that theirs can be told apart."""
         self.threshold = 1
         """How many roots must sign a change of the roots."""
-        self.pending: list[PendingChange] = []
+        self._changes: list[_Change] = []
         self.root: str | None = None
         """Fingerprint of the genesis root."""
         self.ledger: VerifierKey | None = None
@@ -208,16 +227,39 @@ class KeyRing:
     def _has_enough_votes(self, record: Record) -> bool:
         """Count one root's word for a change of the roots."""
         body = record.statement.body
-        change = next((item for item in self.pending if item.body == body), None)
+        change = next((item for item in self._changes if item.body == body), None)
         if change is None:
-            change = PendingChange(body)
-            self.pending.append(change)
-        change.votes.setdefault(record.signer.person, record.index)
-        standing = {key.signer.person for key in self.roots(record.recorded_at)}
-        if len(standing & set(change.votes)) < self.threshold:
+            change = _Change(body)
+            self._changes.append(change)
+        change.votes.append(_Vote(record.signer, record.index, record.recorded_at))
+        if len(self._counting(change, record.recorded_at)) < self.threshold:
             return False
-        self.pending.remove(change)
+        self._changes.remove(change)
         return True
+
+    def _counting(self, change: _Change, moment: datetime) -> dict[str, int]:
+        """Persons whose word for a change counts at ``moment``, each with its place."""
+        standing = {key.signer.fingerprint for key in self.roots(moment)}
+        return {
+            vote.signer.person: vote.place
+            for vote in change.votes
+            if vote.signer.fingerprint in standing and moment < vote.recorded_at + VOTE_LIFE
+        }
+
+    def waiting(self, moment: datetime) -> list[WaitingChange]:
+        """Changes of the roots that wait for more of them at ``moment``."""
+        found = [
+            WaitingChange(change.body, self._counting(change, moment)) for change in self._changes
+        ]
+        return [change for change in found if change.votes]
+
+    def has_lapsed(self, place: int, moment: datetime) -> bool:
+        """Whether the record at ``place`` is a root's word that came to nothing by ``moment``."""
+        return any(
+            vote.place == place and moment >= vote.recorded_at + VOTE_LIFE
+            for change in self._changes
+            for vote in change.votes
+        )
 
     def roots(self, moment: datetime) -> list[EnrolledKey]:
         """Root keys that can sign ``key`` records at ``moment``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,24 +11,31 @@ from typing import Any, BinaryIO
 
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
 from muniment.evidence.entry import Entry
+from muniment.evidence.keyfiles import config_folder
 from muniment.evidence.merkle import hash_leaf
 from muniment.evidence.note import VerifierKey
+from muniment.evidence.outside import WITNESS, Outside, unchecked
 from muniment.evidence.storage import (
     ERASED_COLUMNS,
     AnchorRow,
     CheckpointRow,
     EntryRow,
     ErasureRow,
+    Reader,
     SubjectRow,
     Writer,
 )
 from muniment.evidence.tiles import HASH_SIZE, WIDTH, add_leaf
+from muniment.evidence.timestamp import KIND as TIMESTAMP
+from muniment.evidence.timestamp import verify_timestamps
+from muniment.evidence.trust import ERASURE_KIND
 from muniment.evidence.verification import LedgerVerifier, Progress
 from muniment.evidence.workspace import Workspace as BaseWorkspace
 from muniment.evidence.workspace import make_state_folder
 from muniment.schemas import strictjson
 from muniment.schemas.errors import InputError, MunimentError, VerificationError
 from muniment.schemas.files import read_small
+from muniment.schemas.finding import Check, Finding
 
 from .export import ANCHORS, CHECKPOINT, CHECKPOINTS, ENTRIES, ERASURES, RECORDS, tile_path
 from .proofs import VKEY
@@ -37,7 +44,7 @@ _LINE = 4 << 20
 """Longest line of an export, in bytes."""
 _BUNDLE = WIDTH * (2 + 0xFFFF)
 """Largest tile of leaves, in bytes."""
-_ANCHOR_KINDS = ("witness", "rfc3161")
+_ANCHOR_KINDS = (WITNESS, TIMESTAMP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,8 @@ class Restored:
     checkpoints: int
     anchors: int
     erased: int
+    not_checked: tuple[str, ...]
+    """What of the anchors could not be checked here, and why."""
 
 
 def restore(workspace: BaseWorkspace, folder: Path, progress: Progress | None = None) -> Restored:
@@ -119,9 +128,13 @@ class _Restore:
         self._entries(last.size, erasures)
         checkpoints = self._checkpoints(vkey, last)
         anchors = self._anchors(checkpoints)
-        self._writer.add([ErasureRow(number=number, by=by) for number, by in erasures.items()])
+        self._add_erasures(erasures)
         self._verify(vkey, last)
-        return Restored(last, len(checkpoints), anchors, len(erasures))
+        checks = list(_check_anchors(self._workspace, vkey, last, self._writer))
+        for check in checks:
+            _require_none(check.findings)
+        not_checked = tuple(f"{check.name}: {why}" for check in checks for why in check.not_checked)
+        return Restored(last, len(checkpoints), anchors, len(erasures), not_checked)
 
     def _vkey(self) -> VerifierKey:
         text = self._file(VKEY, 10_000).decode("utf-8", "replace")
@@ -144,6 +157,15 @@ class _Restore:
                 raise _malformed(ERASURES, f"#{number} cannot have been erased by #{by}")
             found[number] = by
         return found
+
+    def _add_erasures(self, erasures: dict[int, int]) -> None:
+        orders = {row.number for row in self._writer.find(kind=ERASURE_KIND)}
+        for number, by in erasures.items():
+            if by not in orders:
+                raise VerificationError(
+                    "erasure.without-order", f"{ERASURES}: #{by} is no order to erase #{number}"
+                )
+            self._writer.add([ErasureRow(number=number, by=by)])
 
     def _entries(self, size: int, erasures: dict[int, int]) -> None:
         with self._open(RECORDS) as lines:
@@ -241,16 +263,7 @@ class _Restore:
         )
         for _ in verifier.records():
             pass
-        finding = next(verifier.report.findings, None)
-        if finding is not None:
-            place = "" if finding.record is None else f"#{finding.record}: "
-            raise VerificationError(
-                finding.code,
-                f"the export does not hold: {place}{finding.message}",
-                expected=finding.expected,
-                found=finding.found,
-                hint="nothing was imported",
-            )
+        _require_none(verifier.report.findings)
         if verifier.last is None or verifier.last.root != last.root:
             raise VerificationError("import.unverified", "the export could not be verified")
 
@@ -286,6 +299,51 @@ class _Restore:
             if error.code == "file.missing":
                 raise _missing(name) from error
             raise
+
+
+def _check_anchors(
+    workspace: BaseWorkspace, vkey: VerifierKey, last: SignedCheckpoint, reader: Reader
+) -> Iterator[Check]:
+    """Judge the stored cosignatures and time stamps by what the workspace trusts, as far as that
+    is at hand; a kind of which there is none is left out.
+
+    That the export lacks a quorum is no fault of what it holds: ``verify`` says it.
+    """
+    kinds = {anchor.kind for anchor in reader.anchors()}
+    if WITNESS in kinds:
+        (check,) = (item for item in unchecked() if item.name == "witnesses")
+        try:
+            policy = None if workspace.config.policy is None else workspace.policy()
+            outside = Outside(vkey, config_folder(), None, policy, (), None, None)
+            outside.check_witnesses(check, last, reader)
+        except InputError as error:
+            check.not_checked.append(error.message)
+        lacking = [item for item in check.findings if item.code == "witness.quorum"]
+        check.findings = [item for item in check.findings if item not in lacking]
+        check.not_checked.extend(item.message for item in lacking)
+        yield check
+    if TIMESTAMP in kinds:
+        named = workspace.config.timestamp_roots
+        roots = None if named is None else workspace.root / named
+        try:
+            yield verify_timestamps(reader, vkey, roots)
+        except InputError as error:
+            check = verify_timestamps(reader, vkey, None)
+            check.not_checked.append(error.message)
+            yield check
+
+
+def _require_none(findings: Iterable[Finding]) -> None:
+    """Refuse the export for the first of the findings, if there is one."""
+    for finding in findings:
+        place = "" if finding.record is None else f"#{finding.record}: "
+        raise VerificationError(
+            finding.code,
+            f"the export does not hold: {place}{finding.message}",
+            expected=finding.expected,
+            found=finding.found,
+            hint="nothing was imported",
+        )
 
 
 def _entry(number: int, leaf: bytes, lines: BinaryIO) -> Entry:

@@ -114,7 +114,7 @@ def fill(lab: Any, size: int) -> Ledger:
     )
     lab.append(lab.statement(title="About files", subjects=files))
     lab.append(*[lab.statement(title=f"Rule {number}") for number in range(size - 2)])
-    with lab.storage.write() as writer:
+    with lab.storage.rebuild() as writer:
         writer.add([AnchorRow(size=2, kind="rfc3161", source="tsa.example.com", proof=b"token")])
         writer.erase(10, 11)
     assert isinstance(lab.ledger, Ledger)

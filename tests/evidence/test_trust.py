@@ -302,7 +302,7 @@ def test_a_change_of_the_roots_needs_the_threshold(lab: Any) -> None:
     body = lab.enrolment(third, ["root"], name="Carl Example").body
     lab.append(lab.key_statement(body))
     assert ring_of(lab).get(third.public.fingerprint) is None
-    assert [len(change.votes) for change in ring_of(lab).pending] == [1]
+    assert [len(change.votes) for change in ring_of(lab).waiting(lab.clock())] == [1]
     lab.append(lab.key_statement({**body, "functions": ["risk"]}), key=rita)
     assert ring_of(lab).get(third.public.fingerprint) is None, "another change"
     lab.append(lab.key_statement(body), key=rita)
@@ -319,6 +319,63 @@ def test_one_person_is_one_vote(lab: Any) -> None:
     lab.append(lab.key_statement(body))
     lab.append(lab.key_statement(body))
     assert ring_of(lab).get(second.public.fingerprint) is None
+
+
+def vote_for_a_root(lab: Any) -> tuple[Any, dict[str, Any]]:
+    """The first root of two asks for a third; gives the second's key and the change."""
+    rita = two_roots(lab)
+    body = dict(lab.enrolment(new_p256(), ["root"], name="Carl Example").body)
+    lab.append(lab.key_statement(body))
+    return rita, body
+
+
+@pytest.mark.parametrize("days, counts", [(89, True), (90, False)])
+def test_a_vote_lapses(lab: Any, clock: Any, days: int, counts: bool) -> None:
+    """A root's word for a change of the roots counts for 90 days of recorded time."""
+    rita, body = vote_for_a_root(lab)
+    clock.move(days=days)
+    lab.append(lab.key_statement(body), key=rita)
+    assert (ring_of(lab).get(body["fingerprint"]) is not None) is counts
+    waiting = [list(change.votes.values()) for change in ring_of(lab).waiting(clock())]
+    assert waiting == ([] if counts else [[4]])
+    lab.assert_sound(5)
+
+
+def test_a_lapsed_vote_is_given_again(lab: Any, clock: Any) -> None:
+    """The same word of the same root is a new record once the first has lapsed, and only then."""
+    rita, body = vote_for_a_root(lab)
+    assert not lab.append(lab.key_statement(body))[0].is_new
+    clock.move(days=90)
+    assert ring_of(lab).waiting(clock()) == []
+    for is_new in (True, False):
+        (again,) = lab.append(lab.key_statement(body))
+        assert (again.is_new, again.record.index) == (is_new, 4)
+    lab.append(lab.key_statement(body), key=rita)
+    assert ring_of(lab).get(body["fingerprint"]) is not None
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired", "revoked, with another left"])
+def test_a_vote_falls_with_its_key(lab: Any, clock: Any, end: str) -> None:
+    """The word of a root whose key ended meanwhile no longer counts, though it was good when
+    given, and though the person be a root by another key."""
+    limits = {"expires": format_time(clock() + timedelta(days=9))} if end == "expired" else {}
+    carl, rita = lab.enrol(["root"], name="Carl Example"), new_p256()
+    lab.append(lab.enrolment(rita, ["root"], name="Rita Example", **limits))
+    if end == "revoked, with another left":
+        lab.enrol(["root"], name="Rita Example")
+    lab.append(lab.key_statement({"action": "threshold", "threshold": 2}))
+    body = lab.enrolment(new_p256(), ["root"], name="Dora Example").body
+    lab.append(lab.key_statement(body), key=rita)
+    if end == "expired":
+        clock.move(days=10)
+    else:
+        for signer in (lab.root, carl):
+            lab.append(lab.key_statement(revocation(rita)), key=signer)
+    lab.append(lab.key_statement(body))
+    assert ring_of(lab).get(body["fingerprint"]) is None
+    lab.append(lab.key_statement(body), key=carl)
+    assert ring_of(lab).get(body["fingerprint"]) is not None
+    assert lab.verify().ok
 
 
 @pytest.mark.parametrize("change", ["revoke", "rotate", "threshold"])
@@ -342,10 +399,11 @@ def test_one_root_cannot_take_over(lab: Any, change: str) -> None:
     ring = ring_of(lab)
     known = ring.get(rita.public.fingerprint)
     assert known is not None and known.retired is None
-    assert (ring.threshold, len(ring.pending), distrusted(lab)) == (2, 1, [])
+    waiting = ring.waiting(lab.clock())
+    assert (ring.threshold, len(waiting), distrusted(lab)) == (2, 1, [])
     lab.append(lab.key_statement(bodies[change]), key=third)
     ring = ring_of(lab)
-    assert ring.pending == []
+    assert ring.waiting(lab.clock()) == []
     known = ring.get(rita.public.fingerprint)
     assert (known is not None and known.retired is None) == (change == "threshold")
 

@@ -7,32 +7,44 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from muniment.evidence.dsse import PAYLOAD_TYPE, pae
 from muniment.evidence.keys import SigningKey, load_public, new_ed25519, new_p256
+from muniment.evidence.note import COSIGNATURE_V1, VerifierKey, cosign_note
 from muniment.evidence.storage import AnchorRow
 from muniment.reports.workspace import Attached, Holder, Workspace
 from muniment.schemas.errors import InputError, SignatureError, VerificationError
 from muniment.schemas.record import Role
 
+from ..tsa import Chain, token
+
 DATA = Path(__file__).parent / "data" / "attestations"
 MODEL = "53d02d5a6822763cb9170c2178ca8f5398beece124198dd9d7ad0cf34cfd5e56"
 SIZE = 300
+CHAIN, OTHER = (Chain.new(datetime(2026, 1, 1, tzinfo=UTC)) for _ in range(2))
 
 # A ledger from its export
 
 
 @pytest.fixture
 def source(grown: Callable[..., Workspace]) -> Workspace:
-    """A ledger of three hundred records with a proof from outside."""
+    """A ledger of three hundred records with a time stamp from outside."""
     workspace = grown(SIZE)
-    with workspace.storage.write() as writer:
-        writer.add([AnchorRow(size=SIZE, kind="rfc3161", source="tsa.example.com", proof=b"\x30")])
+    last = workspace.ledger.checkpoint()
+    anchor(workspace, "rfc3161", token(CHAIN, last.note.to_bytes(), last.time))
     return workspace
+
+
+def anchor(workspace: Workspace, kind: str, proof: bytes) -> None:
+    """Store a proof from outside over the last checkpoint."""
+    with workspace.storage.write() as writer:
+        writer.add([AnchorRow(size=SIZE, kind=kind, source=f"{kind}.example.com", proof=proof)])
 
 
 @pytest.fixture
@@ -75,6 +87,92 @@ def test_a_ledger_comes_back_bit_for_bit(
     report = empty.verified().report
     assert report.ok and not list(report.findings)
     assert (empty.root / ".muniment" / ".gitignore").read_text() == "*\n"
+
+
+def trusting(workspace: Workspace, **settings: str) -> Workspace:
+    """The same with more in its ``muniment.yaml``."""
+    with (workspace.root / "muniment.yaml").open("a") as file:
+        file.writelines(f"{name}: {value}\n" for name, value in settings.items())
+    return Workspace(workspace.root)
+
+
+def imported(source: Workspace, empty: Workspace, folder: Path) -> str | tuple[str, ...]:
+    """What an import of a fresh export says it did not check, or the code it is refused with."""
+    source.export("tiles", folder)
+    try:
+        return empty.restore(folder).not_checked
+    except VerificationError as error:
+        assert not empty.storage.exists()
+        return error.code
+
+
+@pytest.mark.parametrize("trust", ["the authority", "another", "nobody", "a file that is gone"])
+def test_time_stamps_are_judged_on_import(exported: Path, empty: Workspace, trust: str) -> None:
+    """By the roots that the workspace trusts; without them it is said that they were not."""
+    if trust != "nobody":
+        file = empty.root / "roots.pem"
+        if trust != "a file that is gone":
+            (CHAIN if trust == "the authority" else OTHER).write_roots(file)
+        empty = trusting(empty, timestamp_roots=file.name)
+    if trust == "another":
+        with pytest.raises(VerificationError) as caught:
+            empty.restore(exported)
+        assert caught.value.code == "timestamp.untrusted"
+        return
+    found = empty.restore(exported).not_checked
+    assert bool(found) == (trust != "the authority")
+    assert all(why.startswith("timestamps: ") for why in found)
+    assert ("roots.pem" in "".join(found)) == (trust == "a file that is gone")
+
+
+def test_a_time_stamp_over_something_else(source: Workspace, empty: Workspace) -> None:
+    """Bytes that are no token, or one over other bytes, are refused whoever is trusted."""
+    folder = empty.root.parent
+    with source.storage.rebuild() as writer:
+        writer._session.execute(text("UPDATE anchor SET proof = :proof"), {"proof": b"\x30"})
+    assert imported(source, empty, folder / "one") == "timestamp.malformed"
+    other = token(CHAIN, b"other bytes", source.ledger.checkpoint().time)
+    with source.storage.rebuild() as writer:
+        writer._session.execute(text("UPDATE anchor SET proof = :proof"), {"proof": other})
+    assert imported(source, empty, folder / "two") == "timestamp.imprint"
+
+
+@pytest.mark.parametrize(
+    "line, trust, found",
+    [
+        ("right", "witness one {vkey}\nquorum one\n", ""),
+        ("right", None, "witnesses: no policy"),
+        ("right", "", "witnesses: "),
+        ("forged", "witness one {vkey}\nquorum one\n", "witness.invalid"),
+        ("forged", None, "witnesses: no policy"),
+        ("malformed", "witness one {vkey}\nquorum one\n", "note.malformed"),
+        ("another's", "witness one {vkey}\nquorum one\n", "witnesses: no checkpoint"),
+    ],
+)
+def test_cosignatures_are_judged_on_import(
+    source: Workspace, empty: Workspace, line: str, trust: str | None, found: str
+) -> None:
+    """By the workspace's policy; a false one is refused, and what is not read or lacks is said."""
+    key, name = new_ed25519(), "witness.example.com"
+    note = source.ledger.checkpoint().note.text
+    signer = new_ed25519() if line == "forged" else key
+    made = cosign_note(note, name, signer, 1_800_000_000)
+    vkey = VerifierKey(name, COSIGNATURE_V1, key.public)
+    if line == "forged":
+        made = type(made)(name, vkey.id, made.signature)
+    if line == "another's":
+        made = cosign_note(note, "other.example.com", key, 1_800_000_000)
+    anchor(source, "witness", b"\xff" if line == "malformed" else str(made).encode())
+    if trust is not None:
+        (empty.root / "witnesses").write_text(trust.format(vkey=vkey))
+        empty = trusting(empty, policy="witnesses")
+    said = imported(source, empty, empty.root.parent / "again")
+    if isinstance(said, str):
+        assert said == found
+    else:
+        said = tuple(why for why in said if not why.startswith("timestamps"))
+        assert bool(said) == bool(found)
+        assert not found or said[0].startswith(found)
 
 
 def test_an_export_of_the_import_is_the_same(

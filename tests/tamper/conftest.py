@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,8 @@ from muniment.evidence.checkpoint import Checkpoint, sign_checkpoint
 from muniment.evidence.dsse import Envelope
 from muniment.evidence.entry import Entry
 from muniment.evidence.keys import SigningKey, new_p256
-from muniment.evidence.merkle import tree_root
+from muniment.evidence.merkle import hash_leaf, tree_root
+from muniment.evidence.storage import DERIVED
 from muniment.evidence.tiles import add_leaf, node_reader
 from muniment.evidence.workspace import Evidence, Holder, Workspace
 from muniment.schemas.record import Role
@@ -34,6 +35,8 @@ POLICY = {
     "reviewBy": "2027-01-01",
     "owner": ADA,
 }
+LATER = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
+"""After everything the ledger holds."""
 SQLITE = "sqlite:///.muniment/ledger.db"
 
 
@@ -170,28 +173,40 @@ class Victim:
 
     def insert(self, statement: Statement, signer: SigningKey) -> None:
         """Put a record at the end, with all rows and tiles it should have, but no checkpoint."""
-        ((last,),) = self.sql("SELECT max(number) FROM entry")
         envelope = Envelope.sign(statement.to_payload(), signer)
-        entry = Entry.new(last + 1, envelope, signer.public)
-        row = {
-            "number": entry.index,
-            "envelope": envelope.to_bytes(),
-            "leaf": entry.leaf,
-            **entry.columns(),
-        }
+        entry = Entry.new(0, envelope, signer.public)
+        self.put(envelope.to_bytes(), entry.leaf, entry.columns(), entry.subjects())
+
+    def put(
+        self,
+        envelope: bytes,
+        leaf: bytes,
+        columns: dict[str, Any] | None = None,
+        subjects: Sequence[tuple[int, str, str]] = (),
+    ) -> None:
+        """Put any bytes at the end, with their tiles."""
+        ((last,),) = self.sql("SELECT max(number) FROM entry")
+        number, leaf_hash = last + 1, hash_leaf(leaf)
+        derived = dict.fromkeys(DERIVED, "x") | {"leaf_hash": leaf_hash.hex()} | (columns or {})
+        row = {"number": number, "envelope": envelope, "leaf": leaf, **derived}
         names = ", ".join(row)
         values = ", ".join(f":{name}" for name in row)
         self.sql(f"INSERT INTO entry ({names}) VALUES ({values})", **row)
-        for position, sha256, name in entry.subjects():
+        for position, sha256, name in subjects:
             self.sql(
                 "INSERT INTO subject (number, position, sha256, name) "
                 "VALUES (:number, :position, :sha256, :name)",
-                number=entry.index,
+                number=number,
                 position=position,
                 sha256=sha256,
                 name=name,
             )
-        self.put_tiles(add_leaf(entry.index, entry.leaf_hash, self.tile))
+        self.put_tiles(add_leaf(number, leaf_hash, self.tile))
+
+    def forge(self, statement: Statement, signer: SigningKey, time: datetime = LATER) -> None:
+        """Put a record at the end and sign for it with the stolen key of the ledger."""
+        self.insert(statement, signer)
+        self.sign(self.ledger_key(), time)
 
     def put_tiles(self, tiles: dict[tuple[int, int], bytes]) -> None:
         """Write tiles, over what is there."""

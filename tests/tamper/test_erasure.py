@@ -98,6 +98,9 @@ def test_the_leaf_of_an_erased_record_still_proves_its_signature(erased: Any) ->
         "DELETE FROM erasure",
         "DELETE FROM anchor",
         "UPDATE erasure SET number = 7",
+        "INSERT INTO erasure (number, by) VALUES (7, 6)",
+        "INSERT INTO erasure (number, by) VALUES (10, 10)",
+        "INSERT INTO erasure (number, by) VALUES (7, 99)",
     ],
 )
 def test_the_database_refuses_everything_but_the_ordered_erasure(
