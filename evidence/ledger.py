@@ -28,12 +28,21 @@ from muniment.schemas.statement import GENESIS, RecordRef, Statement
 from .checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint, verify_checkpoint
 from .dsse import Envelope
 from .entry import Entry
+from .garbage import uncollected
 from .keys import RecordKey, SigningKey
 from .merkle import consistency_proof, hash_leaf, inclusion_proof, tree_root, verify_inclusion
 from .note import ED25519, VerifierKey
 from .receipt import Receipt
 from .statements import erased_item
-from .storage import CheckpointRow, EntryRow, Reader, Storage, SubjectRow, Writer
+from .storage import (
+    CheckpointRow,
+    EntryRow,
+    Reader,
+    Storage,
+    StoredEntry,
+    SubjectRow,
+    Writer,
+)
 from .tiles import add_leaf, node_reader
 from .trust import ERASURE_KIND, KEY_KIND, KeyRing, Since
 
@@ -166,7 +175,7 @@ class Ledger:
             SchemaError: a body breaks its kind.
             StoreError: the ledger did not take it; nothing is written.
         """
-        with self.storage.write() as writer:
+        with uncollected(), self.storage.write() as writer:
             return self._append(writer, key, envelopes, kinds)
 
     def _append(
@@ -409,8 +418,7 @@ class Ledger:
         sets_threshold = _sets_threshold(statement)
         spoken_of = [digest.encode() for digest in {entry.sha256, *targets}]
         for row in rows:
-            payload = Envelope.payload_in(row.envelope) if row.envelope else b""
-            if not sets_threshold and not any(digest in payload for digest in spoken_of):
+            if not sets_threshold and not _speaks_of(row, spoken_of):
                 continue
             later = Entry.from_stored(row.number, row.envelope, row.leaf)
             superseded = later.statement.supersedes
@@ -590,6 +598,15 @@ def entitle(
         # NOTE: a change that took effect when it was added may now wait for votes that were lost.
         ring.void(record)
     return record
+
+
+def _speaks_of(row: StoredEntry, digests: Sequence[bytes]) -> bool:
+    """Whether a record may speak of one of these: a quick look at bytes that are not checked."""
+    try:
+        payload = Envelope.payload_in(row.envelope)
+    except ValueError:
+        return bool(row.envelope)
+    return any(digest in payload for digest in digests)
 
 
 def _sets_threshold(statement: Statement) -> bool:

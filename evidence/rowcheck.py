@@ -6,9 +6,7 @@ depends on the place in the ledger is ``verification``'s.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any, NamedTuple
@@ -19,6 +17,7 @@ from muniment.schemas.kinds import KindRegistry, check_body
 from muniment.schemas.statement import GENESIS, Statement
 
 from .entry import Entry
+from .garbage import uncollected
 from .leaf import verify_leaf
 from .merkle import hash_leaf
 from .soundrow import LOOKED_AT, ClaimFields, Sound, SoundRows, SubjectColumns, Task, Unproven
@@ -84,7 +83,7 @@ class RowChecker:
             spread: OpenSSL lets other threads run while it checks signatures.
             parts: how many parts to spread them in.
         """
-        with _uncollected():
+        with uncollected():
             # NOTE: reading holds the interpreter's lock and OpenSSL does not, but the two side by
             # side are slower than one after the other: each thread would wait for the lock after
             # every signature.
@@ -155,21 +154,6 @@ def _erased(row: tuple[Any, ...], leaf: bytes, subjects: Sequence[SubjectColumns
         text = f"#{row[0]} was erased, but columns or subject rows still speak of it"
         faults = (("erasure.undone", text, row[0], None, left or _subjects_text(subjects)),)
     return Verdict(hash_leaf(leaf), None, fault, faults, is_erased=True, is_signed=is_signed)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector from going through everything after every few rows.
-
-    What is made of rows holds no cycles, and all of it is gone when their verdicts are there.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _column_faults(

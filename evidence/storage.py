@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sqlalchemy import Connection, Engine, event, func, type_coerce
+from sqlalchemy import Connection, Engine, bindparam, event, func, type_coerce
 from sqlalchemy import select as sa_select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
@@ -81,6 +81,15 @@ ERASED_COLUMNS = dict.fromkeys(DERIVED[1:], "")
 """What an erased record keeps in them; its leaf hash stays."""
 
 
+_ENTRY, _TILE = (
+    sa_select(SQLModel.metadata.tables["entry"]).filter_by(number=bindparam("number")),
+    sa_select(SQLModel.metadata.tables["tile"].c.hashes).filter_by(
+        level=bindparam("level"), number=bindparam("number")
+    ),
+)
+"""Questions that are asked once for every proof."""
+
+
 class Reader:
     """Queries within one consistent view of the ledger."""
 
@@ -143,16 +152,17 @@ class Reader:
             found.update(self._session.connection().execute(query).scalars())
         return found
 
-    def entry(self, number: int) -> EntryRow | None:
+    def entry(self, number: int) -> StoredEntry | None:
         """One entry."""
-        return self._session.get(EntryRow, number)
+        row = self._session.connection().execute(_ENTRY, {"number": number}).first()
+        return None if row is None else StoredEntry._make(row)
 
-    def by_digest(self, prefix: str, limit: int = 3) -> list[EntryRow]:
+    def by_digest(self, prefix: str, limit: int = 3) -> list[StoredEntry]:
         """Entries whose leaf hash begins with ``prefix`` (hexadecimal)."""
-        query = select(EntryRow).where(
-            _column("leaf_hash") >= prefix, _column("leaf_hash") < prefix + "g"
-        )
-        return list(self._session.exec(query.limit(limit)))
+        table = SQLModel.metadata.tables["entry"]
+        is_it = (table.c.leaf_hash >= prefix) & (table.c.leaf_hash < prefix + "g")
+        rows = self._session.connection().execute(sa_select(table).where(is_it).limit(limit))
+        return list(map(StoredEntry._make, rows))
 
     def speaking_of(self, sha256: str) -> set[int]:
         """Numbers of the entries that have a subject with this digest."""
@@ -174,8 +184,9 @@ class Reader:
 
     def tile(self, level: int, number: int) -> bytes:
         """Hashes of one tile; empty if it does not exist."""
-        row = self._session.get(TileRow, (level, number))
-        return b"" if row is None else row.hashes
+        place = {"level": level, "number": number}
+        hashes = self._session.connection().execute(_TILE, place).scalar()
+        return b"" if hashes is None else bytes(hashes)
 
     def tiles(self) -> Iterator[tuple[int, int, bytes]]:
         """Level, number and hashes of every tile."""
@@ -262,11 +273,12 @@ class Writer(Reader):
 
     def put_tile(self, level: int, number: int, hashes: bytes) -> None:
         """Insert a tile, or extend it."""
-        row = self._session.get(TileRow, (level, number))
-        if row is None:
-            self._session.add(TileRow(level=level, number=number, hashes=hashes))
-        else:
-            row.hashes = hashes
+        table, connection = SQLModel.metadata.tables["tile"], self._session.connection()
+        is_it = (table.c.level == level) & (table.c.number == number)
+        extended = connection.execute(table.update().values(hashes=hashes).where(is_it))
+        if not extended.rowcount:
+            values = {"level": level, "number": number, "hashes": hashes}
+            connection.execute(table.insert().values(values))
 
 
 class Rebuilder(Writer):
