@@ -11,7 +11,6 @@ from .options import (
     AsJson,
     AsOf,
     Frameworks,
-    InRef,
     InWorkspace,
     OfArtifact,
     OfSystem,
@@ -184,7 +183,14 @@ def verify(
             help="Witnesses to trust; by default the policy in muniment.yaml.",
         ),
     ] = None,
-    ref: InRef = "refs/notes/muniment",
+    ref: Annotated[
+        str | None,
+        typer.Option(
+            "--ref",
+            metavar="REF",
+            help="Git ref that must hold checkpoints; by default refs/notes/muniment, if it does.",
+        ),
+    ] = None,
     incremental: Annotated[
         bool,
         typer.Option(
@@ -208,9 +214,10 @@ def verify(
     if packet_file is not None:
         from muniment.reports.verify import verify_packet
 
-        if since is not None or policy is not None:
+        if since is not None or policy is not None or ref is not None:
             raise InputError(
-                "usage.outside", "--since and --policy are for a workspace's ledger, not a packet"
+                "usage.outside",
+                "--since, --policy and --ref are for a workspace's ledger, not for a packet",
             )
         if incremental:
             raise InputError("usage.incremental", "--incremental is for a ledger, not for a packet")

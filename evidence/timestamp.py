@@ -31,7 +31,8 @@ from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding
 from muniment.schemas.times import format_time
 
-from .checkpoint import verify_checkpoint
+from .anchors import TIMESTAMP, stored_anchors
+from .checkpoint import SignedCheckpoint, verify_checkpoint
 from .config import FILE_NAME, Config
 from .note import VerifierKey
 from .storage import AnchorRow, Reader, Storage, StoredAnchor
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from rfc3161_client import TimeStampResponse
 
-KIND = "rfc3161"
+KIND = TIMESTAMP
 _SHA256 = "2.16.840.1.101.3.4.2.1"
 _GRANTED = 0
 _MAX_RESPONSE = 64 << 10
@@ -48,7 +49,8 @@ _MAX_ROOTS = 1 << 20
 _SECONDS = 30.0
 """Time that an authority has for its whole answer."""
 _APART = timedelta(minutes=5)
-"""From here on the ledger's clock and the authority's are said to differ."""
+"""From here on the ledger's clock and the authority's are said to differ. A ledger that is as much
+ahead has dated a checkpoint after a time at which it was there already: that is a fault."""
 # What the library says, and within that what OpenSSL says.
 _SAID_UNREADABLE = "parse sig as pkcs7"
 _SAID_SIGNATURE = "verify pkcs7 signature"
@@ -128,17 +130,21 @@ def stamp(storage: Storage, vkey: VerifierKey, authority: Authority) -> Timestam
     Nothing is asked for again if there is one by this authority.
 
     Raises:
-        VerificationError: the checkpoint or the token does not hold; nothing was stored.
+        VerificationError: the checkpoint or the token does not hold, or ``timestamp.before``;
+            nothing was stored.
         StoreError: the ledger or the authority did not answer.
     """
     with storage.read() as reader:
         note = reader.last_checkpoint() or b""
-        size = verify_checkpoint(note, vkey).size
+        checkpoint = verify_checkpoint(note, vkey)
+        size = checkpoint.size
         stored = _find(reader, size, authority.url)
     if stored is not None:
         time = verify_token(stored.proof, note, authority.roots)
+        _require_before(checkpoint, time, authority.url)
         return Timestamp(size, authority.url, time, is_new=False)
     proof, time = _request(note, authority)
+    _require_before(checkpoint, time, authority.url)
     with storage.write() as writer:
         # NOTE: the lock was not held while the authority was asked.
         is_new = _find(writer, size, authority.url) is None
@@ -160,7 +166,8 @@ def verify_timestamps(reader: Reader, vkey: VerifierKey | None, roots: Path | No
     check = Check(
         "timestamps", "checkpoints were there when an authority outside says that they were"
     )
-    stored = [anchor for anchor in reader.anchors() if anchor.kind == KIND]
+    stored, faults = stored_anchors(reader, KIND)
+    check.findings.extend(faults)
     if not stored:
         check.not_checked.append(
             "no timestamp: only the ledger's own clock says when records were made"
@@ -222,10 +229,16 @@ def _verify_stored(
     if not roots or vkey is None:
         return
     try:
-        signed = verify_checkpoint(note, vkey).time
+        checkpoint = verify_checkpoint(note, vkey)
     except MunimentError:
         return  # A fault of the checkpoint, which the check of the checkpoints names.
-    if abs(stated - signed) >= _APART:
+    try:
+        _require_before(checkpoint, stated, anchor.source)
+    except VerificationError as error:
+        check.findings.append(Finding.of(error))
+        return
+    signed = checkpoint.time
+    if stated - signed >= _APART:
         check.notes.append(
             Finding(
                 "timestamp.apart",
@@ -235,6 +248,23 @@ def _verify_stored(
                 expected=format_time(signed),
                 found=format_time(stated),
             )
+        )
+
+
+def _require_before(checkpoint: SignedCheckpoint, stated: datetime, source: str) -> None:
+    """Refuse a checkpoint that says it was signed after an authority saw it.
+
+    Raises:
+        VerificationError: ``timestamp.before``.
+    """
+    if checkpoint.time - stated >= _APART:
+        raise VerificationError(
+            "timestamp.before",
+            f"the checkpoint of size {checkpoint.size} is dated later than {source} saw it: the "
+            "ledger's clock was ahead",
+            hint="set the clock of the machine that appends; no stamp over this checkpoint holds",
+            expected=f"{format_time(stated)} or earlier",
+            found=format_time(checkpoint.time),
         )
 
 
@@ -309,7 +339,8 @@ def _check_signer(response: TimeStampResponse) -> None:
 
     Source: RFC 3161 §2.4.1 and §2.4.2, RFC 5816 §2.2.1 (ESSCertID and ESSCertIDv2).
     """
-    from asn1crypto.cms import ContentInfo
+    # NOTE: tsp, not cms: only with it loaded are the attributes known that name a certificate.
+    from asn1crypto.tsp import ContentInfo
 
     try:
         signed = ContentInfo.load(response.time_stamp_token())["content"]

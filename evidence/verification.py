@@ -211,6 +211,12 @@ class LedgerVerifier:
             self.report.conclusions.append(f"a full audit: all of {size:,} records was verified")
             return
         self.report.extent = "incremental"
+        if self._tree.size < since.size:
+            self.report.conclusions.append(
+                f"an incremental verification: of the {since.size:,} records verified before only "
+                f"{self._tree.size:,} are there"
+            )
+            return
         self.report.conclusions.append(
             f"an incremental verification: {size - since.size:,} new records were verified in "
             f"full, the {since.size:,} verified before are held against their root alone"
@@ -259,12 +265,16 @@ class LedgerVerifier:
         assert since is not None
         check = Check("pinned", "what was verified before is unchanged", 1)
         self.report.checks.insert(0, check)
+        if since.ledger != str(self._vkey):
+            text = "a ledger with another key was verified before, of this name and under this root"
+            found = Finding("pinned.ledger", text, None, since.ledger, str(self._vkey))
+            check.findings.append(found)
         for leaf in self._reader.leaves(since.size):
             self._tree.append(hash_leaf(leaf))
         if self._tree.size < since.size:
             text, expected = "entries that were verified before are gone", f"{since.size} entries"
-            found = f"{self._tree.size} entries"
-            check.findings.append(Finding("pinned.size", text, None, expected, found))
+            left = f"{self._tree.size} entries"
+            check.findings.append(Finding("pinned.size", text, None, expected, left))
         elif (root := self._tree.root()) != since.root:
             text = f"the first {since.size} entries are not the ones that were verified before"
             check.findings.append(Finding("pinned.root", text, None, since.root.hex(), root.hex()))
@@ -549,11 +559,14 @@ def verify_artifacts(
     subjects: Sequence[tuple[int, Subject]],
     store: ArtifactStore,
     erased: Sequence[tuple[int, str]] = (),
+    *,
+    what: str = "record",
 ) -> Check:
     """Re-hash every artifact that a record says was stored, each digest once.
 
     Args:
         erased: places of erasure records, and digests that each ordered to be removed.
+        what: the records that were looked at are called.
     """
     check = Check("artifacts", "every stored artifact has the bytes its record names")
     seen: set[str] = set()
@@ -583,18 +596,24 @@ def verify_artifacts(
             text = "an artifact that was to be erased is still there: muniment erase finishes it"
             check.findings.append(Finding("erasure.undone", text, record, found=sha256))
     if not seen and not check.not_checked:
-        check.not_checked.append("no record speaks of a file")
+        check.not_checked.append(f"no {what} speaks of a file")
     return check
 
 
-def verify_git_links(subjects: Sequence[tuple[int, Subject]], repository: Path) -> Check:
-    """Hold the git links against the repository the workspace stands in."""
+def verify_git_links(
+    subjects: Sequence[tuple[int, Subject]], repository: Path, *, what: str = "record"
+) -> Check:
+    """Hold the git links against the repository the workspace stands in.
+
+    Args:
+        what: the records that were looked at are called.
+    """
     from .gitlinks import check_links
 
     check = Check("git", "every committed file is in git as its record says")
     linked = [item for item in subjects if (item[1].git or {}).get("state") == "committed"]
     if not linked:
-        check.not_checked.append("no record speaks of a committed file")
+        check.not_checked.append(f"no {what} speaks of a committed file")
         return check
     try:
         check.checked, check.findings, check.not_checked = check_links(linked, repository)

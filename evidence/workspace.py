@@ -35,7 +35,6 @@ from .config import FILE_NAME, STATE_FOLDER, Config
 from .draft import Draft, Evidence, draft
 from .dsse import Envelope
 from .entry import Entry
-from .gitanchor import DEFAULT_REF
 from .keyfiles import AskPassphrase, KeyFiles, config_folder
 from .keys import RecordKey, new_ed25519, new_p256
 from .ledger import Ledger
@@ -84,6 +83,8 @@ class VerifiedLedger:
     ring: KeyRing
     checkpoint: SignedCheckpoint | None
     """The last checkpoint, if it holds."""
+    pin: Pinned | None = None
+    """What a later verification may rest on, if all else holds too."""
 
     def require(self) -> SignedCheckpoint:
         """The checkpoint, if everything held.
@@ -438,7 +439,7 @@ class Workspace:
         *,
         since: bytes | None = None,
         policy: Path | None = None,
-        ref: str = DEFAULT_REF,
+        ref: str | None = None,
         incremental: bool = False,
     ) -> VerificationReport:
         """Verify ledger, artifacts, git links, and what others hold of the ledger.
@@ -448,12 +449,14 @@ class Workspace:
         Args:
             since: an old checkpoint that the ledger must extend, a signed note.
             policy: file that says which witnesses are trusted, instead of the workspace's own.
-            ref: the git ref that holds checkpoints.
+            ref: the git ref that holds checkpoints, which then must be there; by default
+                ``refs/notes/muniment``, if it is.
             incremental: hold what such a verification found sound before against its root alone,
                 and remember the new end; the first time, everything is verified.
 
         Raises:
-            InputError: ``policy.malformed``, ``pinned.malformed``, or a file cannot be read.
+            InputError: ``policy.malformed``, ``pinned.malformed``, ``git.no-checkpoints``, or a
+                file cannot be read.
         """
         from .audit import audit
 
@@ -488,15 +491,14 @@ class Workspace:
             vkey = self.ledger.vkey
         except VerificationError as error:
             return _no_genesis(self.config.origin, error)
-        since = Pinned.load(config_folder(), vkey) if pin else None
+        config = self.config
+        since = Pinned.load(config_folder(), config.origin, config.root) if pin else None
         with self.storage.read() as reader:
-            verifier = LedgerVerifier(reader, vkey, self.config.root, self.kinds, progress, since)
+            verifier = LedgerVerifier(reader, vkey, config.root, self.kinds, progress, since)
             for record in verifier.records(files_only=files_only):
                 take(record)
             found = verifier.pin() if pin else None
-        if found is not None:
-            found.save(config_folder(), vkey)
-        return VerifiedLedger(verifier.report, list(records), verifier.ring, verifier.last)
+        return VerifiedLedger(verifier.report, list(records), verifier.ring, verifier.last, found)
 
     def systems(self) -> list[SystemRef]:
         """System versions that are registered, in the order they were."""

@@ -36,6 +36,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from muniment.evidence.anchors import TIMESTAMP, WITNESS, stored_anchors
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
 from muniment.evidence.config import FILE_NAME
 from muniment.evidence.dsse import Envelope
@@ -43,12 +44,13 @@ from muniment.evidence.leaf import leaf_key
 from muniment.evidence.merkle import NodeReader, inclusion_proof
 from muniment.evidence.note import VerifierKey
 from muniment.evidence.receipt import Receipt, tlog_proof, trusted_root
-from muniment.evidence.storage import Reader, StoredEntry
+from muniment.evidence.storage import Reader, StoredAnchor, StoredEntry
 from muniment.evidence.tiles import HASH_SIZE, WIDTH, node_reader
 from muniment.evidence.trust import KeyRing
 from muniment.evidence.verification import LedgerVerifier, Progress
 from muniment.evidence.workspace import VerifiedLedger
 from muniment.evidence.workspace import Workspace as BaseWorkspace
+from muniment.schemas.errors import VerificationError
 from muniment.schemas.kinds import own_kinds
 
 from .files import new_folder, told_as_report_error
@@ -232,7 +234,7 @@ def _ledger(view: _View, target: Path, workspace: BaseWorkspace) -> None:
         target / ANCHORS,
         (
             {**item._asdict(), "proof": base64.b64encode(item.proof).decode()}
-            for item in reader.anchors()
+            for item in _anchors(reader)
         ),
     )
     erasures = sorted(reader.erasures().items())
@@ -240,6 +242,14 @@ def _ledger(view: _View, target: Path, workspace: BaseWorkspace) -> None:
     (target / FILE_NAME).write_bytes((workspace.root / FILE_NAME).read_bytes())
     for name, schema in own_kinds(workspace.root / workspace.config.kinds).items():
         _put(target / KINDS / f"{name}.json", schema)
+
+
+def _anchors(reader: Reader) -> Iterator[StoredAnchor]:
+    for kind in (TIMESTAMP, WITNESS):
+        found, faults = stored_anchors(reader, kind)
+        if faults:
+            raise VerificationError("ledger.unsound", faults[0].message, found=faults[0].found)
+        yield from found
 
 
 def tile_path(level: int | str, number: int, width: int) -> str:

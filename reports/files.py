@@ -62,7 +62,13 @@ def new_folder(folder: Path) -> Iterator[Path]:
             os.umask(mask)
             temporary.chmod(0o777 & ~mask)
             os.sync()
-            temporary.replace(folder)
+            if folder.exists():
+                # NOTE: filled, not replaced: somebody may stand in it.
+                _free(folder)
+                for item in temporary.iterdir():
+                    item.rename(folder / item.name)
+            else:
+                temporary.rename(folder)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

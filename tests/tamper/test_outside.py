@@ -67,6 +67,12 @@ def checks(victim: Any, **options: Any) -> dict[str, Check]:
     return found
 
 
+def forget(victim: Any) -> None:
+    """Remove what this machine remembers of the ledger."""
+    config = victim.open().config
+    remembered_path(Path(os.environ["MUNIMENT_CONFIG"]), config.origin, config.root).unlink()
+
+
 def codes(check: Check) -> list[str]:
     return [finding.code for finding in check.findings]
 
@@ -87,7 +93,7 @@ def test_an_old_checkpoint_shows_it(victim: Any, attack: str) -> None:
     """One kept checkpoint tells a rollback from a fork; before the attack it holds."""
     kept = victim.open().ledger.checkpoint().note.to_bytes()
     assert checks(victim, since=kept)["since"].outcome is Outcome.HELD
-    remembered_path(Path(os.environ["MUNIMENT_CONFIG"]), victim.open().ledger.vkey).unlink()
+    forget(victim)
     run, code = ATTACKS[attack]
     run(victim)
     assert codes(checks(victim, since=kept)["since"]) == [code]
@@ -112,7 +118,7 @@ def test_git_shows_it(victim: Any, attack: str, monkeypatch: pytest.MonkeyPatch)
     subprocess.run(["git", "-C", str(victim.root), "init", "-q"], check=True)
     anchor_in_git(victim.root, victim.open().ledger)
     assert checks(victim)["git-anchor"].outcome is Outcome.HELD
-    remembered_path(Path(os.environ["MUNIMENT_CONFIG"]), victim.open().ledger.vkey).unlink()
+    forget(victim)
     run, code = ATTACKS[attack]
     run(victim)
     found = checks(victim)["git-anchor"]
