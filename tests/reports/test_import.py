@@ -156,12 +156,12 @@ def test_cosignatures_are_judged_on_import(
     key, name = new_ed25519(), "witness.example.com"
     note = source.ledger.checkpoint().note.text
     signer = new_ed25519() if line == "forged" else key
-    made = cosign_note(note, name, signer, 1_800_000_000)
+    made = cosign_note(note, name, signer, 1_775_000_000)
     vkey = VerifierKey(name, COSIGNATURE_V1, key.public)
     if line == "forged":
         made = type(made)(name, vkey.id, made.signature)
     if line == "another's":
-        made = cosign_note(note, "other.example.com", key, 1_800_000_000)
+        made = cosign_note(note, "other.example.com", key, 1_775_000_000)
     anchor(source, "witness", b"\xff" if line == "malformed" else str(made).encode())
     if trust is not None:
         (empty.root / "witnesses").write_text(trust.format(vkey=vkey))
