@@ -55,20 +55,21 @@ def new_folder(folder: Path) -> Iterator[Path]:
     try:
         with told_as_report_error(folder):
             folder = _free(folder)
-            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+            # NOTE: an empty folder is filled, not replaced: somebody may stand in it.
+            is_there = folder.exists()
+            beside = folder if is_there else folder.parent
+            temporary = Path(tempfile.mkdtemp(dir=beside, prefix=f".{folder.name}-"))
         yield temporary
         with told_as_report_error(folder):
             mask = os.umask(0)
             os.umask(mask)
             temporary.chmod(0o777 & ~mask)
             os.sync()
-            if folder.exists():
-                # NOTE: filled, not replaced: somebody may stand in it.
-                _free(folder)
+            if is_there:
                 for item in temporary.iterdir():
                     item.rename(folder / item.name)
             else:
-                temporary.rename(folder)
+                temporary.replace(folder)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
