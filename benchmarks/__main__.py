@@ -15,7 +15,7 @@ from muniment.evidence.keyfiles import CONFIG_VARIABLE
 
 from .measure import Measured, measure
 
-SUBJECTS = ("startup", "verify", "packet", "append", "receipt")
+SUBJECTS = ("startup", "verify", "packet", "append", "receipt", "growth")
 LIBRARIES = ("muniment", "cryptography", "sqlmodel", "typer", "weasyprint")
 
 
@@ -63,6 +63,8 @@ def _print_table(name: str, found: list[Measured]) -> None:
         for number, (floor, ratio) in enumerate(item.ratios.items()):
             aim = f", aim {item.aim}" if item.aim and number == 0 else ""
             print(f"      {ratio:.2f} × {floor}{aim}")
+        if item.growth is not None:
+            print(f"      grows with exponent {item.growth}")
 
 
 main()

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import log
 from statistics import median
 
 
@@ -22,6 +23,8 @@ class Case:
     """Cases to compare with; a floor itself has none."""
     aim: float | None = None
     """The ratio to the first floor that is aimed at."""
+    size: int | None = None
+    """What the work grows with, where its growth over the first floor is of interest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Measured:
     ratios: dict[str, float]
     """Floor to median ratio of time per piece."""
     aim: float | None
+    growth: float | None
+    """Exponent of the growth of time with size, from the first floor to this case."""
 
 
 def measure(subject: str, cases: Sequence[Case], rounds: int) -> list[Measured]:
@@ -52,6 +57,13 @@ def measure(subject: str, cases: Sequence[Case], rounds: int) -> list[Measured]:
     def ratio(name: str, floor: str) -> float:
         return median(mine / its for mine, its in zip(paces[name], paces[floor], strict=True))
 
+    def growth(case: Case) -> float | None:
+        floor = next((item for item in cases if item.name in case.floors), None)
+        if floor is None or not floor.size or not case.size:
+            return None
+        work = pieces[case.name] / pieces[floor.name]
+        return round(log(ratio(case.name, floor.name) * work) / log(case.size / floor.size), 3)
+
     return [
         Measured(
             case.name,
@@ -59,6 +71,7 @@ def measure(subject: str, cases: Sequence[Case], rounds: int) -> list[Measured]:
             round(1 / median(paces[case.name]), 3),
             {floor: round(ratio(case.name, floor), 3) for floor in case.floors},
             case.aim,
+            growth(case),
         )
         for case in cases
     ]

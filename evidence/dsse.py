@@ -7,9 +7,10 @@ byte form, so that any change of a stored envelope is seen.
 
 from __future__ import annotations
 
-import base64
 import binascii
 from dataclasses import dataclass
+
+from pybase64 import b64decode, b64encode
 
 from muniment.schemas import strictjson
 from muniment.schemas.errors import SignatureError
@@ -54,8 +55,8 @@ class Envelope:
 
     def to_bytes(self) -> bytes:
         """The one byte form of this envelope."""
-        payload = binascii.b2a_base64(self.payload, newline=False)
-        signature = binascii.b2a_base64(self.signature, newline=False)
+        payload = b64encode(self.payload)
+        signature = b64encode(self.signature)
         return b"".join((_HEAD, payload, _KEYID, self.keyid.encode(), _SIG, signature, _TAIL))
 
     @classmethod
@@ -76,7 +77,7 @@ class Envelope:
     @staticmethod
     def payload_in(data: bytes) -> bytes:
         """The payload in bytes that ``from_bytes`` accepted."""
-        return binascii.a2b_base64(data[len(_HEAD) : data.index(b'"', len(_HEAD))])
+        return b64decode(data[len(_HEAD) : data.index(b'"', len(_HEAD))], validate=True)
 
     @classmethod
     def from_foreign(cls, data: bytes) -> Envelope:
@@ -94,9 +95,9 @@ class Envelope:
             if value["payloadType"] != PAYLOAD_TYPE:
                 raise ValueError(f"its payload type is {value['payloadType']!r}")
             return cls(
-                base64.b64decode(value["payload"], validate=True),
+                b64decode(value["payload"], validate=True),
                 str(signature.get("keyid", "")),
-                base64.b64decode(signature["sig"], validate=True),
+                b64decode(signature["sig"], validate=True),
             )
         except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
             raise _malformed(str(error)) from error
@@ -128,14 +129,9 @@ def split_envelope(data: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def decode(text: bytes) -> bytes:
-    """Decode base64 that is in its one form; ValueError if it is not.
-
-    Strict decoding takes four characters of the alphabet for three bytes, both ways, so that only
-    the end can be written in several ways.
-    """
-    data = binascii.a2b_base64(text, strict_mode=True)
-    end = len(data) - 1 - (len(data) - 1) % 3 if data else 0
-    if len(text) % 4 or text[-4:] != binascii.b2a_base64(data[end:], newline=False):
+    """Decode base64 that is in its one form; ValueError if it is not."""
+    data = b64decode(text, validate=True)
+    if b64encode(data) != text:
         raise ValueError("its base64 is not canonical")
     return data
 

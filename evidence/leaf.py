@@ -7,11 +7,11 @@ bytes.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
-from binascii import b2a_base64
 from functools import lru_cache
+
+from pybase64 import b64decode, b64encode
 
 from muniment.schemas import strictjson
 from muniment.schemas.errors import InputError, SignatureError
@@ -34,12 +34,12 @@ def leaf_bytes(envelope: Envelope, key: PublicKey) -> bytes:
     gives the canonical form.
     """
     digest = hashlib.sha256(pae(envelope.payload)).digest()
-    return join_leaf(digest, b2a_base64(envelope.signature, newline=False), leaf_ending(key))
+    return join_leaf(digest, b64encode(envelope.signature), leaf_ending(key))
 
 
 def join_leaf(digest: bytes, signature64: bytes, ending: bytes) -> bytes:
     """The leaf over a digest of 32 bytes and a signature in base64, by the key of ``ending``."""
-    return b"".join((_HEAD, b2a_base64(digest, newline=False), _SIGNATURE, signature64, ending))
+    return b"".join((_HEAD, b64encode(digest), _SIGNATURE, signature64, ending))
 
 
 def leaf_ending(key: PublicKey) -> bytes:
@@ -47,7 +47,7 @@ def leaf_ending(key: PublicKey) -> bytes:
     return b'","verifier":{"keyDetails":"%s",%s%s"}}}}}}' % (
         key.algorithm.value.encode(),
         _SPKI_HEAD,
-        b2a_base64(key.spki, newline=False),
+        b64encode(key.spki),
     )
 
 
@@ -69,7 +69,7 @@ def leaf_key(leaf: bytes) -> PublicKey:
 
 @lru_cache(maxsize=1024)
 def _key(text: bytes) -> PublicKey:
-    return load_spki(base64.b64decode(text, validate=True))
+    return load_spki(b64decode(text, validate=True))
 
 
 def verify_leaf(leaf: bytes) -> bool:
@@ -85,7 +85,7 @@ def verify_leaf(leaf: bytes) -> bool:
     try:
         spec = strictjson.loads(leaf, what="leaf")["spec"]["hashedRekordV002"]
         digest, signature, key = (
-            base64.b64decode(text, validate=True)
+            b64decode(text, validate=True)
             for text in (
                 spec["data"]["digest"],
                 spec["signature"]["content"],
@@ -93,7 +93,7 @@ def verify_leaf(leaf: bytes) -> bool:
             )
         )
         signer = load_spki(key)
-        form = join_leaf(digest, b2a_base64(signature, newline=False), leaf_ending(signer))
+        form = join_leaf(digest, b64encode(signature), leaf_ending(signer))
     except (LookupError, TypeError, ValueError, InputError) as error:
         raise SignatureError("leaf.malformed", f"the leaf is malformed: {error}") from error
     if form != leaf:

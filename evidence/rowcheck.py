@@ -17,11 +17,11 @@ from muniment.schemas.kinds import KindRegistry, check_body
 from muniment.schemas.statement import GENESIS, Statement
 
 from .entry import Entry
+from .exact import exact_bytes
 from .garbage import uncollected
 from .leaf import verify_leaf
 from .merkle import hash_leaf
 from .soundrow import LOOKED_AT, ClaimFields, Sound, SoundRows, SubjectColumns, Task, Unproven
-from .tables import exact_bytes
 
 Fault = tuple[str, str, int | None, str | None, str | None]
 """The fields of a ``Finding``."""

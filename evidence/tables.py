@@ -7,21 +7,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import LargeBinary
 from sqlmodel import Field, SQLModel
 
+from .exact import exact_bytes
+
 
 class _ExactBytes(LargeBinary):
     """Bytes; where somebody put a text or a number into the column, that is told apart as bytes."""
 
     def result_processor(self, dialect: Any, coltype: Any) -> Any:
         return exact_bytes
-
-
-def exact_bytes(value: Any) -> bytes:
-    """What a column of bytes holds; SQLite columns take any type."""
-    # NOTE: bytes(10**12) would fill the memory.
-    return bytes(value) if isinstance(value, _BYTES) else repr(value).encode()
-
-
-_BYTES = (bytes, bytearray, memoryview)
 
 
 class EntryRow(SQLModel, table=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -69,9 +69,10 @@ class Kind:
         """Every fault of ``body``; empty if it is of this kind."""
         return self._validator.problems(body)
 
-    def fits(self, body: Any) -> bool:
-        """Whether ``body``, read from JSON, is of this kind."""
-        return self._validator.fits(body)
+    @property
+    def fits(self) -> Callable[[Any], bool]:
+        """Whether a body that was read from JSON is of this kind."""
+        return self._validator.fits
 
     def compile(self) -> None:
         """Compile the schema now.

@@ -89,6 +89,13 @@ def test_helpers_do_not_outlive_a_verification(
     assert all(process.poll() is not None for process in started)
 
 
+def test_helpers_are_light() -> None:
+    """A helper loads no database library: it would start for longer than it helps."""
+    code = "import sys, muniment.evidence.workers as _; print('sqlalchemy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout == "False\n"
+
+
 def test_a_fault_behind_a_sound_record_is_found(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two records of one signer, kind and time: that the first is sound says nothing of the body
     of the second, whether all records are asked for or only those with files."""
