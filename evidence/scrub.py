@@ -11,11 +11,12 @@ from sqlalchemy import Engine
 
 from muniment.schemas.errors import StoreError, StoreLockedError
 
-from .database import LOCK_SECONDS, raise_store_error, translated_errors
+from . import database
+from .database import raise_store_error, translated_errors
 
 _TABLES = ("entry", "subject")
 """Those that hold what an erasure removes."""
-_FIRST_NUMBER = re.compile("[0-9]+")
+_NUMBER = re.compile("[0-9]+")
 
 
 def scrub(engine: Engine) -> None:
@@ -43,31 +44,34 @@ def _scrub_sqlite(driver: Any) -> None:
 
 
 def _scrub_postgresql(driver: Any) -> None:
-    notices: list[Any] = []
+    skipped: list[str] = []
+    kept: list[int] = []
+
+    def hear(notice: Any) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            skipped.append(notice.message_primary)
+        # NOTE: the words depend on the server's language, the place in its source does not.
+        elif notice.source_function == "copy_table_data" and notice.message_detail:
+            kept.extend(map(int, _NUMBER.findall(notice.message_detail)[:1]))
+
     driver.autocommit = True
-    driver.add_notice_handler(notices.append)
+    driver.add_notice_handler(hear)
     # NOTE: while it waits for a lock, everybody else waits behind it.
-    driver.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
+    driver.execute(f"SET lock_timeout = '{database.LOCK_SECONDS}s'")
     for table in _TABLES:
         # The statistics hold values of rows, so they are made anew too.
         driver.execute(f"VACUUM (FULL, ANALYZE, VERBOSE) {table}")
-    for notice in notices:
-        if notice.severity_nonlocalized == "WARNING":
-            # It is skipped, not refused, for whoever does not own the table.
-            raise StoreError(
-                "store.refused",
-                "the database does not let this user write its tables anew",
-                found=notice.message_primary,
-                hint="the owner of the tables runs the command again",
-            )
-        if _kept(notice):
-            raise _in_use()
-
-
-def _kept(notice: Any) -> int:
-    """How many erased rows were kept, because an older transaction may still look at them."""
-    detail = _FIRST_NUMBER.search(notice.message_detail or "")
-    return int(detail[0]) if detail and notice.source_function == "copy_table_data" else 0
+    if skipped:
+        # It skips the tables of another owner with no more than a warning.
+        raise StoreError(
+            "store.refused",
+            "the database does not let this user write its tables anew",
+            found=skipped[0],
+            hint="the owner of the tables runs the command again",
+        )
+    if any(kept):
+        # It kept erased rows, because an older transaction may still look at them.
+        raise _in_use()
 
 
 def _in_use() -> StoreLockedError:

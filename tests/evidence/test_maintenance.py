@@ -269,6 +269,50 @@ def test_triggers_are_in_force_after_a_repair(ledger: Ledger, lab: Any) -> None:
     assert fsck(ledger).ok
 
 
+FOREIGN = {
+    "sqlite": ("CREATE TRIGGER audit_it AFTER INSERT ON anchor BEGIN SELECT 1; END",),
+    "postgresql": (
+        "CREATE FUNCTION muniment_report() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN RETURN NEW; END'",
+        "CREATE TRIGGER audit_it AFTER INSERT ON anchor FOR EACH ROW "
+        "EXECUTE FUNCTION muniment_report()",
+    ),
+}
+FOREIGN_LEFT = {
+    "sqlite": "SELECT count(*) FROM sqlite_master WHERE name = 'audit_it'",
+    "postgresql": (
+        "SELECT count(*) FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid "
+        "WHERE tgname = 'audit_it' AND proname = 'muniment_report'"
+    ),
+}
+
+
+def test_a_repair_leaves_what_is_not_ours(ledger: Ledger, lab: Any) -> None:
+    """Triggers and functions of other people are there after a repair."""
+    damage(lab.url, "UPDATE entry SET kind = 'x' WHERE number = 1")
+    engine = create_engine(lab.url)
+    with engine.begin() as connection:
+        for statement in FOREIGN[connection.dialect.name]:
+            connection.exec_driver_sql(statement)
+    assert not fsck(ledger, repair=True).ok
+    with engine.connect() as connection:
+        query = text(FOREIGN_LEFT[connection.dialect.name])
+        assert connection.execute(query).scalar_one() == 1
+    engine.dispose()
+
+
+def test_rows_of_strange_types(tmp_path: Path, lab_on: Callable[[str], Any]) -> None:
+    """SQLite takes any value into any column: such tiles are found and removed."""
+    lab = lab_on(f"sqlite:///{tmp_path / 'ledger.db'}")
+    before = stored(lab.url)
+    for place in ("'abc', 'def'", "0, 'x'", "0.5, 0", "x'00', x'01'", "0, 0.5"):
+        damage(lab.url, f"INSERT INTO tile VALUES ({place}, x'00')")
+    assert codes(fsck(lab.ledger)) == {"tile.differs"}
+    fsck(lab.ledger, repair=True)
+    assert stored(lab.url) == before
+    assert fsck(lab.ledger).ok
+
+
 def test_a_repair_that_fails_leaves_everything(
     ledger: Ledger, lab: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,6 +475,17 @@ def test_a_damaged_ledger_gives_no_backup(lab: Any, tmp_path: Path) -> None:
         backup(lab.ledger, tmp_path / "copies" / "ledger.db")
     assert caught.value.code == "ledger.damaged"
     assert list((tmp_path / "copies").iterdir()) == []
+
+
+def test_a_tampered_ledger_is_copied_as_it_is(ledger: Ledger, lab: Any, tmp_path: Path) -> None:
+    """Rows that keys and triggers would refuse are in the copy, for verification to name."""
+    damage(
+        lab.url,
+        f"INSERT INTO subject VALUES (999, 0, {OTHER}, 'x');"
+        "INSERT INTO erasure (number, by) VALUES (998, 997)",
+    )
+    backup(ledger, tmp_path / "copy.db")
+    assert stored(f"sqlite:///{tmp_path / 'copy.db'}") == stored(lab.url)
 
 
 def test_a_backup_that_cannot_be_written(

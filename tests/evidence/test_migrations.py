@@ -267,6 +267,42 @@ def test_a_newer_or_unheard_of_version_is_refused(
     assert described(ledger_url, "SELECT value FROM meta") == [(found,)]
 
 
+def test_a_version_that_is_not_said(ledger_url: str, opened: Callable[[str], Storage]) -> None:
+    """Without the row that says it, a ledger is not taken for a newer one."""
+    storage = opened(ledger_url)
+    storage.create()
+    with storage.rebuild() as rebuilder:
+        rebuilder._session.execute(text("DELETE FROM meta"))
+    assert "does not say which version" in refused(storage).message
+
+
+def test_a_ledger_that_says_it_is_older(ledger_url: str, opened: Callable[[str], Storage]) -> None:
+    """Tables that are newer than the version that is said are an error of ours."""
+    storage = opened(ledger_url)
+    storage.create()
+    with storage.rebuild() as rebuilder:
+        rebuilder._session.execute(text("UPDATE meta SET value = '1'"))
+    with pytest.raises(StoreError) as caught:
+        storage.migrate()
+    assert caught.value.code == "store.version"
+    assert "tables of a later one" in caught.value.message
+
+
+@pytest.mark.parametrize("version", OLDER)
+def test_a_migration_leaves_what_is_not_ours(
+    tmp_path: Path, opened: Callable[[str], Storage], version: str
+) -> None:
+    """A trigger of somebody else is there afterwards."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    load(url, version)
+    connection = sqlite3.connect(tmp_path / "ledger.db")
+    connection.execute("CREATE TRIGGER mine AFTER INSERT ON tile BEGIN SELECT 1; END")
+    connection.close()
+    opened(url).migrate()
+    assert described(url, "SELECT name FROM sqlite_master WHERE name = 'mine'") == [("mine",)]
+    assert described(url, "SELECT name FROM sqlite_master WHERE name = 'tile_grow'") == []
+
+
 def test_alembic_is_loaded_only_to_migrate(tmp_path: Path) -> None:
     """A new ledger is made, and used, without it."""
     code = (
