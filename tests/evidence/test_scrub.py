@@ -148,23 +148,22 @@ def test_a_writer_in_the_way(embedded: Workspace, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(scrubbing, "_scrub_sqlite", hindered)
     refused(embedded)
-    monkeypatch.undo()
+    monkeypatch.setattr(scrubbing, "_scrub_sqlite", scrub)
     finish(embedded)
     assert held_bytes(embedded) == []
 
 
 def test_an_interrupted_scrub_is_finished_by_the_next(
-    embedded: Workspace, monkeypatch: pytest.MonkeyPatch
+    embedded: Workspace,
 ) -> None:
     """What is outstanding is done with the next erasure of anything as well."""
 
     def killed(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("muniment.evidence.storage.scrub", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("muniment.evidence.storage.scrub", killed)
         order(embedded)
-    monkeypatch.undo()
     with embedded.storage.read() as reader:
         assert reader.unscrubbed() == {2}
     embedded.storage.scrub()
