@@ -53,7 +53,7 @@ class ErasureCheck:
             if number in unscrubbed:
                 text = (
                     f"the erased bytes of #{number} may still be in the database's files: "
-                    f'muniment erase "#{number}" again finishes it'
+                    f'repeating muniment erase "#{number}" finishes it'
                 )
                 self._check.notes.append(Finding("erasure.not-scrubbed", text, number))
 

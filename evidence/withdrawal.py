@@ -73,7 +73,7 @@ def erase(workspace: Workspace, records: Sequence[str], basis: str, reason: str)
             f"{attached.record} erased it, but the bytes may still be in the database's files: "
             f"{error.message}",
             found=error.found,
-            hint=f"when that is over, muniment erase {names} again finishes it",
+            hint=f"repeat the command, muniment erase {names}, when that is over: it finishes this",
         ) from error
     return attached
 

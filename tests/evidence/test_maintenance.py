@@ -301,6 +301,15 @@ def test_a_repair_leaves_what_is_not_ours(ledger: Ledger, lab: Any) -> None:
     engine.dispose()
 
 
+def test_a_lost_row_of_an_erasure(ledger: Ledger, lab: Any) -> None:
+    """Verification names it as what it is, and holds again after a repair."""
+    assert lab.verify().ok
+    damage(lab.url, "DELETE FROM erasure")
+    assert codes(lab.verify()) == {"erasure.row"}
+    fsck(ledger, repair=True)
+    assert lab.verify().ok
+
+
 def test_rows_of_strange_types(tmp_path: Path, lab_on: Callable[[str], Any]) -> None:
     """SQLite takes any value into any column: such tiles are found and removed."""
     lab = lab_on(f"sqlite:///{tmp_path / 'ledger.db'}")

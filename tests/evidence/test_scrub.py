@@ -80,7 +80,7 @@ def refused(workspace: Workspace) -> StoreError:
     with pytest.raises(StoreError) as caught:
         order(workspace)
     assert (caught.value.code, caught.value.exit_code) == ("erasure.not-scrubbed", 3)
-    assert f'muniment erase "{ERASED}" again' in str(caught.value.hint)
+    assert f'repeat the command, muniment erase "{ERASED}"' in str(caught.value.hint)
     return caught.value
 
 
