@@ -40,6 +40,7 @@ _MESSAGES = (
     ("append-only", "store.append-only", "the ledger is append-only"),
     ("failed: fatal:", "store.refused", "the database server does not let us in"),
     ("resolve host", "store.unreachable", "the name of the database server leads nowhere"),
+    ("connection option", "store.refused", "the ledger's URL has an option nobody knows"),
     ("connection", "store.unreachable", "the database server does not answer"),
 )
 
