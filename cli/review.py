@@ -371,10 +371,11 @@ def print_report(report: "VerificationReport", *, brief: bool = False) -> None:
     for promise, outcome, checks in report.promises():
         show.line(f"{_MARKS[outcome]} {promise}")
         for check in checks:
-            _print_check(check, brief)
+            print_check(check, brief)
 
 
-def _print_check(check: "Check", brief: bool) -> None:
+def print_check(check: "Check", brief: bool = False) -> None:
+    """One check with its outcome, faults, notes, and what could not be checked."""
     from . import show
 
     count = f" ({check.checked:,})" if check.checked else ""

@@ -104,7 +104,8 @@ def erase(
     """Remove records' bytes because the law asks for it.
 
     An approver signs the order. The bytes and the files that only these records speak of go; places
-    and proofs stay.
+    and proofs stay. If the answer is that bytes may still be in the database's files, because
+    somebody is looking at them, the same command finishes it later.
 
     Example: muniment erase "#17" --basis "GDPR Art. 17(1)(b)" --reason "Consent was withdrawn"
     """

@@ -45,10 +45,17 @@ class ErasureCheck:
         rows = {
             number: by for number, by in self._reader.erasures().items() if max(number, by) >= start
         }
+        unscrubbed = self._reader.unscrubbed()
         for number in sorted({*self._gone, *self._orders, *rows}):
             if number < start:
                 self._look_up(number)
             self._compare(number, rows)
+            if number in unscrubbed:
+                text = (
+                    f"the erased bytes of #{number} may still be in the database's files: "
+                    f'repeating muniment erase "#{number}" finishes it'
+                )
+                self._check.notes.append(Finding("erasure.not-scrubbed", text, number))
 
     def _look_up(self, number: int) -> None:
         row = self._reader.entry(number)
@@ -61,7 +68,12 @@ class ErasureCheck:
         if leaf_hash is None:
             text = f"#{number} was ordered to be erased, and its bytes are still there"
             self._check.findings.append(Finding("erasure.undone", text, number))
-        elif ordered != leaf_hash or by != rows.get(number):
+        elif ordered == leaf_hash and by != rows.get(number):
+            text = f"the table of erasures does not say that #{by} erased #{number}"
+            self._check.findings.append(
+                Finding("erasure.row", text, number, str(by), str(rows.get(number, "no row")))
+            )
+        elif ordered != leaf_hash:
             text = f"the bytes of #{number} are gone, and no erasure record orders it"
             self._check.findings.append(
                 Finding("erasure.without-order", text, number, str(ordered), leaf_hash)

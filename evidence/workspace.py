@@ -4,7 +4,6 @@ there."""
 from __future__ import annotations
 
 import os
-import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +37,7 @@ from .entry import Entry
 from .keyfiles import AskPassphrase, KeyFiles, config_folder
 from .keys import RecordKey, new_ed25519, new_p256
 from .ledger import Ledger
+from .lookup import find_row
 from .note import ED25519, VerifierKey
 from .people import People
 from .pinned import Pinned
@@ -58,8 +58,6 @@ DEFAULT_KEY = "default"
 _SYSTEM_OPTIONS = (
     "--name … --purpose … --phase pilot --risk-tier high --owner 'NAME <ADDRESS>' --model FILE"
 )
-_NUMBER = re.compile(r"#[0-9]+|[0-9]{1,5}")
-_DIGEST = re.compile(r"[0-9a-f]{6,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +298,8 @@ class Workspace:
         ]
         spoken_of = (*subjects, *evidence.subjects)
         appended = self.append(replace(statement, subjects=spoken_of or statement.subjects))
+        if not evidence.link_only:
+            self._keep(appended.record, evidence.files, subjects)
         return Attached(appended.record, appended.is_new, (*drafted.notes, *_warnings(subjects)))
 
     def _statement(
@@ -558,26 +558,7 @@ class Workspace:
                 ``record.erased``.
             StoreError: ``ledger.damaged``.
         """
-        number = text.removeprefix("#")
-        with self.storage.read() as reader:
-            if _NUMBER.fullmatch(text):
-                # Ten digits and more are beyond what PostgreSQL's integer column can hold.
-                row = reader.entry(int(number)) if len(number) < 10 else None
-                rows = [row] if row else []
-            elif _DIGEST.fullmatch(text.lower()):
-                rows = reader.by_digest(text.lower())
-            else:
-                raise InputError(
-                    "record.malformed",
-                    f"{text!r} does not name a record",
-                    expected="#NUMBER or at least six digits of its digest",
-                    found=text,
-                )
-        if len(rows) != 1:
-            code = "record.ambiguous" if rows else "record.unknown"
-            what = "fits several records" if rows else "names no record"
-            raise InputError(code, f"{text!r} {what}", hint="muniment record list")
-        return self.ledger.proven(rows[0].number)
+        return self.ledger.proven(find_row(self.storage, text).number)
 
     def _known_system(self, evidence: Evidence) -> SystemRef:
         if evidence.kind == "system":
@@ -600,6 +581,20 @@ class Workspace:
         drafted.check_taken(file, path)
         found = link(file)
         return subject(file, name=found.path or file.path.name, stored=not link_only, link=found)
+
+    def _keep(self, record: Record, files: Sequence[Path], subjects: Sequence[Subject]) -> None:
+        """Store again what an erasure of another record removed before this one was appended."""
+        for path, stored in zip(files, subjects, strict=True):
+            if self.store.has(stored.sha256):
+                continue
+            if self.store.add(path).sha256 != stored.sha256:
+                raise StoreError(
+                    "artifact.missing",
+                    f"{record} was added, but an erasure removed the bytes of {path.name} "
+                    "meanwhile, and the file has changed since",
+                    hint=f'muniment retract "#{record.index}", and attach the file again',
+                    expected=stored.sha256,
+                )
 
     @property
     def references(self) -> tuple[dict[str, Any], ...]:

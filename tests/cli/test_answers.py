@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from muniment.cli import app, systems
-from muniment.evidence import storage
+from muniment.evidence import database as connections
 from muniment.evidence.workspace import Workspace
 from muniment.schemas import errors
 from muniment.schemas.errors import MunimentError, SchemaError
@@ -361,7 +361,7 @@ def test_a_key_of_the_wrong_type_is_refused(place: Path, cli: Cli) -> None:
 
 def test_a_locked_ledger(place: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process writing: exit 3 after waiting, and nothing is added."""
-    monkeypatch.setattr(storage, "_LOCK_SECONDS", 0)
+    monkeypatch.setattr(connections, "LOCK_SECONDS", 0)
     holder = sqlite3.connect(place / ".muniment" / "ledger.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     says(cli(*ATTACH_POLICY, "--set", "title=x"), 3, "store.locked", "hint: ")
