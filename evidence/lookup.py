@@ -6,7 +6,7 @@ import re
 
 from muniment.schemas.errors import InputError
 
-from .storage import StoredEntry, Storage
+from .storage import Storage, StoredEntry
 
 _NUMBER = re.compile(r"#[0-9]+|[0-9]{1,5}")
 _DIGEST = re.compile(r"[0-9a-f]{6,64}")
