@@ -45,7 +45,7 @@ class People:
 
     def find(self, text: str) -> EnrolledKey:
         """The enrolled key called by its fingerprint, by a name on this machine, or by the e-mail
-        address of a holder with one key in force.
+        address of a holder with one key in force, or with one key at all.
 
         Raises:
             InputError: ``key.unknown`` or ``key.ambiguous``.
@@ -55,7 +55,8 @@ class People:
             found = [key for key in ring if key.signer.fingerprint == text]
         elif "@" in text:
             person = text.casefold()
-            found = [key for key in ring if key.signer.person == person and key.retired is None]
+            held = [key for key in ring if key.signer.person == person]
+            found = [key for key in held if key.retired is None] or held
         else:
             fingerprint = self._workspace.keys.public(text).fingerprint
             found = [key for key in ring if key.signer.fingerprint == fingerprint]
@@ -95,17 +96,23 @@ class People:
             )
         )
 
-    def rotate(self, old: EnrolledKey, public: PublicKey) -> Attached:
-        """Put a new key in the place of ``old``; its holder stays the same person."""
+    def rotate(
+        self, old: EnrolledKey, public: PublicKey, expires: datetime | None = None
+    ) -> Attached:
+        """Put a new key in the place of ``old``; its holder stays the same person.
+
+        Args:
+            expires: when the new key expires; by default when the old one does.
+        """
         workspace = self._workspace
         return workspace.append(
-            rotation_statement(old, public, workspace.clock(), workspace.references)
+            rotation_statement(old, public, workspace.clock(), workspace.references, expires)
         )
 
     def revoke(
         self, key: EnrolledKey, reason: str, since: int | datetime | None = None
     ) -> Attached:
-        """End a key.
+        """End a key; or say of one that has ended that it was in other hands.
 
         Args:
             since: place or time from which it may have been in other hands: its records from there

@@ -53,6 +53,7 @@ from .pinned import Pinned
 from .rowcheck import Claim, Verdict
 from .soundrow import ClaimFields, Sound, SubjectColumns, Task
 from .storage import Reader
+from .tables import exact_bytes
 from .treecheck import TreeCheck
 from .trust import KEY_KIND, KeyRing
 from .workers import check_all
@@ -334,7 +335,7 @@ class LedgerVerifier:
             return None
         checks.signatures.checked += 1
         if verdict.is_erased:
-            self._erasures.gone(row[0], verdict.leaf_hash)
+            self._erasures.gone(row[0], exact_bytes(row[2]))
             checks.columns.findings.extend(Finding(*fault) for fault in verdict.columns)
             if not verdict.is_signed:
                 checks.signatures.not_checked.append(
@@ -501,7 +502,7 @@ class LedgerVerifier:
                     found=f"{covered} entries",
                 )
             )
-        self._erasures.finish(self._since.size if self._since else 0)
+        self._erasures.finish(self.ring, self._since.size if self._since else 0)
         self._tree.finish()
         self._check_leftovers()
         self._check_pinned_root(size)

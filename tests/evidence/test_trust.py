@@ -386,6 +386,7 @@ def test_one_root_cannot_take_over(lab: Any, change: str) -> None:
     body = lab.enrolment(third, ["root"], name="Carl Example").body
     lab.append(lab.key_statement(body), lab.statement())
     lab.append(lab.key_statement(body), key=rita)
+    lab.append(lab.statement(title="More"))
     bodies = {
         "revoke": revocation(rita, compromisedSince=6),
         "rotate": {
