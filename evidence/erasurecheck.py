@@ -26,9 +26,9 @@ class _Order(NamedTuple):
 class ErasureCheck:
     """Gathers erased entries and erasure orders while a ledger is read, and compares them.
 
-    An erased entry no longer shows its kind, only the key that signed it. So the kind that its order
-    names must be one that may be erased, and one that this key could sign at that place; else an
-    approver could erase a revocation or a rejection and call it a policy.
+    An erased entry no longer shows its kind, only the key that signed it. So the kind that its
+    order names must be one that may be erased, and one that this key could sign at that place; else
+    an approver could erase a revocation or a rejection and call it a policy.
 
     Args:
         check: hears of faults, and notes what was erased rightly.

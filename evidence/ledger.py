@@ -276,7 +276,28 @@ class Ledger:
                 raise InputError(
                     "erasure.differs", f"the order does not say of #{row.number} what it is"
                 )
+            self._check_registered(writer, erased, item["index"], entry)
             writer.erase(row.number, entry.index)
+
+    @staticmethod
+    def _check_registered(reader: Reader, erased: Statement, number: int, erasure: Entry) -> None:
+        """Refuse to erase the record without which a system version would not be known.
+
+        Raises:
+            InputError: ``erasure.kind``.
+        """
+        system = erased.system
+        if erased.kind != "system" or system is None:
+            return
+        going = {item["index"] for item in erasure.statement.body["records"]}
+        alike = reader.find(kind="system", system_id=system.id, system_version=system.version)
+        if all(row.number in going for row in alike):
+            raise InputError(
+                "erasure.kind",
+                f"#{number} is the only record that registers {system}, which would go with it",
+                hint=f"register it anew first: muniment system add {system} "
+                f'--supersedes "#{number}" …',
+            )
 
     @staticmethod
     def _insert(writer: Writer, entries: Sequence[tuple[Entry, Mapping[str, Any]]]) -> None:

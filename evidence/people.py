@@ -43,23 +43,27 @@ class People:
         with workspace.storage.read() as reader:
             return workspace.ledger.key_ring(reader, workspace.kinds)
 
-    def find(self, text: str) -> EnrolledKey:
+    def now(self) -> datetime:
+        """The workspace's time."""
+        return self._workspace.clock()
+
+    def find(
+        self, text: str, ring: KeyRing | None = None, *, with_waiting: bool = False
+    ) -> EnrolledKey:
         """The enrolled key called by its fingerprint, by a name on this machine, or by the e-mail
         address of a holder with one key in force, or with one key at all.
+
+        Args:
+            ring: where to look; by default the state of all keys now.
+            with_waiting: look among enrolments that wait for more roots as well.
 
         Raises:
             InputError: ``key.unknown`` or ``key.ambiguous``.
         """
-        ring = self.ring()
-        if text.startswith("SHA256:"):
-            found = [key for key in ring if key.signer.fingerprint == text]
-        elif "@" in text:
-            person = text.casefold()
-            held = [key for key in ring if key.signer.person == person]
-            found = [key for key in held if key.retired is None] or held
-        else:
-            fingerprint = self._workspace.keys.public(text).fingerprint
-            found = [key for key in ring if key.signer.fingerprint == fingerprint]
+        ring = ring or self.ring()
+        found = self._named(text, list(ring))
+        if not found and with_waiting:
+            found = self._named(text, [item.key for item in ring.waiting(self.now()) if item.key])
         if len(found) != 1:
             raise InputError(
                 "key.ambiguous" if found else "key.unknown",
@@ -68,6 +72,14 @@ class People:
                 hint="name it by its fingerprint; see muniment key list",
             )
         return found[0]
+
+    def _named(self, text: str, keys: Sequence[EnrolledKey]) -> list[EnrolledKey]:
+        if "@" in text and not text.startswith("SHA256:"):
+            held = [key for key in keys if key.signer.person == text.casefold()]
+            return [key for key in held if key.retired is None] or held
+        is_full = text.startswith("SHA256:")
+        fingerprint = text if is_full else self._workspace.keys.public(text).fingerprint
+        return [key for key in keys if key.signer.fingerprint == fingerprint]
 
     def enrol(
         self,

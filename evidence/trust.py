@@ -110,6 +110,11 @@ class WaitingChange:
     votes: Mapping[str, int]
     """Person to the place of the record they signed it in; only what counts."""
 
+    @property
+    def key(self) -> EnrolledKey | None:
+        """The key that would be enrolled; its place is not known."""
+        return _enrolled(-1, self.body) if "publicKey" in self.body else None
+
 
 class KeyRing:
     """The state of all keys after the records applied so far.
@@ -147,6 +152,12 @@ class KeyRing:
             if known is not None and known.enrolled < place <= (known.retired or place):
                 return known
         return None
+
+    def replacement(self, known: EnrolledKey) -> EnrolledKey | None:
+        """The key that took the place of one."""
+        if known.retired_because != "replaced":
+            return None
+        return next((key for key in self if key.enrolled == known.retired), None)
 
     def apply_genesis(self, statement: Statement, key: PublicKey) -> Signer:
         """Take entry 0.
