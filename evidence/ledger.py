@@ -28,12 +28,12 @@ from muniment.schemas.statement import GENESIS, RecordRef, Statement
 from .checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint, verify_checkpoint
 from .dsse import Envelope
 from .entry import Entry
+from .erasure import carry_out
 from .garbage import uncollected
 from .keys import RecordKey, SigningKey
 from .merkle import consistency_proof, hash_leaf, inclusion_proof, tree_root, verify_inclusion
 from .note import ED25519, VerifierKey
 from .receipt import Receipt
-from .statements import erased_item
 from .storage import (
     CheckpointRow,
     EntryRow,
@@ -44,7 +44,7 @@ from .storage import (
     Writer,
 )
 from .tiles import add_leaf, node_reader
-from .trust import ERASURE_KIND, KEPT_KINDS, KEY_KIND, KeyRing, Since
+from .trust import KEY_KIND, KeyRing, Since
 
 DatedEntry = tuple[Entry, datetime]
 """An entry with its recorded time."""
@@ -213,7 +213,7 @@ class Ledger:
             record = admit(entry, ring, now, kinds, genesis, is_new=True)
             if record.distrusted is not None:
                 raise TrustError("trust.compromised-key", record.distrusted)
-            self._check_revision(writer, entry, now, kinds)
+            self._check_revision(writer, entry, now, kinds, is_alone=len(new) == 1)
             genesis = genesis or record.sha256
             fresh[evidence] = record
             entries.append((entry, row))
@@ -222,7 +222,7 @@ class Ledger:
         if entries:
             self._insert(writer, entries)
             for entry, _ in entries:
-                self._erase(writer, entry)
+                carry_out(writer, entry)
             read = writer.tile
             root = tree_root(size, node_reader(read))
             signed = sign_checkpoint(Checkpoint(self.vkey.name, size, root), key, now)
@@ -230,15 +230,22 @@ class Ledger:
         return appended
 
     def _check_revision(
-        self, reader: Reader, entry: Entry, now: datetime, kinds: KindRegistry
+        self, reader: Reader, entry: Entry, now: datetime, kinds: KindRegistry, *, is_alone: bool
     ) -> None:
         """Refuse a revocation that takes the trust of the very roots it rests on.
+
+        Args:
+            is_alone: nothing else is appended with it, which would be judged by keys it unsays.
 
         Raises:
             TrustError: ``trust.key-record``.
         """
         if entry.statement.kind != KEY_KIND or "compromisedSince" not in entry.statement.body:
             return
+        if not is_alone:
+            raise TrustError(
+                "trust.key-record", "a key is called compromised in an append of its own"
+            )
         ring = replay_keys([*self._key_entries(reader), (entry, now)], kinds)
         fingerprint = entry.statement.body["fingerprint"]
         revoked = ring.get(fingerprint)
@@ -250,53 +257,6 @@ class Ledger:
                 "trust.key-record",
                 "from there on too few roots would remain: others rest on what this key signed",
                 hint="choose a later place or time, or enrol another root first",
-            )
-
-    def _erase(self, writer: Writer, entry: Entry) -> None:
-        """Carry out an erasure.
-
-        Raises:
-            InputError: ``record.unknown``, ``record.erased`` or ``erasure.kind``.
-        """
-        if entry.statement.kind != ERASURE_KIND:
-            return
-        for item in entry.statement.body["records"]:
-            row = writer.entry(item["index"]) if item["index"] < entry.index else None
-            if row is None or hash_leaf(row.leaf).hex() != item["sha256"]:
-                raise InputError("record.unknown", f"there is no record #{item['index']} to erase")
-            if not row.envelope:
-                raise InputError("record.erased", f"#{item['index']} was erased already")
-            erased = Entry.from_stored(row.number, row.envelope, row.leaf).statement
-            if erased.kind in KEPT_KINDS:
-                raise InputError(
-                    "erasure.kind",
-                    f"#{row.number} is a {erased.kind} record: what others count for rests on it",
-                )
-            if item != erased_item(RecordRef(row.number, item["sha256"]), erased):
-                raise InputError(
-                    "erasure.differs", f"the order does not say of #{row.number} what it is"
-                )
-            self._check_registered(writer, erased, item["index"], entry)
-            writer.erase(row.number, entry.index)
-
-    @staticmethod
-    def _check_registered(reader: Reader, erased: Statement, number: int, erasure: Entry) -> None:
-        """Refuse to erase the record without which a system version would not be known.
-
-        Raises:
-            InputError: ``erasure.kind``.
-        """
-        system = erased.system
-        if erased.kind != "system" or system is None:
-            return
-        going = {item["index"] for item in erasure.statement.body["records"]}
-        alike = reader.find(kind="system", system_id=system.id, system_version=system.version)
-        if all(row.number in going for row in alike):
-            raise InputError(
-                "erasure.kind",
-                f"#{number} is the only record that registers {system}, which would go with it",
-                hint=f"register it anew first: muniment system add {system} "
-                f'--supersedes "#{number}" …',
             )
 
     @staticmethod
