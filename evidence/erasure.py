@@ -31,7 +31,7 @@ def carry_out(writer: Writer, entry: Entry) -> None:
         if erased.kind in KEPT_KINDS:
             raise InputError(
                 "erasure.kind",
-                f"#{row.number} is a {erased.kind} record: what others count for rests on it",
+                f"#{row.number} is of kind {erased.kind}: what others count for rests on it",
             )
         if item != erased_item(RecordRef(row.number, item["sha256"]), erased):
             raise InputError(

@@ -90,13 +90,15 @@ class ErasureCheck:
         text = f"#{number} was erased by #{order.by}; its place and its proof stay"
         roles = _roles(number, leaf, order.kind, ring)
         if order.kind in KEPT_KINDS or roles is None:
-            said = f"#{number} was erased by #{order.by} as a {order.kind} record"
-            why = "those are kept" if order.kind in KEPT_KINDS else "its key could not sign one"
-            findings.append(Finding("erasure.kind", f"{said}, and {why}", number))
+            said = f"#{number} was erased by #{order.by}, as of kind {order.kind}"
+            why = "that is kept" if order.kind in KEPT_KINDS else "its key could not sign that"
+            findings.append(Finding("erasure.kind", f"{said}: {why}", number))
         elif roles:
             may = " and ".join(roles)
-            text += f"; that it was a {order.kind} record is #{order.by}'s word: its signer was "
-            self._check.notes.append(Finding("record.erased-unproven", f"{text}{may} too", number))
+            text += (
+                f"; only #{order.by} says that it was of kind {order.kind}: its signer is {may} too"
+            )
+            self._check.notes.append(Finding("record.erased-unproven", text, number))
         else:
             self._check.notes.append(Finding("record.erased", text, number))
 
