@@ -487,6 +487,9 @@ BAD_GENESES: dict[str, dict[str, Any]] = {
         "ledger": str(VerifierKey("evidence.example.com", COSIGNATURE_V1, STRANGER.public))
     },
     "no root": {"roles": ["contributor"]},
+    "a machine": {
+        "holder": {"name": "Build", "email": "build@example.com", "type": "machine"},
+    },
     "a revocation": {
         "action": "revoke",
         "reason": "x",
