@@ -146,7 +146,8 @@ def _drop_withdrawn(
             _leave_out(index, "record.supersede-refused", text, record, target)
             continue
         if target.sha256 not in gone:
-            _leave_out(index, "record.superseded", f"{target} is superseded by {record}", target)
+            text = f"{target} is superseded by {record}"
+            _leave_out(index, "record.superseded", text, target, record)
         gone.add(target.sha256)
     index.current = {
         record.sha256: record for record in index.considered if record.sha256 not in gone

@@ -46,6 +46,7 @@ from .checkpoint import SignedCheckpoint, verify_checkpoint
 from .dsse import Envelope
 from .entry import Entry
 from .erasurecheck import ErasureCheck
+from .exact import exact_bytes
 from .ledger import DatedEntry, admit, entitle, find_compromised
 from .merkle import hash_leaf
 from .note import VerifierKey
@@ -344,7 +345,7 @@ class LedgerVerifier:
             return None
         checks.signatures.checked += 1
         if verdict.is_erased:
-            self._erasures.gone(row[0], verdict.leaf_hash)
+            self._erasures.gone(row[0], exact_bytes(row[2]))
             checks.columns.findings.extend(Finding(*fault) for fault in verdict.columns)
             if not verdict.is_signed:
                 checks.signatures.not_checked.append(
@@ -511,7 +512,7 @@ class LedgerVerifier:
                     found=f"{covered} entries",
                 )
             )
-        self._erasures.finish(self._since.size if self._since else 0)
+        self._erasures.finish(self.ring, self._since.size if self._since else 0)
         self._tree.finish()
         self._check_leftovers()
         self._check_pinned_root(size)

@@ -15,6 +15,7 @@ from .trust import ERASURE_KIND
 
 if TYPE_CHECKING:
     from .storage import Reader
+    from .trust import KeyRing
     from .workspace import Attached, Workspace
 
 
@@ -24,7 +25,8 @@ def retract(workspace: Workspace, records: Sequence[str], reason: str) -> Attach
     Their author may, and an approver; nobody else is heard when coverage is computed.
 
     Raises:
-        InputError: ``withdrawal.mixed``, ``withdrawal.not-yours``, or a record is unknown.
+        InputError: ``withdrawal.mixed``, ``withdrawal.not-yours``, ``record.retracted``, or a
+            record is unknown.
     """
     targets = [workspace.entry(text) for text in records]
     _check_entitled(workspace, targets)
@@ -32,7 +34,39 @@ def retract(workspace: Workspace, records: Sequence[str], reason: str) -> Attach
         "records": [target.ref.to_json() for target in targets],
         "reason": reason,
     }
+    _check_standing(workspace, targets, body)
     return _append(workspace, "retraction", targets, body)
+
+
+def _check_standing(workspace: Workspace, targets: Sequence[Entry], body: dict[str, Any]) -> None:
+    """Refuse to take back again what counts for nothing already; the same words are no fault."""
+    ring, me = workspace.people.ring(), workspace.keys.public(workspace.key_name)
+    with workspace.storage.read() as reader:
+        rows = list(reader.find(kind="retraction"))
+    for row in rows:
+        later = Entry.from_stored(row.number, row.envelope, row.leaf)
+        if later.key == me and later.statement.body == body:
+            continue
+        named = {item["sha256"] for item in later.statement.body["records"]}
+        for target in targets:
+            if target.sha256 in named and _is_taken_back(workspace, ring, target, later):
+                raise InputError(
+                    "record.retracted",
+                    f"#{target.index} was retracted by #{later.index} already",
+                    hint=f'muniment record show "#{target.index}"',
+                )
+
+
+def _is_taken_back(workspace: Workspace, ring: KeyRing, target: Entry, later: Entry) -> bool:
+    """Whether a retraction counts: its key is trusted there, and its signer may."""
+    signer = ring.at(later.key.fingerprint, later.index)
+    author = ring.at(target.key.fingerprint, target.index)
+    time = workspace.ledger.recording_checkpoints([later.index])[later.index].time
+    is_distrusted = ring.distrust(later.key.fingerprint, later.index, time) is not None
+    if signer is None or author is None or is_distrusted:
+        return False
+    is_own = signer.signer.person == author.signer.person
+    return is_own or (Role.APPROVER in signer.signer.roles and target.statement.kind != "approval")
 
 
 def _check_entitled(workspace: Workspace, targets: Sequence[Entry]) -> None:

@@ -300,7 +300,8 @@ class Workspace:
         appended = self.append(replace(statement, subjects=spoken_of or statement.subjects))
         if not evidence.link_only:
             self._keep(appended.record, evidence.files, subjects)
-        return Attached(appended.record, appended.is_new, (*drafted.notes, *_warnings(subjects)))
+        warnings = (*drafted.notes, *_warnings(subjects), *_lapsed(appended.record))
+        return Attached(appended.record, appended.is_new, warnings)
 
     def _statement(
         self, evidence: Evidence, drafted: Draft, system: SystemRef, supersedes: RecordRef | None
@@ -649,6 +650,13 @@ def _warnings(subjects: Sequence[Subject]) -> list[str]:
         elif link.get("pushed") is False:
             found.append(f"{subject.name}: commit {link['commit'][:12]} is not pushed yet")
     return found
+
+
+def _lapsed(record: Record) -> list[str]:
+    until = record.statement.valid_until
+    if until is None or until > record.recorded_at:
+        return []
+    return [f"it was valid until {times.format_time(until)}, which is past: it counts as stale"]
 
 
 def _no_genesis(origin: str, error: VerificationError) -> VerifiedLedger:
