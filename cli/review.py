@@ -23,6 +23,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage, Reason
+    from muniment.reports.verifyfile import Here
     from muniment.reports.workspace import Gated
     from muniment.schemas.finding import Check, VerificationReport
 
@@ -157,15 +158,24 @@ def packet(
 
 @command
 def verify(
-    packet_file: Annotated[
-        Path | None, typer.Argument(help="A packet; without it, the workspace's ledger.")
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A packet or a receipt; without it, the workspace's ledger."),
     ] = None,
     root: Annotated[
         str | None,
         typer.Option(
             "--root",
             metavar="FINGERPRINT",
-            help="Fingerprint of the root key you expect in the packet.",
+            help="Fingerprint of the root key you expect in the packet; in a workspace its own.",
+        ),
+    ] = None,
+    vkey: Annotated[
+        str | None,
+        typer.Option(
+            "--vkey",
+            metavar="KEY",
+            help="Verifier key of the receipt's ledger, or a file with it; in a workspace its own.",
         ),
     ] = None,
     since: Annotated[
@@ -195,7 +205,9 @@ def verify(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Verify the whole ledger, or a packet from its PDF alone.
+    """Verify the whole ledger, or a packet or receipt from the file alone.
+
+    A receipt is a Sigstore bundle (.sigstore.json), or a .tlog-proof beside its .leaf.json.
 
     Exit 0 if everything that was checked holds, 1 if anything does not.
 
@@ -205,19 +217,21 @@ def verify(
 
     from . import show
 
-    if packet_file is not None:
-        from muniment.reports.verify import verify_packet
+    if file is not None:
+        from muniment.reports.verifyfile import verify_file
 
         if since is not None or policy is not None:
             raise InputError(
-                "usage.outside", "--since and --policy are for a workspace's ledger, not a packet"
+                "usage.outside", "--since and --policy are for a workspace's ledger, not for a file"
             )
         if incremental:
-            raise InputError("usage.incremental", "--incremental is for a ledger, not for a packet")
-        report = verify_packet(packet_file, root)
-    elif root is not None:
+            raise InputError("usage.incremental", "--incremental is for a ledger, not for a file")
+        report = verify_file(file, root=root, vkey=vkey, here=_here(workspace))
+    elif root is not None or vkey is not None:
         raise InputError(
-            "usage.root", "--root is for a packet; muniment.yaml pins the root of a workspace"
+            "usage.root",
+            "--root and --vkey are for a packet or a receipt; muniment.yaml pins the root of a "
+            "workspace",
         )
     else:
         from muniment.reports.since import old_checkpoint
@@ -232,6 +246,20 @@ def verify(
                 incremental=incremental,
             )
     return Answer(report.to_json(), lambda: print_report(report), 0 if report.ok else 1)
+
+
+def _here(folder: Path | None) -> "Here | None":
+    """What the workspace one stands in knows of its ledger; None outside of one."""
+    from muniment.reports.verifyfile import Here
+    from muniment.schemas.errors import InputError
+
+    try:
+        opened = open_workspace(folder)
+    except InputError as error:
+        if folder is None and error.code == "workspace.missing":
+            return None
+        raise
+    return Here(opened.config.origin, opened.config.root, lambda: opened.ledger.vkey)
 
 
 def print_coverage(
