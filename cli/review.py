@@ -1,6 +1,7 @@
 """``muniment coverage``, ``gate``, ``packet`` and ``verify``: for those who judge."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -205,7 +206,7 @@ def verify(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Verify the whole ledger, or a packet or receipt from the file alone.
+    """Verify the ledger, or a packet or receipt alone.
 
     A receipt is a Sigstore bundle (.sigstore.json), or a .tlog-proof beside its .leaf.json.
 
@@ -389,25 +390,41 @@ def print_report(report: "VerificationReport", *, brief: bool = False) -> None:
     show.line(f"{report.subject}: {'HOLDS' if report.ok else 'DOES NOT HOLD'}", "bold")
     for conclusion in report.conclusions:
         show.line(conclusion)
+    shared = _shared_reasons(report)
     for promise, outcome, checks in report.promises():
         show.line(f"{_MARKS[outcome]} {promise}")
         for check in checks:
-            _print_check(check, brief)
+            _print_check(check, brief, shared)
+    for reason, names in shared.items():
+        show.line(f"not checked again ({', '.join(names)}): {reason}")
 
 
-def _print_check(check: "Check", brief: bool) -> None:
+def _shared_reasons(report: "VerificationReport") -> dict[str, list[str]]:
+    """Reasons that several checks of an incremental verification have, with their names: said once,
+    at the end."""
+    if report.extent == "full":
+        return {}
+    found: dict[str, list[str]] = {}
+    for check in report.checks:
+        for reason in check.not_checked:
+            found.setdefault(reason, []).append(check.name)
+    return {reason: names for reason, names in found.items() if len(names) > 1}
+
+
+def _print_check(check: "Check", brief: bool, shared: Collection[str]) -> None:
     from . import show
 
     count = f" ({check.checked:,})" if check.checked else ""
     line = f"  {_MARKS[check.outcome]} {check.name}: {check.claim}{count}"
-    if not check.checked and not check.findings and len(check.not_checked) == 1:
-        show.line(f"{line} – not checked: {check.not_checked[0]}")
+    reasons = [reason for reason in check.not_checked if reason not in shared]
+    if not check.checked and not check.findings and len(reasons) == 1:
+        show.line(f"{line} – not checked: {reasons[0]}")
         return
     show.line(line)
     _print_findings(check, _BRIEF if brief else len(check.findings))
     for note in check.notes:
         show.line(f"      {note.code}: {note.message}")
-    for reason in check.not_checked:
+    for reason in reasons:
         show.line(f"      not checked: {reason}")
 
 

@@ -24,6 +24,7 @@ from muniment.schemas.errors import (
 from muniment.schemas.kinds import KindRegistry, check_body
 from muniment.schemas.record import Record
 from muniment.schemas.statement import GENESIS, RecordRef, Statement
+from muniment.schemas.text import with_article
 
 from .checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint, verify_checkpoint
 from .dsse import Envelope
@@ -270,7 +271,7 @@ class Ledger:
             if row.kind in _KEPT:
                 raise InputError(
                     "erasure.kind",
-                    f"#{row.number} is a {row.kind} record: what others count for rests on it",
+                    f"#{row.number} is {with_article(row.kind)} record: what others count for rests on it",
                 )
             erased = Entry.from_stored(row.number, row.envelope, row.leaf).statement
             if item != erased_item(RecordRef(row.number, item["sha256"]), erased):

@@ -25,6 +25,7 @@ from muniment.schemas.errors import (
 )
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding, Outcome, VerificationReport
+from muniment.schemas.text import counted
 
 from .checkpoint import Checkpoint, SignedCheckpoint, verify_checkpoint
 from .merkle import NodeReader, consistency_proof, verify_consistency
@@ -259,7 +260,7 @@ class Outside:
         if self.policy is None:
             check.not_checked.append(
                 "no policy says which witnesses are trusted (policy in muniment.yaml, or --policy)"
-                + (f"; {len(anchors)} cosignatures lie there unread" if anchors else "")
+                + (f"; {counted(len(anchors), 'cosignature')} unread" if anchors else "")
             )
             return
         if not self.policy.accepts(self.vkey):
@@ -286,7 +287,7 @@ class Outside:
             )
         elif seen < now.size:
             check.not_checked.append(
-                f"#{seen} to #{now.size - 1}: they came after the last checkpoint that a quorum "
+                f"{_places(seen, now.size)} came after the last checkpoint that a quorum "
                 f"cosigned, of {seen} records (muniment anchor witness)"
             )
 
@@ -341,6 +342,10 @@ class Outside:
                 )
             )
         return judgement.is_met
+
+
+def _places(start: int, end: int) -> str:
+    return f"#{start}" if end - start == 1 else f"#{start} to #{end - 1}"
 
 
 def unchecked(reason: str | None = None) -> list[Check]:

@@ -41,9 +41,11 @@ from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.record import Record
 from muniment.schemas.statement import SystemRef
+from muniment.schemas.text import counted
 from muniment.schemas.times import parse_time
 
 from . import proofs
+from .erased import erased_words, erasures
 
 
 def verify_packet(
@@ -402,11 +404,17 @@ class _PacketVerifier:
     def _limits(self, checkpoint: SignedCheckpoint, shown: int) -> None:
         check = Check("beyond", "what a packet alone cannot show")
         self.report.checks.append(check)
-        hidden = checkpoint.size - shown
+        orders = erasures(self._records.values())
+        erased = {number: order for number, order in orders.items() if number not in self._records}
+        for number, order in sorted(erased.items()):
+            check.notes.append(Finding("record.erased", f"#{number} {erased_words(order)}", number))
+        hidden = checkpoint.size - shown - len(erased)
         if hidden:
+            others = f"{counted(hidden, 'record')} of {checkpoint.size:,}"
             check.not_checked.append(
-                f"{hidden} of {checkpoint.size} records are not in the packet; that none of them "
-                "revokes a key or speaks of this system, only the ledger can show"
+                f"{others} {'is' if hidden == 1 else 'are'} about something else and not in the "
+                "packet; that none of them revokes a key or speaks of this system, only the ledger "
+                "can show"
             )
         check.not_checked.append(
             "artifacts and git commits: their digests are here, their bytes are not"
