@@ -271,7 +271,8 @@ class Ledger:
             if row.kind in _KEPT:
                 raise InputError(
                     "erasure.kind",
-                    f"#{row.number} is {with_article(row.kind)} record: what others count for rests on it",
+                    f"#{row.number} is {with_article(row.kind)} record: what others count "
+                    "for rests on it",
                 )
             erased = Entry.from_stored(row.number, row.envelope, row.leaf).statement
             if item != erased_item(RecordRef(row.number, item["sha256"]), erased):

@@ -378,8 +378,8 @@ class Workspace:
             if target.statement.system is None:
                 raise InputError(
                     "approval.no-system",
-                    f"#{target.index} is {with_article(str(target.statement.kind))} record: it speaks of no system, "
-                    "and needs no approval",
+                    f"#{target.index} is {with_article(str(target.statement.kind))} record: it "
+                    "speaks of no system, and needs no approval",
                 )
         if len(systems) != 1:
             raise InputError(

@@ -54,5 +54,7 @@ def said_by(error: Exception) -> str:
     reason = getattr(error, "reason", None)
     cause = reason if isinstance(reason, Exception) else error
     words = getattr(cause, "strerror", None) or reason or cause
-    text = visible(str(words)) or type(error).__name__
+    text = visible(str(words))
+    if not text:
+        return type(error).__name__
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
