@@ -16,6 +16,8 @@ from muniment.schemas.text import said_by
 from .conftest import Cli
 
 RSA = rsa.generate_private_key(65537, 2048).public_key()
+RSA_PEM = RSA.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+HOLDER = ["--name", "n", "--email", "n@example.com"]
 
 
 @pytest.mark.parametrize(
@@ -29,10 +31,8 @@ RSA = rsa.generate_private_key(65537, 2048).public_key()
         (["key", "rotate", "no", "risk.pub"], "key.missing", "your keys are default", "makes one"),
         (["key", "new", "n", "--uri", "hsm:abc"], "key.uri", "ID is a number", "invalid literal"),
         (["key", "new", "n", "--passphrase"], "key.passphrase", "set MUNIMENT_PASSPHRASE", "Getp"),
-        (["key", "add", "rsa.pem", "--name", "n", "--email", "n@example.com"],)
-        + ("key.wrong-type", "P-256 or Ed25519", "key new"),
-        (["key", "add", "broken.pem", "--name", "n", "--email", "n@example.com"],)
-        + ("key.malformed", "cannot be read as one", "MalformedFraming"),
+        (["key", "add", "rsa.pem", *HOLDER], "key.wrong-type", "P-256 or Ed25519", "key new"),
+        (["key", "add", "broken.pem", *HOLDER], "key.malformed", "be read as one", "Malformed"),
         (["import", "nofile"], "file.missing", "no file or folder nofile", "signed"),
         (["import", "policy.md", "--key", "rsa.pem"], "key.wrong-type", "P-256", "make a new"),
         (["attach", "policy", "--body", "latin.yaml"], "yaml.malformed", "not UTF-8 text", "#x"),
@@ -52,9 +52,7 @@ def test_a_mistake_is_named(
     """Each mistake is bad input, has its code, and is told in words that fit it."""
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     (place / "risk.pub").write_bytes((place.parent / "config/keys/risk.pub").read_bytes())
-    (place / "rsa.pem").write_bytes(
-        RSA.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    )
+    (place / "rsa.pem").write_bytes(RSA_PEM)
     (place / "broken.pem").write_text("-----BEGIN PUBLIC KEY-----\nrubbish")
     (place / "latin.yaml").write_bytes(b"title: fa\xe7ade\n")
     (place / "bell.yaml").write_bytes(b"title: \x07\n")
