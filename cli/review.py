@@ -206,7 +206,7 @@ def verify(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Verify the ledger, or a packet or receipt alone.
+    """Verify the whole ledger, or a packet or receipt.
 
     A receipt is a Sigstore bundle (.sigstore.json), or a .tlog-proof beside its .leaf.json.
 
