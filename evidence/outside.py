@@ -363,7 +363,8 @@ def conclusion(checks: Sequence[Check], now: SignedCheckpoint) -> str:
         else "nothing from outside vouches for it: whoever holds the ledger's key could have cut "
         "its end off, or built it anew"
     )
-    return f"the last checkpoint covers {now.size} records, root {now.root.hex()}; {vouched}"
+    records = counted(now.size, "record")
+    return f"the last checkpoint covers {records}, root {now.root.hex()}; {vouched}"
 
 
 def checkpoint_of(reader: Reader, size: int) -> bytes | None:

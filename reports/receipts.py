@@ -23,6 +23,7 @@ from muniment.evidence.receipt import BUNDLE_TYPE, TLOG_PROOF, Receipt, parse_tl
 from muniment.schemas.errors import InputError, MunimentError
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding, VerificationReport
+from muniment.schemas.text import counted
 from muniment.schemas.times import format_time
 
 BUNDLE_ENDING = ".sigstore.json"
@@ -133,9 +134,13 @@ class _Verification:
             f"{format_time(signed.time)}",
             "whether it was retracted, superseded or erased since",
         ]
+        try:
+            named = self._named()
+        except MunimentError as error:
+            self._report.checks[0].findings.append(Finding.of(error, proven.index))
         if self._report.ok:
             self._report.conclusions.append(
-                f"{self._named()} is one of the {signed.size:,} records of {vkey.name} at "
+                f"{named} stands in {vkey.name}, which had {counted(signed.size, 'record')} at "
                 f"{format_time(signed.time)}"
             )
 
@@ -155,6 +160,11 @@ class _Verification:
         check.checked = 1
 
     def _named(self) -> str:
+        """The record with its digest and kind.
+
+        Raises:
+            MunimentError: its statement is none.
+        """
         proven = self._proven
         digest = f"#{proven.index} with the digest {hash_leaf(proven.leaf).hex()}"
         if proven.receipt is None:

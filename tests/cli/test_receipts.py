@@ -58,7 +58,10 @@ def test_a_receipt_in_its_workspace(receipts: Path, cli: Cli, name: str) -> None
         "beyond": "not-checked",
     }
     assert "#3 with the digest" in said.json["data"]["conclusions"][0]
-    assert "7 records of evidence.example.com" in cli("verify", str(receipts / name)).out
+    assert (
+        "stands in evidence.example.com, which had 7 records"
+        in cli("verify", str(receipts / name)).out
+    )
 
 
 @pytest.mark.parametrize("name", [BUNDLE, PROOF])
