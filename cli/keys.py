@@ -60,7 +60,7 @@ def new(
     files = KeyFiles(config_folder(), ask_passphrase)
     path = files.path(name)
     if from_file is not None:
-        uri = from_file.expanduser().absolute().as_uri()
+        uri = from_file.expanduser().resolve().as_uri()
     if uri is None:
         key = new_p256()
         files.save(path, key, new_passphrase(passphrase))

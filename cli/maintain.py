@@ -80,6 +80,7 @@ def backup(
     Example: muniment backup ledger-2026-03-01.db
     """
     from muniment.evidence import maintenance
+    from muniment.schemas.text import counted
 
     from . import show
 
@@ -87,6 +88,8 @@ def backup(
     data = {"file": str(file), "size": checkpoint.size, "root": checkpoint.root.hex()}
 
     def text() -> None:
-        show.line(f"wrote {file}: {checkpoint.size} records, root {checkpoint.root.hex()}")
+        show.line(
+            f"wrote {file}: {counted(checkpoint.size, 'record')}, root {checkpoint.root.hex()}"
+        )
 
     return Answer(data, text)

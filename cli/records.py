@@ -252,11 +252,14 @@ def record_table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def _say_faults(faults: int) -> None:
+    from muniment.schemas.text import counted
+
     from . import show
 
     if faults:
         show.note(
-            f"the ledger has {faults} faults; records at fault are not shown: muniment verify"
+            f"the ledger has {counted(faults, 'fault')}; records at fault are not shown: "
+            "muniment verify"
         )
 
 

@@ -178,7 +178,10 @@ def _erased(index: Index, erasure: Record) -> set[str]:
     """Say what an erasure took away; digests of what the erased records had superseded."""
     body = erasure.statement.body
     places = ", ".join(f"#{item['index']} ({item['kind']})" for item in body["records"])
-    text = f"{places} was erased by {erasure}, {body['basis']}: what it said is not known any more"
+    was, it = ("was", "it") if len(body["records"]) == 1 else ("were", "they")
+    text = (
+        f"{places} {was} erased by {erasure}, {body['basis']}: what {it} said is not known any more"
+    )
     _leave_out(index, "record.erased", text, erasure)
     replaced = {
         item["superseded"]: item

@@ -47,7 +47,13 @@ def audit(
     beside = list(_beside(workspace, records, "new record" if is_partial else "record"))
     if is_partial:
         for check in beside:
-            check.not_checked.append("the files of the records verified before")
+            check.not_checked = [
+                *(
+                    item.replace("no record speaks", "no new record speaks", 1)
+                    for item in check.not_checked
+                ),
+                "the files of the records verified before",
+            ]
     report.checks.extend(beside)
     report.checks.append(_timestamps(workspace, verified.checkpoint is not None))
     _check_outside(workspace, verified, outside)

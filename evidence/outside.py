@@ -27,6 +27,7 @@ from muniment.schemas.errors import (
 )
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding, Outcome, VerificationReport
+from muniment.schemas.text import counted
 
 from .anchors import WITNESS, stored_anchors
 from .checkpoint import Checkpoint, SignedCheckpoint, verify_checkpoint
@@ -286,7 +287,7 @@ class Outside:
         if self.policy is None:
             check.not_checked.append(
                 "no policy says which witnesses are trusted (policy in muniment.yaml, or --policy)"
-                + (f"; {len(anchors)} cosignatures lie there unread" if anchors else "")
+                + (f"; {counted(len(anchors), 'cosignature')} unread" if anchors else "")
             )
             return
         if not self.policy.accepts(self.vkey):
@@ -313,7 +314,7 @@ class Outside:
             )
         elif seen < now.size:
             check.not_checked.append(
-                f"#{seen} to #{now.size - 1}: they came after the last checkpoint that a quorum "
+                f"{_places(seen, now.size)} came after the last checkpoint that a quorum "
                 f"cosigned, of {seen} records (muniment anchor witness)"
             )
 
@@ -408,6 +409,10 @@ def _from_git(
     return None, None, reason
 
 
+def _places(start: int, end: int) -> str:
+    return f"#{start}" if end - start == 1 else f"#{start} to #{end - 1}"
+
+
 def unchecked(reason: str | None = None) -> list[Check]:
     """The checks of this module before anything was checked."""
     reasons = [] if reason is None else [reason]
@@ -423,7 +428,8 @@ def conclusion(checks: Sequence[Check], now: SignedCheckpoint) -> str:
         else "nothing from outside vouches for it: whoever holds the ledger's key could have cut "
         "its end off, or built it anew"
     )
-    return f"the last checkpoint covers {now.size} records, root {now.root.hex()}; {vouched}"
+    records = counted(now.size, "record")
+    return f"the last checkpoint covers {records}, root {now.root.hex()}; {vouched}"
 
 
 def checkpoint_of(reader: Reader, size: int) -> bytes | None:

@@ -29,6 +29,7 @@ from muniment.schemas.errors import (
 )
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding
+from muniment.schemas.text import said_by
 from muniment.schemas.times import format_time
 
 from .anchors import TIMESTAMP, stored_anchors
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 KIND = TIMESTAMP
 _SHA256 = "2.16.840.1.101.3.4.2.1"
 _GRANTED = 0
+_CERTIFICATES = 0xA0
+"""Tag of the certificates in a SignedData (RFC 5652 §5.1)."""
 _MAX_RESPONSE = 64 << 10
 _MAX_ROOTS = 1 << 20
 _SECONDS = 30.0
@@ -282,9 +285,53 @@ def _parse(proof: bytes) -> TimeStampResponse:
     if len(proof) > _MAX_RESPONSE:
         raise _malformed(f"it has more than {_MAX_RESPONSE:,} bytes")
     try:
-        return decode_timestamp_response(proof)
+        return decode_timestamp_response(_in_order(proof))
     except ValueError as error:
-        raise _malformed(str(error)) from error
+        raise _malformed("it is not in the form of RFC 3161") from error
+
+
+def _in_order(proof: bytes) -> bytes:
+    """The answer with the certificates of its token in the order that DER asks of a SET.
+
+    NOTE: OpenSSL writes them in the order it was given them, and the library reads DER alone. No
+    signature covers that order; what is stored stays as the authority sent it.
+
+    Raises:
+        ValueError: it is no DER.
+    """
+    at, end = _inside(proof, 0)  # TimeStampResp
+    at = _after(proof, at)  # over its status
+    if at == end:
+        return proof  # it grants nothing
+    at, _ = _inside(proof, at)  # ContentInfo
+    at, _ = _inside(proof, _after(proof, at))  # over the type, into [0]
+    at, end = _inside(proof, at)  # SignedData
+    for _ in range(3):  # over version, digestAlgorithms, encapContentInfo
+        at = _after(proof, at)
+    if at >= end or proof[at] != _CERTIFICATES:
+        return proof
+    at, end = _inside(proof, at)
+    found = []
+    place = at
+    while place < end:
+        found.append(proof[place : _after(proof, place)])
+        place += len(found[-1])
+    return proof[:at] + b"".join(sorted(found)) + proof[end:]
+
+
+def _inside(data: bytes, at: int) -> tuple[int, int]:
+    """Where the content of the DER element at ``at`` begins and ends."""
+    from asn1crypto.parser import peek
+
+    size = peek(data[at:])
+    # NOTE: the length of the length follows from its first byte (X.690 §8.1.3).
+    head = 2 + (data[at + 1] & 0x7F if data[at + 1] & 0x80 else 0)
+    return at + head, at + size
+
+
+def _after(data: bytes, at: int) -> int:
+    """Where the DER element at ``at`` ends."""
+    return _inside(data, at)[1]
 
 
 def _check_imprint(response: TimeStampResponse, note: bytes, nonce: int | None) -> datetime:
@@ -411,7 +458,10 @@ def _request(note: bytes, authority: Authority) -> tuple[bytes, datetime]:
     builder = TimestampRequestBuilder().data(note).hash_algorithm(HashAlgorithm.SHA256)
     request = builder.nonce(nonce=True).cert_request(cert_request=True).build()
     proof = _post(authority.url, request.as_bytes())
-    response = _parse(proof)
+    try:
+        response = _parse(proof)
+    except VerificationError as error:
+        raise _unreachable(authority.url, error.message) from error
     if response.status != _GRANTED:
         raise StoreError(
             "timestamp.refused",
@@ -441,8 +491,7 @@ def _post(url: str, body: bytes) -> bytes:
         error.close()
         raise _unreachable(url, f"it answers {error.code}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise _unreachable(url, str(reason) or type(error).__name__) from error
+        raise _unreachable(url, said_by(error)) from error
 
 
 def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
@@ -450,7 +499,7 @@ def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
     while chunk := answer.read1(1 << 13):
         data += chunk
         if len(data) > _MAX_RESPONSE:
-            raise _malformed(f"it has more than {_MAX_RESPONSE:,} bytes")
+            raise ValueError(f"it answers with more than {_MAX_RESPONSE:,} bytes")
         if time.monotonic() > deadline:
             raise TimeoutError("it takes too long")
     return data

@@ -39,6 +39,7 @@ from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.record import Record
 from muniment.schemas.statement import RecordRef, Statement, Subject, predicate_type
+from muniment.schemas.text import counted
 from muniment.schemas.times import format_time, parse_time
 
 from .artifacts import ArtifactStore
@@ -209,7 +210,9 @@ class LedgerVerifier:
     def _conclude(self, size: int) -> None:
         since = self._since
         if since is None:
-            self.report.conclusions.append(f"a full audit: all of {size:,} records was verified")
+            self.report.conclusions.append(
+                f"a full audit: every record was looked at, {size:,} in all"
+            )
             return
         self.report.extent = "incremental"
         if self._tree.size < since.size:
@@ -219,8 +222,9 @@ class LedgerVerifier:
             )
             return
         self.report.conclusions.append(
-            f"an incremental verification: {size - since.size:,} new records were verified in "
-            f"full, the {since.size:,} verified before are held against their root alone"
+            f"an incremental verification: {counted(size - since.size, 'new record')} looked at "
+            f"in full, {counted(since.size, 'record')} verified before held against their root "
+            "alone"
         )
 
     def _tasks(self, start: int) -> Iterator[list[Task]]:
@@ -295,16 +299,12 @@ class LedgerVerifier:
 
     def _note_unchecked(self, since: Pinned) -> None:
         checks = self._checks
-        for check, what in (
-            (checks.entries, "envelopes"),
-            (checks.signatures, "signatures"),
-            (checks.schema, "statements"),
-            (checks.trust, "signers"),
-            (checks.columns, "index columns"),
-            (checks.checkpoints, "checkpoints"),
+        for check in (
+            *(checks.entries, checks.signatures, checks.schema),
+            *(checks.trust, checks.columns, checks.checkpoints),
         ):
             check.not_checked.append(
-                f"the {what} of the {since.size:,} records verified before, as of "
+                f"{counted(since.size, 'record')} verified before, as of "
                 f"{format_time(since.time)}: only their leaves were looked at again"
             )
 
@@ -325,7 +325,9 @@ class LedgerVerifier:
             check.findings.append(
                 Finding(
                     "entry.missing",
-                    f"entries {expected} to {number - 1} are gone",
+                    f"#{expected} is gone"
+                    if number == expected + 1
+                    else f"#{expected} to #{number - 1} are gone",
                     expected,
                     expected=str(expected),
                     found=str(number),
@@ -343,14 +345,15 @@ class LedgerVerifier:
         if verdict.entry is not None:
             checks.entries.findings.append(Finding(*verdict.entry))
             return None
-        checks.signatures.checked += 1
         if verdict.is_erased:
             self._erasures.gone(row[0], exact_bytes(row[2]))
             checks.columns.findings.extend(Finding(*fault) for fault in verdict.columns)
-            if not verdict.is_signed:
-                checks.signatures.not_checked.append(
-                    f"#{row[0]} was erased: an Ed25519 signature cannot be checked without it"
-                )
+        if verdict.is_erased and not verdict.is_signed:
+            checks.signatures.not_checked.append(
+                f"#{row[0]} was erased: an Ed25519 signature cannot be checked without it"
+            )
+        else:
+            checks.signatures.checked += 1
         if verdict.signature is not None:
             checks.signatures.findings.append(Finding(*verdict.signature))
             return None
@@ -596,7 +599,7 @@ def verify_artifacts(
         if sha256 not in seen and store.path(sha256).exists():
             text = "an artifact that was to be erased is still there: muniment erase finishes it"
             check.findings.append(Finding("erasure.undone", text, record, found=sha256))
-    if not seen and not check.not_checked:
+    if not check.checked and not check.not_checked:
         check.not_checked.append(f"no {what} speaks of a file")
     return check
 

@@ -26,7 +26,7 @@ from muniment.schemas.errors import (
     StoreError,
     VerificationError,
 )
-from muniment.schemas.text import shorten, visible
+from muniment.schemas.text import said_by, shorten, visible
 
 from .anchors import WITNESS, stored_anchors
 from .checkpoint import SignedCheckpoint
@@ -302,7 +302,7 @@ def _post(witness: Witness, body: bytes) -> tuple[int, str, bytes]:
         with answer:
             return answer.status, answer.headers.get("Content-Type", ""), _read(answer, deadline)
     except (OSError, HTTPException, ValueError) as error:
-        raise _unreachable(witness, str(error) or type(error).__name__) from error
+        raise _unreachable(witness, said_by(error)) from error
 
 
 def _read(answer: Any, deadline: float) -> bytes:

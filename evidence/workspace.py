@@ -27,6 +27,7 @@ from muniment.schemas.statement import (
     SystemRef,
     predicate_type,
 )
+from muniment.schemas.text import with_article
 
 from .artifacts import ArtifactStore, hash_file
 from .checkpoint import SignedCheckpoint, check_origin
@@ -329,8 +330,8 @@ class Workspace:
         if target.statement.kind != evidence.kind:
             raise InputError(
                 "attach.supersedes",
-                f"a {evidence.kind} cannot take the place of #{target.index}, "
-                f"a {target.statement.kind}",
+                f"{with_article(evidence.kind)} cannot take the place of #{target.index}, "
+                f"{with_article(target.statement.kind or 'record')}",
                 hint="only like supersedes like",
             )
         return target.ref
@@ -379,8 +380,8 @@ class Workspace:
             if target.statement.system is None:
                 raise InputError(
                     "approval.no-system",
-                    f"#{target.index} is a {target.statement.kind} record: it speaks of no system, "
-                    "and needs no approval",
+                    f"#{target.index} is {with_article(str(target.statement.kind))} record: it "
+                    "speaks of no system, and needs no approval",
                 )
         if len(systems) != 1:
             raise InputError(

@@ -39,6 +39,7 @@ from muniment.schemas.statement import (
     Subject,
     SystemRef,
 )
+from muniment.schemas.text import with_article
 
 if TYPE_CHECKING:
     from muniment.evidence.keys import PublicKey
@@ -128,7 +129,7 @@ class Workspace(base.Workspace):
         if kind in _MADE_ELSEWHERE:
             raise InputError(
                 "attach.kind",
-                f"a {kind} record is not attached by hand",
+                f"{with_article(kind)} record is not attached by hand",
                 hint=f"muniment {_MADE_ELSEWHERE[kind]}",
             )
         attached = self.add(

@@ -525,12 +525,13 @@ def test_what_is_no_fingerprint_is_not_compared(place: Path, cli: Cli) -> None:
 
 
 def test_a_file_that_is_no_pdf(place: Path, cli: Cli) -> None:
-    """The report says what the file begins with."""
-    (place / "packet.txt").write_text("hello")
-    said = cli("verify", "packet.txt")
+    """What bears a packet's name is held to it; of any other file it is said what is verified."""
+    (place / "packet.pdf").write_text("hello")
+    said = cli("verify", "packet.pdf")
     assert said.code == 1
     assert "the file is not a PDF" in said.out
     assert "found hello" in " ".join(said.out.split())
+    says(cli("verify", "policy.md"), 2, "verify.unknown-file", "a packet (PDF), a receipt")
 
 
 def test_a_password_does_not_get_into_git(empty: Path, cli: Cli) -> None:

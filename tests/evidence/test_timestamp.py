@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
@@ -177,10 +178,10 @@ def _not_http(handler: BaseHTTPRequestHandler, body: bytes) -> None:
 
 
 ANSWERS: dict[str, tuple[Answer, str]] = {
-    "garbage": (lambda handler, _: send(handler, b"<html>no</html>"), "timestamp.malformed"),
-    "nothing": (lambda handler, _: send(handler, b""), "timestamp.malformed"),
-    "huge": (lambda handler, _: send(handler, bytes(1 << 20)), "timestamp.malformed"),
-    "cut": (_cut, "timestamp.malformed"),
+    "garbage": (lambda handler, _: send(handler, b"<html>no</html>"), "timestamp.unreachable"),
+    "nothing": (lambda handler, _: send(handler, b""), "timestamp.unreachable"),
+    "huge": (lambda handler, _: send(handler, bytes(1 << 20)), "timestamp.unreachable"),
+    "cut": (_cut, "timestamp.unreachable"),
     "refusal": (_refuse, "timestamp.refused"),
     "error": (lambda handler, _: send(handler, b"", 500), "timestamp.unreachable"),
     "missing": (lambda handler, _: send(handler, b"", 404), "timestamp.unreachable"),
@@ -406,6 +407,21 @@ def test_a_stored_token_that_does_not_hold(
     checked = check(lab, roots)
     assert (codes(checked), checked.outcome, checked.checked) == ([code], Outcome.FAILED, 1)
     assert "https://tsa.example.com over the checkpoint of size 1" in checked.findings[0].message
+
+
+def test_certificates_in_another_order(lab: Lab, roots: Path) -> None:
+    """OpenSSL writes a token's certificates in the order it was given them, not in that of DER; no
+    signature covers the order, and either is verified."""
+    proof = token(replace(CHAIN, others=(OTHER.root,)), last_note(lab), datetime.now(UTC))
+    ordered = sorted(item.public_bytes(Encoding.DER) for item in (CHAIN.certificate, OTHER.root))
+    for certificates in (ordered, ordered[::-1]):
+        at = proof.index(ordered[0])
+        at = min(at, proof.index(ordered[1]))
+        length = sum(map(len, ordered))
+        proof = proof[:at] + b"".join(certificates) + proof[at + length :]
+        verify_token(proof, last_note(lab), (CHAIN.root,))
+    put(lab, proof)
+    assert (codes(check(lab, roots)), check(lab, roots).checked) == ([], 1)
 
 
 @pytest.mark.parametrize("size", [-1, 0, 1, 3, 2**31 - 1])

@@ -64,7 +64,7 @@ def test_the_reader_of_imports_sees_every_form() -> None:
     assert {"muniment.evidence.collectors.junit", "muniment.schemas.errors"} <= seen
     assert "muniment.evidence.collectors.document" in seen
     nested = {name for name, _ in imports(ROOT / "cli" / "review.py")}
-    assert "muniment.reports.verify" in nested
+    assert "muniment.reports.verifyfile" in nested
 
 
 @pytest.mark.parametrize("folder", ALLOWED)

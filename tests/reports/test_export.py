@@ -108,7 +108,7 @@ def test_every_proof_verifies(ledger: Workspace, tmp_path: Path) -> None:
     assert len(files) == SIZE
     for number, path in enumerate(files):
         index, proof, note = parse_tlog_proof(path.read_bytes())
-        leaf = (out / f"record-{number:06d}.leaf.json").read_bytes()
+        leaf = (out / f"receipt-{number:06d}.leaf.json").read_bytes()
         signed = verify_checkpoint(note, vkey)
         assert index == number
         verify_inclusion(hash_leaf(leaf), index, signed.size, proof, signed.root)

@@ -456,7 +456,7 @@ def test_an_erased_record_is_a_leaf(source: Workspace, tmp_path: Path) -> None:
     for form in ("tiles", "proofs", "bundles", "intoto"):
         assert source.export(form, tmp_path / form).erased == 1
     assert not (tmp_path / "bundles/receipt-000005.sigstore.json").exists()
-    assert (tmp_path / "proofs/record-000005.tlog-proof").exists()
+    assert (tmp_path / "proofs/receipt-000005.tlog-proof").exists()
     for form in ("tiles", "intoto"):
         lines = (tmp_path / form / "records.intoto.jsonl").read_bytes().splitlines()
         assert len(lines) == SIZE
