@@ -18,6 +18,7 @@ from . import (
     attach,
     demo,
     exchange,
+    gate,
     keys,
     kinds,
     maintain,
@@ -73,7 +74,7 @@ app.command("retract")(withdraw.retract)
 app.command("erase")(withdraw.erase)
 app.add_typer(records.app, name="record")
 app.command("coverage")(review.coverage)
-app.command("gate")(review.gate)
+app.add_typer(gate.app, name="gate")
 app.command("packet")(review.packet)
 app.command("verify")(review.verify)
 app.command("timestamp")(timestamp.timestamp)
