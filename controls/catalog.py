@@ -115,7 +115,7 @@ def _form() -> Validator:
     text = {"type": "string", "minLength": 1, "maxLength": 2000}
     kinds = {"type": "array", "items": text, "uniqueItems": True}
     requirement = {
-        "anyOf": {**kinds, "minItems": 1},
+        "anyOf": kinds,
         "minimumKinds": {"type": "integer", "minimum": 1},
         "supporting": kinds,
         "validityDays": {"type": "integer", "minimum": 1, "maximum": 36500},
@@ -126,7 +126,7 @@ def _form() -> Validator:
     }
     control = {
         **dict.fromkeys(("title", "summary", "group"), text),
-        "id": {**text, "pattern": "^[A-Za-z0-9][A-Za-z0-9 ._-]*$"},
+        "id": {**text, "pattern": "^[A-Za-z0-9][A-Za-z0-9 ._()/-]*$"},
         "requirement": _closed(requirement),
     }
     return Validator(

@@ -271,16 +271,20 @@ def _explain(case: _Case, state: State) -> None:
         wanted = " or ".join(requirement.any_of)
         text = f"no evidence of kind {wanted} carries this control"
         code = "evidence.missing"
-        if case.supporting and not case.good:
+        if requirement.is_unset:
+            code, text = "requirement.unset", "nobody has written what evidence meets this control"
+        elif case.supporting and not case.good:
             code = "evidence.only-supporting"
             text = f"only supporting evidence is there; {wanted} is needed"
         case.reasons.insert(0, Reason(code, text, _refs(case.supporting)))
 
 
-def _unblock(case: _Case, state: State) -> tuple[str, str] | tuple[None, None]:
+def _unblock(case: _Case, state: State) -> tuple[str | None, str | None]:
     """What would close the gap soonest: one sentence, and the command that does it."""
     if state is State.MET:
         return None, None
+    if case.requirement.is_unset and state is State.MISSING:
+        return "write into its framework's file what evidence meets it", None
     control = f'--control "{case.control.id}"'
     if state is State.FAILED:
         first = case.failed[0]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from muniment import __version__
-from muniment.controls.catalog import load_catalog
+from muniment.controls.catalog import catalog_named
 from muniment.controls.coverage import Coverage
 from muniment.controls.gate import GateDecision
 from muniment.controls.profile import Profile
@@ -66,7 +66,7 @@ def assemble(
         used,
         verified.ring,
         workspace.kinds,
-        [load_catalog(catalog.catalog) for catalog in coverage.catalogs],
+        [catalog_named(catalog.catalog, workspace.known_catalogs) for catalog in coverage.catalogs],
         profile,
         coverage,
         decision,

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from muniment.controls.catalog import Catalog, load_catalog, load_catalogs, resolve
+from muniment.controls.catalog import Catalog, catalog_named, load_catalogs, resolve
 from muniment.controls.claims import remarks
 from muniment.controls.coverage import Coverage
 from muniment.controls.evaluator import evaluate
@@ -40,11 +40,14 @@ from muniment.schemas.statement import (
 )
 
 if TYPE_CHECKING:
+    from muniment.controls.exchange.framework import Framework
     from muniment.evidence.keys import PublicKey
     from muniment.evidence.verification import Progress
 
     from .export import Exported
+    from .frameworks import TakenIn
     from .imports import Restored
+    from .oscal import OscalExport
 
 __all__ = ["Around", "Attached", "Gated", "Holder", "Workspace"]
 
@@ -78,7 +81,19 @@ class Workspace(base.Workspace):
     @cached_property
     def catalogs(self) -> tuple[Catalog, ...]:
         """The catalogs of the frameworks in ``muniment.yaml``."""
-        return tuple(load_catalog(name) for name in self.config.frameworks)
+        return tuple(catalog_named(name, self.known_catalogs) for name in self.config.frameworks)
+
+    @cached_property
+    def frameworks(self) -> tuple[Framework, ...]:
+        """The workspace's own frameworks, from ``frameworks/``."""
+        from .frameworks import own_frameworks
+
+        return own_frameworks(self.root, self.kinds)
+
+    @cached_property
+    def known_catalogs(self) -> tuple[Catalog, ...]:
+        """Catalogs that ship and the workspace's own."""
+        return (*load_catalogs(), *(framework.catalog for framework in self.frameworks))
 
     def attach(
         self,
@@ -130,7 +145,7 @@ class Workspace(base.Workspace):
                 kind=kind,
                 system=SystemRef.parse(system) if system is not None else None,
                 files=[Path(file) for file in files],
-                controls=[resolve(text, load_catalogs()) for text in controls],
+                controls=[resolve(text, self.known_catalogs) for text in controls],
                 body=body or {},
                 settings=settings,
                 digests=[(path, Path(file)) for path, file in (digests or {}).items()],
@@ -142,7 +157,7 @@ class Workspace(base.Workspace):
             ),
             on_bytes,
         )
-        said = remarks(attached.record, load_catalogs() if controls else ())
+        said = remarks(attached.record, self.known_catalogs if controls else ())
         return replace(attached, warnings=(*attached.warnings, *said))
 
     def retract(self, records: Sequence[str], reason: str) -> Attached:
@@ -178,7 +193,7 @@ class Workspace(base.Workspace):
         """
         wanted_system = self.system(system) if system is not None else None
         wanted_kind = self.kinds.get(kind).name if kind else None
-        wanted_control = resolve(control, load_catalogs()) if control else None
+        wanted_control = resolve(control, self.known_catalogs) if control else None
         digest = _digest(subject)
         return [
             record
@@ -340,6 +355,58 @@ class Workspace(base.Workspace):
 
         return import_attestations(self, Path(file), keys, system, controls)
 
+    def import_frameworks(
+        self, file: Path | str, *, as_id: str | None = None, kinds: Sequence[str] = ()
+    ) -> TakenIn:
+        """Take an OSCAL catalog or profile, or a CISO Assistant library, into ``frameworks/``.
+
+        Args:
+            as_id: the catalog's id; by default made of its name.
+            kinds: kinds of which any one meets any control; without them, every control is left
+                open and stays missing until somebody writes what it needs.
+
+        Raises:
+            InputError: what is wrong with the file; nothing is written.
+        """
+        from .frameworks import import_frameworks
+
+        done = import_frameworks(self, Path(file), as_id, kinds)
+        for name in ("frameworks", "known_catalogs", "catalogs"):
+            self.__dict__.pop(name, None)
+        return done
+
+    def export_oscal(
+        self,
+        folder: Path | str,
+        system: str | None = None,
+        *,
+        profile: str = DEFAULT_PROFILE,
+        frameworks: Sequence[str] = (),
+        as_of: datetime | None = None,
+        artifact: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> OscalExport:
+        """Write one system's coverage as OSCAL documents; the same state gives the same bytes.
+
+        Args:
+            folder: new or empty.
+            as_of: the moment to judge, UTC; by default that of the last checkpoint.
+
+        Raises:
+            VerificationError: ``ledger.unsound``.
+            InputError: ``export.not-empty``.
+            ReportError: ``report.unwritable``.
+        """
+        from .oscal import export_oscal
+
+        verified = self.verified(progress)
+        moment = as_of or verified.require().time
+        known = load_profile(profile)
+        named = (*(frameworks or self.config.frameworks), *known.blocks)
+        coverage = self._evaluate(verified, self.system(system), known, named, moment, artifact)
+        catalogs = [catalog_named(item.catalog, self.known_catalogs) for item in coverage.catalogs]
+        return export_oscal(self, verified, coverage, catalogs, known, Path(folder))
+
     def _require_artifacts(self, verified: VerifiedLedger, system: SystemRef) -> None:
         """Hash the stored artifacts of one system version again.
 
@@ -370,7 +437,7 @@ class Workspace(base.Workspace):
         as_of: datetime | None,
         artifact: str | Path | None,
     ) -> Coverage:
-        named = [load_catalog(name) for name in frameworks] or self.catalogs
+        named = [catalog_named(name, self.known_catalogs) for name in frameworks] or self.catalogs
         catalogs = {catalog.id: catalog for catalog in named}
         return evaluate(
             verified.records,
