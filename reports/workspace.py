@@ -393,7 +393,7 @@ class Workspace(base.Workspace):
             as_of: the moment to judge, UTC; by default that of the last checkpoint.
 
         Raises:
-            VerificationError: ``ledger.unsound``.
+            VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
             InputError: ``export.not-empty``.
             ReportError: ``report.unwritable``.
         """
@@ -401,9 +401,10 @@ class Workspace(base.Workspace):
 
         verified = self.verified(progress)
         moment = as_of or verified.require().time
-        known = load_profile(profile)
+        known, about = load_profile(profile), self.system(system)
+        self._require_artifacts(verified, about)
         named = (*(frameworks or self.config.frameworks), *known.blocks)
-        coverage = self._evaluate(verified, self.system(system), known, named, moment, artifact)
+        coverage = self._evaluate(verified, about, known, named, moment, artifact)
         catalogs = [catalog_named(item.catalog, self.known_catalogs) for item in coverage.catalogs]
         return export_oscal(self, verified, coverage, catalogs, known, Path(folder))
 

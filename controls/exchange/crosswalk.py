@@ -13,35 +13,32 @@ from muniment.controls.catalog import Catalog, catalog_named
 from muniment.schemas.errors import InputError
 from muniment.schemas.text import shorten
 
-from .ciso_assistant import RawMapping
+from .ciso_assistant import RawMapping, RawPair
 from .framework import Framework
 from .source import Notes, catalog_id, id_key
 
 CLOSE, PARTIAL = "close", "partial"
+PUBLISHED = "published"
+"""Who says so: whoever made the file, and not we."""
+_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class SourcePair:
     """One control beside one of another catalog."""
 
-    source: str
+    first: str
     """Full id, ``catalog:control``."""
-    target: str
+    second: str
     fit: str
     """``close`` or ``partial``."""
-    relation: str
-    """The word of the file it came from."""
-    rationale: str
+    doubt: str
+    """The file's own word for how the two relate, where they are not equal."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, str]:
         """The pair as ``frameworks/ID.crosswalk.json`` holds it."""
-        return {
-            "source": self.source,
-            "target": self.target,
-            "fit": self.fit,
-            "relation": self.relation,
-            "rationale": self.rationale,
-        }
+        pair = {"from": self.first, "to": self.second, "source": PUBLISHED, "fit": self.fit}
+        return {**pair, "doubt": self.doubt} if self.doubt else pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ class SourceCrosswalk:
     name: str
     origin: str
     """URN of what it was read from."""
-    pairs: tuple[Pair, ...]
+    pairs: tuple[SourcePair, ...]
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -60,7 +57,6 @@ class SourceCrosswalk:
         return {
             "crosswalk": self.id,
             "name": self.name,
-            "origin": self.origin,
             "pairs": [pair.to_json() for pair in self.pairs],
         }
 
@@ -75,12 +71,17 @@ def tie(
         catalogs: every catalog that is known, found by the last part of the URN.
 
     Raises:
-        InputError: ``crosswalk.framework``, ``crosswalk.empty`` or ``framework.id``.
+        InputError: ``crosswalk.framework``, ``crosswalk.same-catalog``, ``crosswalk.empty``,
+            ``crosswalk.too-many`` or ``framework.id``.
     """
+    if found.source == found.target:
+        raise InputError(
+            "crosswalk.same-catalog", f"{found.origin[:200]} maps a framework to itself"
+        )
     notes = Notes()
     source = _controls(found.source, frameworks, catalogs)
     target = _controls(found.target, frameworks, catalogs)
-    pairs: dict[tuple[str, str], Pair] = {}
+    pairs: dict[frozenset[str], SourcePair] = {}
     for raw in found.pairs:
         one, other = source.find(raw.source), target.find(raw.target)
         if raw.relation == "not_related":
@@ -88,18 +89,25 @@ def tie(
         elif one is None or other is None:
             notes.add("no control here, and so left out", raw.target if one else raw.source)
         else:
-            fit = CLOSE if raw.relation == "equal" else PARTIAL
-            pair = Pair(one, other, fit, raw.relation, shorten(raw.rationale, 500))
-            if pairs.setdefault((one, other), pair) != pair:
+            pair = _pair(one, other, raw)
+            if pairs.setdefault(frozenset((one, other)), pair) != pair:
                 notes.add("mapped twice, the first counts", f"{one} and {other}")
-    if not pairs:
+    if not pairs or len(pairs) > _MOST:
         raise InputError(
-            "crosswalk.empty",
-            f"no pair of {shorten(found.name, 100)!r} names two controls that are known here",
+            "crosswalk.empty" if not pairs else "crosswalk.too-many",
+            f"{len(pairs)} pairs of {shorten(found.name, 100)!r} name two controls that are known",
+            expected=f"1 to {_MOST}",
         )
     return SourceCrosswalk(
         catalog_id(found.ref), found.name, found.origin, tuple(pairs.values()), notes.sentences()
     )
+
+
+def _pair(one: str, other: str, raw: RawPair) -> SourcePair:
+    if raw.relation == "equal":
+        return SourcePair(one, other, CLOSE, "")
+    said = f"{raw.relation}: {raw.rationale}" if raw.rationale else raw.relation
+    return SourcePair(one, other, PARTIAL, shorten(said, 500))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Reading OSCAL catalogs and profiles, JSON or YAML, versions 1.0 and 1.1.
+"""Reading OSCAL catalogs and profiles, JSON or YAML, versions 1.0 to 1.2.
 
 Source: https://pages.nist.gov/OSCAL-Reference/models/v1.1.2/. Nothing is fetched: what a profile
 imports is read by whoever calls, from files at hand. Of a profile's changes, parameters are set and
@@ -23,6 +23,7 @@ from .source import (
     SourceCatalog,
     collect,
     entries,
+    id_key,
     malformed,
     mapping,
     text_of,
@@ -30,9 +31,10 @@ from .source import (
 
 Fetch = Callable[[str, str], tuple[Any, str]]
 """Given an href and the place of the file it stands in: the document there, and its place."""
-_VERSIONS = re.compile(r"1\.[01]\.[0-9]{1,3}(-[A-Za-z0-9.]+)?")
+_VERSIONS = re.compile(r"v?1\.[0-2]\.[0-9]{1,3}")
 _INSERT = re.compile(r"\{\{\s*(?:insert:\s*param\s*,\s*)?([^\s{}]{1,200})\s*\}\}")
 _LONGEST_PARAM = 500
+_LONGEST_LABEL = 40
 
 
 def is_oscal(value: Any) -> bool:
@@ -65,7 +67,7 @@ def _identity(value: Any) -> tuple[str, str]:
         raise InputError(
             "oscal.version",
             "this version of OSCAL is not read",
-            expected="1.0 or 1.1",
+            expected="1.0, 1.1 or 1.2; drafts of 1.0.0 have another form",
             found=shorten(version, 40),
         )
     return text_of(metadata, "title", "metadata", required=True), text_of(
@@ -90,7 +92,7 @@ class _Found:
         prose = _Prose(self.parameters, notes)
         return RawControl(
             self.id,
-            _labels(self.node, what),
+            tuple(label for label in _labels(self.node, what) if _is_short(label, self.id)),
             prose.fill(text_of(self.node, "title", what)),
             _summary(self.node, what, prose),
             self.path,
@@ -309,6 +311,12 @@ def _labels(node: Mapping[str, Any], what: str) -> tuple[str, ...]:
     found = [item for item in entries(node, "props", what) if item.get("name") == "label"]
     found.sort(key=lambda item: "class" in item)
     return tuple(text_of(item, "value", f"label of {what}", required=True) for item in found[:1])
+
+
+def _is_short(label: str, name: str) -> bool:
+    """Whether a label is an id and no more; ``Oversight (GV.OV)`` is the id and something else."""
+    words, known = set(id_key(label)), set(id_key(name))
+    return len(label) <= _LONGEST_LABEL and not known < words
 
 
 def _is_withdrawn(node: Mapping[str, Any], what: str) -> bool:

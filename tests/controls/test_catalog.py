@@ -203,7 +203,7 @@ def _with(path: str, value: Any) -> Any:
         (_with("controls/0/id", "\u202eRG-1"), "catalog.malformed"),
         (_with("controls/0/requirement", {}), "catalog.malformed"),
         (_with("controls/0/requirement/minimumKinds", 0), "catalog.malformed"),
-        (_with("controls/0/requirement/anyOf", []), "catalog.malformed"),
+        (_with("controls/0/requirement/anyOf", ["policy"] * 2), "catalog.malformed"),
         (_with("controls/0/requirement/validityDays", 10**9), "catalog.malformed"),
         (_with("controls/0/requirement/secondPerson", "maybe"), "catalog.malformed"),
         (_with("controls/0/id", "rg 2"), "catalog.duplicate"),

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from muniment.controls.catalog import Catalog, load_catalogs
 from muniment.controls.coverage import State
@@ -254,6 +256,35 @@ def test_an_oscal_catalog() -> None:
     assert catalog.notes == ("withdrawn, and so left out: k-1.2",)
 
 
+@pytest.mark.parametrize(
+    ("name", "label", "expected"),
+    [
+        ("GV.OV", "Oversight (GV.OV)", "GV.OV"),
+        ("ac-2.1", "AC-2(1)", "AC-2(1)"),
+        ("s1.1.1", "1.1.1", "1.1.1"),
+        ("c-9", "A very long label that nobody would want to type", "c-9"),
+        ("c-9", "Größe 4", "Gr-e 4"),
+    ],
+)
+def test_ids_are_what_people_write(name: str, label: str, expected: str) -> None:
+    """A label is a control's id where it is one, and not the id with words around it."""
+    catalog = changed(
+        CATALOG,
+        lambda it: it["catalog"].update(
+            groups=[],
+            controls=[{"id": name, "title": "x", "props": [{"name": "label", "value": label}]}],
+        ),
+    )
+    assert [control.id for control in oscal(catalog).controls] == [expected]
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.1.2", "v1.2.2"])
+def test_versions_that_are_read(version: str) -> None:
+    """OSCAL 1.0 to 1.2 is read, also with the v that some publish."""
+    change = {"oscal-version": version}
+    assert oscal(changed(CATALOG, lambda it: it["catalog"]["metadata"].update(change))).controls
+
+
 def test_an_oscal_profile() -> None:
     """A profile's choice and its parameters hold, the controls within a control come along, and
     what it alters is left out and said; the file with an ending that is read is asked for."""
@@ -316,13 +347,20 @@ def test_a_mapping_of_ciso_assistant() -> None:
     text = json.dumps(library.catalogs[0].to_json()).encode()
     own = read_framework("care-1.0", text, None)
     crosswalk = tie(raw, [own], (*load_catalogs(), own.catalog))
-    assert [(p.source, p.target, p.fit, p.relation) for p in crosswalk.pairs] == [
-        ("care-1.0:Art. 5(1)(a)", "nist-ai-rmf-1.0:GOVERN 1.1", "close", "equal"),
+    assert [(p.first, p.second, p.fit, p.doubt) for p in crosswalk.pairs] == [
+        ("care-1.0:Art. 5(1)(a)", "nist-ai-rmf-1.0:GOVERN 1.1", "close", ""),
         ("care-1.0:6.a", "nist-ai-rmf-1.0:MAP 1.1", "partial", "superset"),
     ]
     assert crosswalk.notes == (
         "no control here, and so left out: urn:intuitem:risk:req_node:nist-ai-rmf-1.0:govern",
     )
+    assert crosswalk.to_json()["pairs"][1] == {
+        "from": "care-1.0:6.a",
+        "to": "nist-ai-rmf-1.0:MAP 1.1",
+        "source": "published",
+        "fit": "partial",
+        "doubt": "superset",
+    }
     with pytest.raises(InputError, match="a framework that is not known") as caught:
         tie(raw, [], load_catalogs())
     assert caught.value.code == "crosswalk.framework"
@@ -381,6 +419,13 @@ BAD: dict[str, tuple[Any, str]] = {
         "framework.malformed",
     ),
     "nested too deep": (_deep(60), "framework.malformed"),
+    "a draft version": (
+        changed(
+            CATALOG,
+            lambda it: it["catalog"]["metadata"].update({"oscal-version": "1.0.0-milestone3"}),
+        ),
+        "oscal.version",
+    ),
     "an old version": (
         changed(CATALOG, lambda it: it["catalog"]["metadata"].update({"oscal-version": "0.9"})),
         "oscal.version",
@@ -401,6 +446,42 @@ def test_bad_oscal_is_refused(name: str) -> None:
     with pytest.raises(InputError) as caught:
         oscal(value)
     assert caught.value.code == code
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where something stands within a document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    found = []
+    for key, item in inner:
+        found.append((*path, key))
+        if isinstance(item, dict | list):
+            found += places(item, (*path, key))
+    return found
+
+
+JUNK: list[Any] = [None, True, 0, 1.5, "", " ", "x", "{{ insert: param, x }}", [], [[]], {}, ["x"]]
+
+
+@pytest.mark.parametrize("document", [CATALOG, PROFILE, LIBRARY], ids=["catalog", "profile", "lib"])
+@given(data=st.data())
+def test_no_document_breaks_a_reader(document: Any, data: st.DataObject) -> None:
+    """Whatever stands anywhere in a document, it is read or refused with a code."""
+    value = copy.deepcopy(document)
+    for path in data.draw(st.lists(st.sampled_from(places(value)), min_size=1, max_size=2)):
+        node = value
+        try:
+            for step in path[:-1]:
+                node = node[step]
+            node[path[-1]] = data.draw(st.sampled_from(JUNK))
+        except (LookupError, TypeError):
+            continue
+    try:
+        catalogs = read_library(value).catalogs if "objects" in value else (oscal(value),)
+    except InputError as error:
+        assert "." in error.code
+    else:
+        for catalog in catalogs:
+            assert as_catalog(catalog).controls
 
 
 def test_profiles_that_import_each_other_are_refused() -> None:
