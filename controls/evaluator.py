@@ -13,6 +13,7 @@ from typing import Any
 
 from muniment.controls.catalog import Catalog, Control
 from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage, Reason, State
+from muniment.controls.crosswalk import NONE, Crosswalk, Fit, Path, Paths
 from muniment.controls.index import APPROVAL, LINK, RETRACTION, SYSTEM, Index, build_index
 from muniment.controls.outcome import Verdict, outcome
 from muniment.controls.profile import Profile
@@ -42,6 +43,7 @@ def evaluate(
     system: SystemRef,
     as_of: datetime,
     artifact: str | None = None,
+    crosswalk: Crosswalk = NONE,
 ) -> Coverage:
     """Compute the state of every control of ``catalogs`` for one system version.
 
@@ -50,18 +52,26 @@ def evaluate(
         as_of: UTC; nothing recorded later is known.
         artifact: SHA-256 of the model in question, in hexadecimal; by default the newest one that
             the version's ``system`` records name.
+        crosswalk: pairs along which evidence carries over; those of other catalogs take no part,
+            nor inferred ones where the profile wants none.
 
     Raises:
-        InputError: ``artifact.malformed``, ``rule.malformed`` or ``rule.too-costly``.
+        InputError: ``artifact.malformed``, ``rule.malformed``, ``rule.too-costly`` or
+            ``crosswalk.unknown-control``.
     """
     index = build_index(records, system, as_of, artifact)
+    used = crosswalk.among({item.id for catalog in catalogs for item in catalog.controls})
     evaluator = _Evaluator(index, as_of)
+    cases = {
+        control.id: evaluator.weigh(control) for catalog in catalogs for control in catalog.controls
+    }
+    evaluator.carry_over(cases, Paths(used if profile.inferred else used.published()))
     covered = tuple(
         CatalogCoverage(
             catalog.id,
             catalog.name,
             catalog.sha256,
-            tuple(evaluator.control(control) for control in catalog.controls),
+            tuple(evaluator.result(cases[control.id]) for control in catalog.controls),
         )
         for catalog in catalogs
     )
@@ -75,7 +85,25 @@ def evaluate(
         considered=len(index.considered),
         left_out=(*index.left_out, *_unknown_claims(index, catalogs), *_unused(index, covered)),
         artifact_from=index.artifact_from,
+        crosswalk_sha256=used.sha256 if used.pairs else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """A record of one control that would do for another, and the way from the one to the other."""
+
+    record: Record
+    path: Path
+    until: datetime
+    """Last moment at which it counts for both."""
+    counts: bool
+    """Whether it carries; otherwise it only helps."""
+
+    @property
+    def rank(self) -> tuple[Any, ...]:
+        """What carries sorts first, then what lasts longest, then the better path."""
+        return not self.counts, -self.until.timestamp(), self.path.rank, self.record.index
 
 
 @dataclass(slots=True)
@@ -91,13 +119,27 @@ class _Case:
     unapproved: list[Record] = field(default_factory=list)
     rejected: list[Record] = field(default_factory=list)
     supporting: list[Record] = field(default_factory=list)
+    carried: dict[str, _Carried] = field(default_factory=dict)
+    """Kind to the best record that a crosswalk brings, where the control has none of its own."""
+
+    @property
+    def kinds(self) -> set[str]:
+        """Kinds that are there, carried over or not."""
+        return {*self.good, *(kind for kind, item in self.carried.items() if item.counts)}
+
+    @property
+    def evidence(self) -> list[Record]:
+        """Records that count for the control, in ledger order."""
+        found = {record.index: record for records in self.good.values() for record in records}
+        found |= {item.record.index: item.record for item in self.carried.values() if item.counts}
+        return [found[place] for place in sorted(found)]
 
     @property
     def requirement(self) -> Requirement:
         return self.control.requirement
 
-    def say(self, code: str, text: str, *records: Record) -> None:
-        self.reasons.append(Reason(code, text, _refs(records)))
+    def say(self, code: str, text: str, *records: Record, path: Path | None = None) -> None:
+        self.reasons.append(Reason(code, text, _refs(records), path.hops if path else ()))
 
 
 class _Evaluator:
@@ -108,18 +150,85 @@ class _Evaluator:
         self._as_of = as_of
         self._verdicts: dict[str, Verdict] = {}
 
-    def control(self, control: Control) -> ControlResult:
-        """Decide one control."""
+    def weigh(self, control: Control) -> _Case:
+        """Weigh what is claimed for one control."""
         case = _Case(control)
         for record in _by_place(self._index.claims.get(control.id, {})):
             self._weigh(case, record)
         for record in _by_place(self._index.elsewhere.get(control.id, {})):
             case.say("evidence.other-model", f"{record} is not about the model in question", record)
-        state = _state(case)
+        return case
+
+    def carry_over(self, cases: Mapping[str, _Case], paths: Paths) -> None:
+        """Bring to each control what counts for others, once all that is claimed was weighed.
+
+        What is carried over is never carried on, so the order of the controls does not matter.
+        """
+        states = {name: _state(case) for name, case in cases.items()}
+        for name, case in cases.items():
+            if states[name] not in (State.FAILED, State.MET):
+                self._carry_to(case, paths, cases, states)
+
+    def _carry_to(
+        self,
+        case: _Case,
+        paths: Paths,
+        cases: Mapping[str, _Case],
+        states: Mapping[str, State],
+    ) -> None:
+        found: list[_Carried] = []
+        failed: list[Path] = []
+        for path in paths.to(case.control.id):
+            source, state = cases[path.start], states[path.start]
+            if state in (State.MET, State.PARTIAL):
+                counts = state is State.MET and path.fit is Fit.CLOSE
+                found += self._would_do(case.requirement, source, path, counts)
+            elif state is State.FAILED and path.fit is Fit.CLOSE:
+                failed.append(path)
+        best: dict[str, _Carried] = {}
+        for item in sorted(found, key=lambda item: item.rank):
+            if item.record.kind not in case.good:
+                best.setdefault(item.record.kind, item)
+        if failed and best:
+            # NOTE: a "no" about the same object outweighs what others lend.
+            text = f"nothing is carried over while {failed[0].start} fails: {failed[0]}"
+            case.say("evidence.not-carried", text, *cases[failed[0].start].failed, path=failed[0])
+            return
+        case.carried = best
+
+    def _would_do(
+        self, requirement: Requirement, source: _Case, path: Path, counts: bool
+    ) -> list[_Carried]:
+        """The record of each kind that would do for ``requirement`` and lasts longest."""
+        end = self._fresh_until(source) if counts else None
+        found = []
+        for kind in source.good.keys() & set(requirement.any_of):
+            holding = [
+                (_fresh_until(record, requirement), record.index, record)
+                for record in source.good[kind]
+                if self._holds(record, requirement)
+            ]
+            if holding:
+                until, _, record = max(holding)
+                found.append(_Carried(record, path, min(until, end or until), counts))
+        return found
+
+    def _holds(self, record: Record, requirement: Requirement) -> bool:
+        """Whether a record that counts elsewhere meets all of this requirement but its kind."""
+        section = _section(record, requirement)
+        return (
+            section is not None
+            and _fresh_until(record, requirement) >= self._as_of
+            and self._is_approved(record, requirement)
+            and self._broken_rule(record, requirement) is None
+        )
+
+    def result(self, case: _Case) -> ControlResult:
+        """Decide one control."""
+        control, state = case.control, _state(case)
         _explain(case, state)
         unblock, command = _unblock(case, state)
-        good = [record for records in case.good.values() for record in records]
-        good.sort(key=lambda record: record.index)
+        good = case.evidence
         approvals = {vote.index: vote for record in good for vote in self._index.approvals(record)}
         return ControlResult(
             id=control.id,
@@ -151,16 +260,20 @@ class _Evaluator:
         verdict = self._verdicts[record.sha256]
         if not verdict.holds:
             return "evidence.failed", f"{record} ({record.kind}) says no: {verdict.text}"
-        section = _section(record, case.requirement)
-        if case.requirement.rule is None or section is None:
+        if why := self._broken_rule(record, case.requirement):
+            words = case.requirement.reason
+            return "evidence.rule-failed", f"{record} breaks the rule ({words}): {why}"
+        return None
+
+    def _broken_rule(self, record: Record, requirement: Requirement) -> str | None:
+        """Why the record breaks the rule; None where it holds or there is nothing to hold."""
+        section = _section(record, requirement)
+        if requirement.rule is None or section is None:
             return None
         variables = rule_variables(
             record.statement.body, section, self._record_variable(record), self._as_of
         )
-        if why := broken(case.requirement.rule, variables):
-            words = case.requirement.reason
-            return "evidence.rule-failed", f"{record} breaks the rule ({words}): {why}"
-        return None
+        return broken(requirement.rule, variables)
 
     def _carries(self, case: _Case, record: Record) -> bool:
         requirement = case.requirement
@@ -227,13 +340,12 @@ class _Evaluator:
 
     def _fresh_until(self, case: _Case) -> datetime:
         """When fewer kinds than needed will be fresh, if nothing is added."""
-        last = sorted(
-            (
-                max(_fresh_until(record, case.requirement) for record in records)
-                for records in case.good.values()
-            ),
-            reverse=True,
-        )
+        last = [
+            max(_fresh_until(record, case.requirement) for record in records)
+            for records in case.good.values()
+        ]
+        last += [item.until for item in case.carried.values() if item.counts]
+        last.sort(reverse=True)
         return last[case.requirement.minimum_kinds - 1]
 
 
@@ -245,9 +357,9 @@ def _state(case: _Case) -> State:
     """
     if case.failed:
         return State.FAILED
-    if len(case.good) >= case.requirement.minimum_kinds:
+    if len(case.kinds) >= case.requirement.minimum_kinds:
         return State.MET
-    if case.good:
+    if case.good or case.carried:
         return State.PARTIAL
     if case.unapproved or case.rejected:
         return State.UNAPPROVED
@@ -257,16 +369,18 @@ def _state(case: _Case) -> State:
 def _explain(case: _Case, state: State) -> None:
     """Add the sentence that sums the state up, where no record's own reason does."""
     requirement = case.requirement
-    good = [record for records in case.good.values() for record in records]
-    kinds = ", ".join(sorted(case.good))
-    if state is State.MET:
-        case.reasons.insert(0, Reason("control.met", f"carried by {kinds}", _refs(good)))
+    kinds = ", ".join(sorted(case.kinds))
+    _explain_carried(case, state)
+    if state is State.MET and len(case.good) >= requirement.minimum_kinds:
+        case.reasons.insert(0, Reason("control.met", f"carried by {kinds}", _refs(case.evidence)))
+    elif state is State.MET:
+        text = f"carried by {kinds}, and met only because evidence of other controls carries over"
+        case.reasons.insert(0, Reason("control.met-by-carry-over", text, _refs(case.evidence)))
     elif state is State.PARTIAL:
-        text = (
-            f"{len(case.good)} of {requirement.minimum_kinds} kinds needed are there: {kinds}; "
-            f"{_one_of([kind for kind in requirement.any_of if kind not in case.good])} is wanted"
-        )
-        case.reasons.insert(0, Reason("control.partial", text, _refs(good)))
+        there = f"{len(case.kinds)} of {requirement.minimum_kinds} kinds needed are there"
+        lacking = _one_of([kind for kind in requirement.any_of if kind not in case.kinds])
+        text = f"{there}{': ' if kinds else ''}{kinds}; {lacking} is wanted"
+        case.reasons.insert(0, Reason("control.partial", text, _refs(case.evidence)))
     elif state is State.MISSING:
         wanted = " or ".join(requirement.any_of)
         text = f"no evidence of kind {wanted} carries this control"
@@ -275,6 +389,18 @@ def _explain(case: _Case, state: State) -> None:
             code = "evidence.only-supporting"
             text = f"only supporting evidence is there; {wanted} is needed"
         case.reasons.insert(0, Reason(code, text, _refs(case.supporting)))
+
+
+def _explain_carried(case: _Case, state: State) -> None:
+    """Say of each record that came over a crosswalk which way it came."""
+    for kind in sorted(case.carried):
+        item = case.carried[kind]
+        if item.counts:
+            text = f"{item.record} ({kind}) carries over: {item.path}"
+            case.say("evidence.carried", text, item.record, path=item.path)
+        elif state is State.PARTIAL:
+            text = f"{item.record} ({kind}) helps, but settles nothing: {item.path}"
+            case.say("evidence.helps", text, item.record, path=item.path)
 
 
 def _unblock(case: _Case, state: State) -> tuple[str, str] | tuple[None, None]:
@@ -289,7 +415,7 @@ def _unblock(case: _Case, state: State) -> tuple[str, str] | tuple[None, None]:
             f'muniment attach {first.kind} … {control} --supersedes "{first}"',
         )
     for record in case.unapproved:
-        if record.kind not in case.good:
+        if record.kind not in case.kinds:
             return (
                 f"have {record} approved by an approver other than {record.signer.name}",
                 f'muniment approve "{record}"',
@@ -306,7 +432,7 @@ def _unblock(case: _Case, state: State) -> tuple[str, str] | tuple[None, None]:
             f"attach a newer {newest.kind} than {newest}",
             f"muniment attach {newest.kind} … {control} --collected-at …",
         )
-    kinds = [kind for kind in case.requirement.any_of if kind not in case.good]
+    kinds = [kind for kind in case.requirement.any_of if kind not in case.kinds]
     part = f", with its {case.requirement.section} part" if case.requirement.section else ""
     return (
         f"attach {_one_of(kinds)}{part}",

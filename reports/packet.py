@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from muniment import __version__
 from muniment.controls.catalog import load_catalog
 from muniment.controls.coverage import Coverage
+from muniment.controls.crosswalk import load_crosswalk
 from muniment.controls.gate import GateDecision
 from muniment.controls.profile import Profile
 from muniment.evidence.keys import SigningKey
@@ -67,6 +68,7 @@ def assemble(
         verified.ring,
         workspace.kinds,
         [load_catalog(catalog.catalog) for catalog in coverage.catalogs],
+        load_crosswalk().among({control.id for control in coverage.controls}),
         profile,
         coverage,
         decision,

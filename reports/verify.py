@@ -7,7 +7,7 @@
 5. Every receipt holds: record signature, leaf, inclusion under the checkpoint.
 6. Every record is dated by a checkpoint that the packet's checkpoint extends.
 7. Every record is of a known kind and its signer was entitled at its place.
-8. Catalogs and profile are those this verifier ships.
+8. Catalogs, crosswalk and profile are those this verifier ships.
 9. Coverage and gate, computed again from the records, are what the packet says.
 10. The PDF is signed by a key that is enrolled in the ledger.
 """
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from muniment.controls.catalog import Catalog, load_catalog
+from muniment.controls.crosswalk import Crosswalk, load_crosswalk
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import decide
 from muniment.controls.profile import Profile, load_profile
@@ -77,7 +78,7 @@ _CLAIMS = {
     "receipts": "every record is signed and stands in the ledger where it says",
     "history": "the checkpoints that date the records lead up to this one",
     "trust": "every record fits its kind and its signer was entitled",
-    "rules": "catalogs and profile are those this verifier ships",
+    "rules": "catalogs, crosswalk and profile are those this verifier ships",
     "coverage": "coverage and verdict follow from the records in the packet",
     "reviewer": "the packet is signed by an approver or root that the ledger knows",
 }
@@ -298,8 +299,9 @@ class _PacketVerifier:
         catalogs = [
             Catalog.from_json(self._json(proofs.catalog_name(name))) for name in given["catalogs"]
         ]
+        crosswalk = Crosswalk.from_json(self._json(proofs.CROSSWALK))
         profile = Profile.from_json(given["profile"])
-        self._judged_by(catalogs, profile)
+        self._judged_by(catalogs, crosswalk, profile)
         check = self._check("coverage")
         system = SystemRef(given["system"]["id"], given["system"]["version"])
         coverage = evaluate(
@@ -309,6 +311,7 @@ class _PacketVerifier:
             system,
             parse_time(given["as_of"]),
             given["artifact_sha256"],
+            crosswalk,
         )
         self._compare(check, coverage.to_json(), self._json(proofs.COVERAGE))
         verdict = decide(coverage, profile)
@@ -331,10 +334,18 @@ class _PacketVerifier:
                 )
             )
 
-    def _judged_by(self, catalogs: list[Catalog], profile: Profile) -> None:
+    def _judged_by(self, catalogs: list[Catalog], crosswalk: Crosswalk, profile: Profile) -> None:
         check = self._check("rules")
+        controls = {control.id for catalog in catalogs for control in catalog.controls}
         for catalog in catalogs:
             self._same(check, "catalog", catalog.id, catalog.sha256, load_catalog)
+        self._same(
+            check,
+            "crosswalk",
+            crosswalk.id,
+            crosswalk.sha256,
+            lambda _: load_crosswalk().among(controls),
+        )
         self._same(check, "profile", profile.id, profile.sha256, load_profile)
 
     def _same(self, check: Check, what: str, name: str, digest: str, load: Any) -> None:
@@ -444,14 +455,15 @@ def _frame(coverage: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: coverage[name] for name in ("system", "as_of", "profile", "profile_sha256")},
         "artifact_sha256": coverage["artifact_sha256"],
+        "crosswalk_sha256": coverage["crosswalk_sha256"],
         "considered": coverage["considered"],
         "left_out": _reasons(coverage["left_out"]),
         "catalogs": [(item["catalog"], item["counts"]) for item in coverage["catalogs"]],
     }
 
 
-def _reasons(reasons: list[Mapping[str, Any]]) -> list[tuple[Any, Any]]:
-    return [(reason["code"], reason["records"]) for reason in reasons]
+def _reasons(reasons: list[Mapping[str, Any]]) -> list[tuple[Any, Any, Any]]:
+    return [(reason["code"], reason["records"], reason.get("path")) for reason in reasons]
 
 
 def _difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:

@@ -15,9 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from muniment.controls.catalog import Catalog, load_catalog, load_catalogs, resolve
+from muniment.controls.catalog import Catalog, catalogs_of, find_control, load_catalog
 from muniment.controls.claims import remarks
 from muniment.controls.coverage import Coverage
+from muniment.controls.crosswalk import load_crosswalk
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import GateDecision, decide, to_body
 from muniment.controls.profile import Profile, load_profile
@@ -80,6 +81,14 @@ class Workspace(base.Workspace):
         """The catalogs of the frameworks in ``muniment.yaml``."""
         return tuple(load_catalog(name) for name in self.config.frameworks)
 
+    def control(self, text: str) -> str:
+        """The full id of the control that a person means; those of the workspace's catalogs first.
+
+        Raises:
+            InputError: ``control.unknown``, ``control.ambiguous`` or ``catalog.…``.
+        """
+        return find_control(text, self.config.frameworks)
+
     def attach(
         self,
         kind: str,
@@ -130,7 +139,7 @@ class Workspace(base.Workspace):
                 kind=kind,
                 system=SystemRef.parse(system) if system is not None else None,
                 files=[Path(file) for file in files],
-                controls=[resolve(text, load_catalogs()) for text in controls],
+                controls=[self.control(text) for text in controls],
                 body=body or {},
                 settings=settings,
                 digests=[(path, Path(file)) for path, file in (digests or {}).items()],
@@ -142,7 +151,7 @@ class Workspace(base.Workspace):
             ),
             on_bytes,
         )
-        said = remarks(attached.record, load_catalogs() if controls else ())
+        said = remarks(attached.record, catalogs_of(attached.record.statement.controls))
         return replace(attached, warnings=(*attached.warnings, *said))
 
     def retract(self, records: Sequence[str], reason: str) -> Attached:
@@ -178,7 +187,7 @@ class Workspace(base.Workspace):
         """
         wanted_system = self.system(system) if system is not None else None
         wanted_kind = self.kinds.get(kind).name if kind else None
-        wanted_control = resolve(control, load_catalogs()) if control else None
+        wanted_control = self.control(control) if control else None
         digest = _digest(subject)
         return [
             record
@@ -380,6 +389,7 @@ class Workspace(base.Workspace):
             # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
             as_of or max(self.clock(), verified.require().time),
             _digest(artifact),
+            load_crosswalk(),
         )
 
     def _vsa(self, decision: GateDecision, artifact: str | Path | None) -> Statement:
