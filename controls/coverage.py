@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -150,6 +151,8 @@ class Coverage:
     """The system record that names the model; None where the caller named it, or nobody did."""
     crosswalk_sha256: str | None = None
     """Digest of the pairs between the catalogs, in hexadecimal; None where there are none."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Catalogs that evidence may carry over from, by id, with their digests."""
 
     @property
     def controls(self) -> tuple[ControlResult, ...]:
@@ -166,6 +169,7 @@ class Coverage:
             "artifact_sha256": self.artifact,
             "artifact_from": self.artifact_from.to_json() if self.artifact_from else None,
             "crosswalk_sha256": self.crosswalk_sha256,
+            "sources": dict(self.sources),
             "considered": self.considered,
             "left_out": [reason.to_json() for reason in self.left_out],
             "catalogs": [catalog.to_json() for catalog in self.catalogs],

@@ -6,7 +6,7 @@ A pair is read both ways. Evidence carries over only where a pair is ``close``; 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -200,6 +200,18 @@ class Crosswalk:
             pairs.append(pair)
         return replace(self, pairs=tuple(pairs), outside=())
 
+    def reaching(self, catalogs: Iterable[str], used: Iterable[str]) -> list[str]:
+        """Ids of the catalogs among ``used`` from which a path may lead into ``catalogs``."""
+        joined = {
+            (one.partition(":")[0], other.partition(":")[0])
+            for pair in self.pairs
+            for one, other in ((pair.first, pair.second), (pair.second, pair.first))
+        }
+        among, ends = list(dict.fromkeys(used)), set(catalogs)
+        near = {one for one, other in joined if other in ends and one in among}
+        far = {one for one, other in joined if other in near and one in among}
+        return [name for name in among if name in near | far]
+
     def published(self) -> Crosswalk:
         """The pairs that are not our own judgement."""
         kept = tuple(pair for pair in self.pairs if pair.source is Source.PUBLISHED)
@@ -209,10 +221,12 @@ class Crosswalk:
 class Paths:
     """The paths of a crosswalk by the control they lead to."""
 
-    def __init__(self, crosswalk: Crosswalk) -> None:
+    def __init__(self, crosswalk: Crosswalk, sources: AbstractSet[str]) -> None:
+        """Keep the paths that lead through catalogs with ids in ``sources`` alone."""
         self._into: dict[str, list[Pair]] = {}
         for pair in (*crosswalk.pairs, *(pair.turned() for pair in crosswalk.pairs)):
-            self._into.setdefault(pair.second, []).append(pair)
+            if pair.first.partition(":")[0] in sources:
+                self._into.setdefault(pair.second, []).append(pair)
 
     def to(self, control: str) -> tuple[Path, ...]:
         """The best path from every other control, best first.
@@ -234,7 +248,7 @@ class Paths:
         home = last.second.partition(":")[0]
         return [
             Path((first, last))
-            for first in self._into[last.first]
+            for first in self._into.get(last.first, ())
             if first.fit is Fit.CLOSE and first.first.partition(":")[0] != home
         ]
 

@@ -44,6 +44,7 @@ def evaluate(
     as_of: datetime,
     artifact: str | None = None,
     crosswalk: Crosswalk = NONE,
+    sources: Sequence[Catalog] | None = None,
 ) -> Coverage:
     """Compute the state of every control of ``catalogs`` for one system version.
 
@@ -52,20 +53,27 @@ def evaluate(
         as_of: UTC; nothing recorded later is known.
         artifact: SHA-256 of the model in question, in hexadecimal; by default the newest one that
             the version's ``system`` records name.
-        crosswalk: pairs along which evidence carries over; those of other catalogs take no part,
-            nor inferred ones where the profile wants none.
+        crosswalk: pairs along which evidence carries over; inferred ones do not where the profile
+            wants none.
+        sources: catalogs that evidence may carry over from, in the answer or not; by default
+            ``catalogs``.
 
     Raises:
         InputError: ``artifact.malformed``, ``rule.malformed``, ``rule.too-costly`` or
             ``crosswalk.unknown-control``.
     """
     index = build_index(records, system, as_of, artifact)
-    used = crosswalk.among({item.id for catalog in catalogs for item in catalog.controls})
+    carrying = {catalog.id: catalog for catalog in (catalogs if sources is None else sources)}
+    weighed = {catalog.id: catalog for catalog in catalogs} | carrying
     evaluator = _Evaluator(index, as_of)
     cases = {
-        control.id: evaluator.weigh(control) for catalog in catalogs for control in catalog.controls
+        control.id: evaluator.weigh(control)
+        for catalog in weighed.values()
+        for control in catalog.controls
     }
-    evaluator.carry_over(cases, Paths(used if profile.inferred else used.published()))
+    used = crosswalk.among(cases.keys())
+    pairs = used if profile.inferred else used.published()
+    evaluator.carry_over(cases, Paths(pairs, carrying.keys()))
     covered = tuple(
         CatalogCoverage(
             catalog.id,
@@ -86,6 +94,7 @@ def evaluate(
         left_out=(*index.left_out, *_unknown_claims(index, catalogs), *_unused(index, covered)),
         artifact_from=index.artifact_from,
         crosswalk_sha256=used.sha256 if used.pairs else None,
+        sources={name: item.sha256 for name, item in carrying.items()} if used.pairs else {},
     )
 
 

@@ -89,7 +89,10 @@ def to_body(decision: GateDecision, muniment_version: str) -> dict[str, Any]:
         "slsaVersion": _SLSA_VERSION,
         "muniment_decision": {
             "profile": profile.id,
-            "catalogs": {item.catalog: item.sha256 for item in decision.coverage.catalogs},
+            "catalogs": {
+                **decision.coverage.sources,
+                **{item.catalog: item.sha256 for item in decision.coverage.catalogs},
+            },
             **({"crosswalk": crosswalk} if crosswalk else {}),
             "asOf": format_time(decision.coverage.as_of),
             "counts": {str(state): counts[state] for state in State},

@@ -61,14 +61,16 @@ def assemble(
         for record in verified.records
         if record.statement.system == coverage.system or record.kind == KEY_KIND
     ]
+    names = (*(catalog.catalog for catalog in coverage.catalogs), *coverage.sources)
+    catalogs = [load_catalog(name) for name in dict.fromkeys(names)]
     files = proof_files(
         workspace.ledger,
         checkpoint,
         used,
         verified.ring,
         workspace.kinds,
-        [load_catalog(catalog.catalog) for catalog in coverage.catalogs],
-        load_crosswalk().among({control.id for control in coverage.controls}),
+        catalogs,
+        load_crosswalk().among({item.id for catalog in catalogs for item in catalog.controls}),
         profile,
         coverage,
         decision,

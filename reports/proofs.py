@@ -197,6 +197,7 @@ def _input(records: Sequence[Record], profile: Profile, coverage: Coverage) -> d
         "artifact_sha256": coverage.artifact if coverage.artifact_from is None else None,
         "profile": profile.to_json(),
         "catalogs": [catalog.catalog for catalog in coverage.catalogs],
+        "sources": list(coverage.sources),
         "records": [record.index for record in records if record.kind != KEY_KIND],
         "keys": [record.index for record in records if record.kind == KEY_KIND],
     }

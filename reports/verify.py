@@ -296,22 +296,24 @@ class _PacketVerifier:
 
     # (8) and (9)
     def _coverage(self, given: Mapping[str, Any]) -> None:
-        catalogs = [
-            Catalog.from_json(self._json(proofs.catalog_name(name))) for name in given["catalogs"]
-        ]
+        catalogs = {
+            name: Catalog.from_json(self._json(proofs.catalog_name(name)))
+            for name in (*given["catalogs"], *given["sources"])
+        }
         crosswalk = Crosswalk.from_json(self._json(proofs.CROSSWALK))
         profile = Profile.from_json(given["profile"])
-        self._judged_by(catalogs, crosswalk, profile)
+        self._judged_by(list(catalogs.values()), crosswalk, profile)
         check = self._check("coverage")
         system = SystemRef(given["system"]["id"], given["system"]["version"])
         coverage = evaluate(
             [self._records[index] for index in given["records"] if index in self._records],
-            catalogs,
+            [catalogs[name] for name in given["catalogs"]],
             profile,
             system,
             parse_time(given["as_of"]),
             given["artifact_sha256"],
             crosswalk,
+            [catalogs[name] for name in given["sources"]],
         )
         self._compare(check, coverage.to_json(), self._json(proofs.COVERAGE))
         verdict = decide(coverage, profile)
@@ -456,6 +458,7 @@ def _frame(coverage: Mapping[str, Any]) -> dict[str, Any]:
         **{name: coverage[name] for name in ("system", "as_of", "profile", "profile_sha256")},
         "artifact_sha256": coverage["artifact_sha256"],
         "crosswalk_sha256": coverage["crosswalk_sha256"],
+        "sources": coverage["sources"],
         "considered": coverage["considered"],
         "left_out": _reasons(coverage["left_out"]),
         "catalogs": [(item["catalog"], item["counts"]) for item in coverage["catalogs"]],

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from muniment.controls.catalog import Catalog, catalogs_of, find_control, load_catalog
+from muniment.controls.catalog import Catalog, catalog_id, catalogs_of, find_control, load_catalog
 from muniment.controls.claims import remarks
 from muniment.controls.coverage import Coverage
 from muniment.controls.crosswalk import load_crosswalk
@@ -381,6 +381,8 @@ class Workspace(base.Workspace):
     ) -> Coverage:
         named = [load_catalog(name) for name in frameworks] or self.catalogs
         catalogs = {catalog.id: catalog for catalog in named}
+        crosswalk = load_crosswalk()
+        used = map(catalog_id, (*self.config.frameworks, *profile.blocks))
         return evaluate(
             verified.records,
             tuple(catalogs.values()),
@@ -389,7 +391,8 @@ class Workspace(base.Workspace):
             # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
             as_of or max(self.clock(), verified.require().time),
             _digest(artifact),
-            load_crosswalk(),
+            crosswalk,
+            [load_catalog(name) for name in crosswalk.reaching(catalogs, used)],
         )
 
     def _vsa(self, decision: GateDecision, artifact: str | Path | None) -> Statement:
