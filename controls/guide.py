@@ -30,8 +30,8 @@ def sentences(control: Control) -> list[str]:
     else:
         said.append(f"Why: {requirement.reason}")
     said.append(
-        f"It counts for {requirement.validity_days} days from the day its facts held, or less where "
-        "the evidence says so itself."
+        f"It counts for {requirement.validity_days} days from the day its facts held, or less "
+        "where the evidence says so itself."
     )
     said.append(_SECOND[requirement.second_person])
     if requirement.supporting:
