@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
+import pikepdf
 import pytest
 
 from muniment.controls.catalog import SHIPPED, load_catalog, load_catalogs
+from muniment.controls.gate import decide, to_body
+from muniment.controls.profile import load_profile
+from muniment.reports.workspace import Workspace
 
 from .conftest import INIT, Cli
 from .test_documents import check
@@ -115,3 +121,36 @@ def test_init_takes_every_framework(empty: Path, cli: Cli) -> None:
     text = (empty / "muniment.yaml").read_text()
     assert "- eu-ai-act-high-risk" in text
     assert "- nist-ai-600-1" in text
+
+
+def test_a_packet_holds_what_carries_over(place: Path, cli: Cli) -> None:
+    """Coverage, packet and its verification agree on what carries over from a catalog that is not
+    shown; the packet embeds that catalog and the pairs, and none that is not in use."""
+    asked = ("--framework", "eu-ai-act")
+    document = cli("coverage", *asked, "--json").json["data"]
+    found = {item["id"]: item for item in document["catalogs"][0]["controls"]}
+    accuracy = found["eu-ai-act-high-risk:AIA-15.1"]
+    assert accuracy["state"] == "met"
+    assert accuracy["reasons"][0]["code"] == "control.met-by-carry-over"
+    (path,) = (reason["path"] for reason in accuracy["reasons"] if "path" in reason)
+    assert [(pair["from"], pair["source"]) for pair in path] == [
+        ("nist-ai-rmf-1.0:MEASURE 2.3", "inferred")
+    ]
+    assert cli("packet", *asked, "-o", "../packet.pdf").code == 0
+    assert cli("verify", "../packet.pdf").code == 0
+    with pikepdf.open(place.parent / "packet.pdf") as pdf:
+        names = {name for name in pdf.attachments if name.startswith(("catalog-", "crosswalk"))}
+        embedded = json.loads(pdf.attachments["coverage.json"].get_file().read_bytes())
+    used = ("eu-ai-act-high-risk", "readiness-gate", "nist-ai-rmf-1.0", "iso-42001-2023")
+    assert names == {"crosswalk.json", *(f"catalog-{name}.json" for name in used)}
+    assert embedded["catalogs"][0]["controls"] == document["catalogs"][0]["controls"]
+
+
+def test_the_gate_signs_the_crosswalk(place: Path, cli: Cli) -> None:
+    """A decision over catalogs that pairs lead into names the pairs and where they lead from."""
+    profile = replace(load_profile("production"), blocks={"nist-ai-rmf-1.0": ("MEASURE 2.3",)})
+    coverage = Workspace(place).coverage()
+    coverage = replace(coverage, profile_sha256=profile.sha256)
+    body = to_body(decide(coverage, profile), "0")["muniment_decision"]
+    assert body["crosswalk"] == coverage.crosswalk_sha256
+    assert set(coverage.sources) < set(body["catalogs"])

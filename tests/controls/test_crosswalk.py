@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -349,7 +350,7 @@ def test_what_is_carried_over_is_not_carried_on(book: Any) -> None:
     _carried(book)
     ids = ("a:a1", "b:b1", "c:c1", "d:d1")
     control = next(item for item in load_catalog(NIST).controls if item.id == VALIDITY)
-    pairs = [(VALIDITY, ids[0]), *zip(ids, ids[1:], strict=False)]
+    pairs = [(VALIDITY, ids[0]), *itertools.pairwise(ids)]
     row = Crosswalk("x", "X", tuple(Pair(*ends, Source.PUBLISHED, Fit.CLOSE) for ends in pairs))
     catalogs = [Catalog(item[0], item, (replace(control, id=item),)) for item in ids]
     catalogs.append(load_catalog(NIST))
