@@ -72,6 +72,7 @@ def to_body(decision: GateDecision, muniment_version: str) -> dict[str, Any]:
         muniment_version: version of the program that decided.
     """
     profile, passed = decision.profile, decision.passed
+    crosswalk = decision.coverage.crosswalk_sha256
     counts = Counter(control.state for control in decision.scope)
     return {
         "verifier": {"id": VERIFIER, "version": {"muniment": muniment_version}},
@@ -88,7 +89,11 @@ def to_body(decision: GateDecision, muniment_version: str) -> dict[str, Any]:
         "slsaVersion": _SLSA_VERSION,
         "muniment_decision": {
             "profile": profile.id,
-            "catalogs": {item.catalog: item.sha256 for item in decision.coverage.catalogs},
+            "catalogs": {
+                **decision.coverage.sources,
+                **{item.catalog: item.sha256 for item in decision.coverage.catalogs},
+            },
+            **({"crosswalk": crosswalk} if crosswalk else {}),
             "asOf": format_time(decision.coverage.as_of),
             "counts": {str(state): counts[state] for state in State},
             "blocking": [

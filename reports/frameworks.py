@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from muniment.controls.catalog import catalog_named, load_catalogs
+from muniment.controls.catalog import catalog_id, load_catalogs
+from muniment.controls.crosswalk import Crosswalk
 from muniment.controls.exchange import ciso_assistant, oscal
 from muniment.controls.exchange.crosswalk import SourceCrosswalk, tie
 from muniment.controls.exchange.framework import Framework, read_framework, requirements_file
@@ -53,14 +54,30 @@ def own_frameworks(root: Path, kinds: KindRegistry) -> tuple[Framework, ...]:
     Raises:
         InputError: ``framework.…``, ``kind.unknown``, and what reading the files raises.
     """
+    return tuple(_own(file, kinds) for file in _files(root) if not file.name.endswith(_CROSSWALK))
+
+
+def own_crosswalks(root: Path) -> tuple[Crosswalk, ...]:
+    """The crosswalks of the workspace at ``root``, by id.
+
+    Raises:
+        SchemaError: ``crosswalk.malformed``.
+        InputError: ``crosswalk.…``, and what reading the files raises.
+    """
+    return tuple(
+        Crosswalk.from_json(strictjson.loads(read_small(file, _MAX_JSON), what=file.name))
+        for file in _files(root)
+        if file.name.endswith(_CROSSWALK)
+    )
+
+
+def _files(root: Path) -> list[Path]:
     folder = root / FOLDER
-    if not folder.is_dir():
-        return ()
     try:
-        files = sorted(file for file in folder.iterdir() if file.name.endswith(".json"))
+        found = folder.iterdir() if folder.is_dir() else ()
+        return sorted(file for file in found if file.name.endswith(".json"))
     except OSError as error:
         raise InputError("framework.unreadable", f"{folder} cannot be read: {error}") from error
-    return tuple(_own(file, kinds) for file in files if not file.name.endswith(_CROSSWALK))
 
 
 def _own(file: Path, kinds: KindRegistry) -> Framework:
@@ -84,7 +101,7 @@ def _require_free(name: str) -> None:
         InputError: ``framework.taken``.
     """
     try:
-        catalog_named(name, load_catalogs())
+        catalog_id(name)
     except InputError as error:
         if error.code == "catalog.unknown":
             return

@@ -15,9 +15,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from muniment.controls.catalog import Catalog, catalog_named, load_catalogs, resolve
+from muniment.controls.catalog import (
+    Catalog,
+    catalog_id,
+    find_control,
+    load_catalog,
+)
 from muniment.controls.claims import remarks
 from muniment.controls.coverage import Coverage
+from muniment.controls.crosswalk import Crosswalk, load_crosswalk
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import GateDecision, decide, to_body
 from muniment.controls.profile import Profile, load_profile
@@ -81,7 +87,7 @@ class Workspace(base.Workspace):
     @cached_property
     def catalogs(self) -> tuple[Catalog, ...]:
         """The catalogs of the frameworks in ``muniment.yaml``."""
-        return tuple(catalog_named(name, self.known_catalogs) for name in self.config.frameworks)
+        return tuple(map(self.catalog, self.config.frameworks))
 
     @cached_property
     def frameworks(self) -> tuple[Framework, ...]:
@@ -91,9 +97,30 @@ class Workspace(base.Workspace):
         return own_frameworks(self.root, self.kinds)
 
     @cached_property
-    def known_catalogs(self) -> tuple[Catalog, ...]:
-        """Catalogs that ship and the workspace's own."""
-        return (*load_catalogs(), *(framework.catalog for framework in self.frameworks))
+    def crosswalk(self) -> Crosswalk:
+        """The crosswalk that ships, with the pairs of ``frameworks/``."""
+        from .frameworks import own_crosswalks
+
+        return load_crosswalk().joined(own_crosswalks(self.root))
+
+    def catalog(self, name: str) -> Catalog:
+        """A catalog that ships or is the workspace's own, by any name it goes by.
+
+        Raises:
+            InputError: ``catalog.unknown`` or ``catalog.ambiguous``.
+        """
+        own = {framework.catalog.id: framework.catalog for framework in self.frameworks}
+        found = catalog_id(name, tuple(own))
+        return own[found] if found in own else load_catalog(found)
+
+    def control(self, text: str) -> str:
+        """The full id of the control that a person means; those of the workspace's catalogs first.
+
+        Raises:
+            InputError: ``control.unknown``, ``control.ambiguous`` or ``catalog.…``.
+        """
+        own = [framework.catalog.id for framework in self.frameworks]
+        return find_control(text, self.config.frameworks, self.catalog, own)
 
     def attach(
         self,
@@ -145,7 +172,7 @@ class Workspace(base.Workspace):
                 kind=kind,
                 system=SystemRef.parse(system) if system is not None else None,
                 files=[Path(file) for file in files],
-                controls=[resolve(text, self.known_catalogs) for text in controls],
+                controls=[self.control(text) for text in controls],
                 body=body or {},
                 settings=settings,
                 digests=[(path, Path(file)) for path, file in (digests or {}).items()],
@@ -157,7 +184,8 @@ class Workspace(base.Workspace):
             ),
             on_bytes,
         )
-        said = remarks(attached.record, self.known_catalogs if controls else ())
+        named = sorted({claim.partition(":")[0] for claim in attached.record.statement.controls})
+        said = remarks(attached.record, [self.catalog(name) for name in named])
         return replace(attached, warnings=(*attached.warnings, *said))
 
     def retract(self, records: Sequence[str], reason: str) -> Attached:
@@ -193,7 +221,7 @@ class Workspace(base.Workspace):
         """
         wanted_system = self.system(system) if system is not None else None
         wanted_kind = self.kinds.get(kind).name if kind else None
-        wanted_control = resolve(control, self.known_catalogs) if control else None
+        wanted_control = self.control(control) if control else None
         digest = _digest(subject)
         return [
             record
@@ -371,7 +399,7 @@ class Workspace(base.Workspace):
         from .frameworks import import_frameworks
 
         done = import_frameworks(self, Path(file), as_id, kinds)
-        for name in ("frameworks", "known_catalogs", "catalogs"):
+        for name in ("frameworks", "crosswalk", "catalogs"):
             self.__dict__.pop(name, None)
         return done
 
@@ -405,7 +433,7 @@ class Workspace(base.Workspace):
         self._require_artifacts(verified, about)
         named = (*(frameworks or self.config.frameworks), *known.blocks)
         coverage = self._evaluate(verified, about, known, named, moment, artifact)
-        catalogs = [catalog_named(item.catalog, self.known_catalogs) for item in coverage.catalogs]
+        catalogs = [self.catalog(item.catalog) for item in coverage.catalogs]
         return export_oscal(self, verified, coverage, catalogs, known, Path(folder))
 
     def _require_artifacts(self, verified: VerifiedLedger, system: SystemRef) -> None:
@@ -438,8 +466,11 @@ class Workspace(base.Workspace):
         as_of: datetime | None,
         artifact: str | Path | None,
     ) -> Coverage:
-        named = [catalog_named(name, self.known_catalogs) for name in frameworks] or self.catalogs
+        named = [self.catalog(name) for name in frameworks] or self.catalogs
         catalogs = {catalog.id: catalog for catalog in named}
+        crosswalk = self.crosswalk
+        wanted = (*self.config.frameworks, *profile.blocks)
+        used = [self.catalog(name).id for name in wanted]
         return evaluate(
             verified.records,
             tuple(catalogs.values()),
@@ -448,6 +479,8 @@ class Workspace(base.Workspace):
             # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
             as_of or max(self.clock(), verified.require().time),
             _digest(artifact),
+            crosswalk,
+            [self.catalog(name) for name in crosswalk.reaching(catalogs, used)],
         )
 
     def _vsa(self, decision: GateDecision, artifact: str | Path | None) -> Statement:

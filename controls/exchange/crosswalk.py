@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from muniment.controls.catalog import Catalog, catalog_named
+from muniment.controls.catalog import SHIPPED, Catalog, catalog_named
 from muniment.schemas.errors import InputError
 from muniment.schemas.text import shorten
 
@@ -71,8 +71,8 @@ def tie(
         catalogs: every catalog that is known, found by the last part of the URN.
 
     Raises:
-        InputError: ``crosswalk.framework``, ``crosswalk.same-catalog``, ``crosswalk.empty``,
-            ``crosswalk.too-many`` or ``framework.id``.
+        InputError: ``crosswalk.framework``, ``crosswalk.same-catalog``, ``crosswalk.shipped``,
+            ``crosswalk.empty``, ``crosswalk.too-many`` or ``framework.id``.
     """
     if found.source == found.target:
         raise InputError(
@@ -81,6 +81,12 @@ def tie(
     notes = Notes()
     source = _controls(found.source, frameworks, catalogs)
     target = _controls(found.target, frameworks, catalogs)
+    if {source.catalog, target.catalog} <= set(SHIPPED):
+        raise InputError(
+            "crosswalk.shipped",
+            f"both catalogs of {shorten(found.name, 100)!r} ship, and so do their pairs",
+            hint="import one of the two as a framework of your own first",
+        )
     pairs: dict[frozenset[str], SourcePair] = {}
     for raw in found.pairs:
         one, other = source.find(raw.source), target.find(raw.target)
@@ -114,6 +120,7 @@ def _pair(one: str, other: str, raw: RawPair) -> SourcePair:
 class _Controls:
     """The controls of one framework, by what a mapping may call them."""
 
+    catalog: str
     by_origin: Mapping[str, str]
     by_key: Mapping[tuple[str, ...], str]
 
@@ -126,7 +133,9 @@ def _controls(urn: str, frameworks: Sequence[Framework], catalogs: Sequence[Cata
     for framework in frameworks:
         if framework.origin == urn:
             name = framework.catalog.id
-            return _Controls({key: f"{name}:{id}" for key, id in framework.origins.items()}, {})
+            return _Controls(
+                name, {key: f"{name}:{id}" for key, id in framework.origins.items()}, {}
+            )
     tail = urn.rpartition(":")[2]
     try:
         catalog = catalog_named(tail, catalogs)
@@ -136,4 +145,6 @@ def _controls(urn: str, frameworks: Sequence[Framework], catalogs: Sequence[Cata
             f"the mapping speaks of a framework that is not known here: {shorten(urn, 200)}",
             hint="import that framework first",
         ) from error
-    return _Controls({}, {id_key(control.short_id): control.id for control in catalog.controls})
+    return _Controls(
+        catalog.id, {}, {id_key(control.short_id): control.id for control in catalog.controls}
+    )

@@ -124,6 +124,24 @@ def test_a_profile_and_a_library_are_taken_in(files: Path, cli: Cli) -> None:
     assert (pairs[0]["from"], pairs[0]["fit"]) == ("duties:D.1", "close")
 
 
+def test_evidence_carries_over_an_imported_mapping(files: Path, cli: Cli) -> None:
+    """What an imported mapping calls equal carries evidence of a catalog that ships over to the
+    imported one; the packet shows whose pairs they are, and verifies."""
+    assert cli("import", "duties.yaml", "--kinds", "eval-result").code == 0
+    mapping = files / "frameworks/duties-to-nist.crosswalk.json"
+    mapping.write_text(mapping.read_text().replace("MAP 1.1", "MEASURE 2.3"))
+    config = files / "muniment.yaml"
+    config.write_text(config.read_text().replace("frameworks:\n", "frameworks:\n- duties\n"))
+    found = controls(cli("coverage", "--json"))
+    assert found["duties:D.1"]["state"] == "met"
+    assert found["duties:D.1"]["evidence"] == found["nist-ai-rmf-1.0:MEASURE 2.3"]["evidence"]
+    assert cli("packet", "-o", "../packet.pdf").code == 0
+    said = cli("verify", "../packet.pdf", "--json")
+    assert said.code == 0
+    (rules,) = [item for item in said.json["data"]["checks"] if item["name"] == "rules"]
+    assert any("1 pairs of the crosswalk" in text for text in rules["not_checked"])
+
+
 def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 

@@ -366,6 +366,22 @@ def test_a_mapping_of_ciso_assistant() -> None:
     assert caught.value.code == "crosswalk.framework"
 
 
+def test_the_pairs_that_ship_stay_as_they_are() -> None:
+    """A mapping between two catalogs that ship is refused."""
+    between = changed(
+        LIBRARY,
+        lambda it: [
+            it["objects"]["requirement_mapping_sets"].pop(),
+            it["objects"]["requirement_mapping_sets"][0].update(
+                source_framework_urn="urn:intuitem:risk:framework:iso42001-2023"
+            ),
+        ],
+    )
+    with pytest.raises(InputError) as caught:
+        tie(read_library(between).mappings[0], [], load_catalogs())
+    assert caught.value.code == "crosswalk.shipped"
+
+
 def test_labels_that_are_not_unique_are_not_used() -> None:
     """Where two nodes have one number, both go by their URN, and that is said."""
     twice = changed(
