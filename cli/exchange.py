@@ -77,7 +77,7 @@ def oscal(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Write one system's coverage as OSCAL: catalogs, profile, results, plan of action.
+    """Write one system's coverage as OSCAL.
 
     Without --as-of it is judged at the time of the last checkpoint, not now, so that the same
     ledger always gives the same files.
