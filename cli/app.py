@@ -16,6 +16,7 @@ from muniment.schemas.errors import InputError, MunimentError, StoreError
 from . import (
     anchor,
     attach,
+    controls,
     demo,
     exchange,
     gate,
@@ -66,6 +67,7 @@ app.command("demo")(demo.demo)
 app.add_typer(systems.app, name="system")
 app.add_typer(keys.app, name="key")
 app.add_typer(kinds.app, name="kind")
+app.add_typer(controls.app, name="controls")
 app.command("attach")(attach.attach)
 app.command("approve")(attach.approve)
 app.command("assign")(attach.assign)

@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from .answer import Answer, command
-from .options import AsJson, InWorkspace, OfSystem, open_workspace
+from .options import (
+    AsJson,
+    AsOf,
+    Frameworks,
+    InWorkspace,
+    OfArtifact,
+    OfSystem,
+    WithProfile,
+    moment,
+    open_workspace,
+)
 
 app = typer.Typer(help="Write the ledger as files that other tools read.", no_args_is_help=True)
 Target = Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write: new, or empty.")]
@@ -55,6 +65,64 @@ def intoto(folder: Target, workspace: InWorkspace = None, as_json: AsJson = Fals
     return _export("intoto", folder, workspace)
 
 
+@app.command("oscal")
+@command
+def oscal(
+    folder: Target,
+    system: OfSystem = None,
+    framework: Frameworks = None,
+    as_of: AsOf = None,
+    artifact: OfArtifact = None,
+    profile: WithProfile = "production",
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """Write one system's coverage as OSCAL.
+
+    Without --as-of it is judged at the time of the last checkpoint, not now, so that the same
+    ledger always gives the same files.
+
+    Example: muniment export oscal oscal --framework nist-ai-rmf-1.0
+    """
+    from muniment.schemas.times import format_time
+
+    from . import show
+
+    with show.progress("verifying") as bar:
+        done = open_workspace(workspace).export_oscal(
+            folder,
+            system,
+            profile=profile,
+            frameworks=framework or (),
+            as_of=moment(as_of),
+            artifact=artifact,
+            progress=bar,
+        )
+    judged = format_time(done.coverage.as_of)
+
+    def text() -> None:
+        show.line(f"wrote {done.coverage.system} as of {judged} to {done.folder}")
+        show.pairs([("file", name) for name in done.files])
+        show.line(f"{done.satisfied} controls satisfied, {done.unmet} in the plan of action")
+        if not done.unmet:
+            show.note("every control is met, so there is no plan of action to write")
+        if as_of is None:
+            show.note(f"judged at the last checkpoint, {judged}; --as-of judges another day")
+
+    return Answer(
+        {
+            "folder": str(done.folder),
+            "system": done.coverage.system.to_json(),
+            "as_of": judged,
+            "files": list(done.files),
+            "satisfied": done.satisfied,
+            "unmet": done.unmet,
+            "receipts": done.receipts,
+        },
+        text,
+    )
+
+
 def _export(form: str, folder: Path, workspace: Path | None) -> Answer:
     from muniment.schemas.text import counted
 
@@ -92,7 +160,9 @@ def _export(form: str, folder: Path, workspace: Path | None) -> Answer:
 def import_(
     path: Annotated[
         Path,
-        typer.Argument(help="Folder of a ledger's export, or a file of signed attestations."),
+        typer.Argument(
+            help="Folder of a ledger's export, file of signed attestations, or a framework."
+        ),
     ],
     key: Annotated[
         list[Path] | None,
@@ -107,10 +177,22 @@ def import_(
         list[str] | None,
         typer.Option("--control", metavar="CONTROL", help="Control they fill; repeatable."),
     ] = None,
+    as_id: Annotated[
+        str | None,
+        typer.Option("--as", metavar="ID", help="Id of the framework's catalog."),
+    ] = None,
+    kinds: Annotated[
+        str | None,
+        typer.Option(
+            "--kinds",
+            metavar="KIND,…",
+            help="Kinds of which any one meets any control of the framework.",
+        ),
+    ] = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Take in a ledger's export, or attestations that others signed.
+    """Take in a ledger's export, attestations that others signed, or a control framework.
 
     A folder that muniment export tiles wrote becomes the ledger of a workspace that has none: put
     its muniment.yaml, and the files that it names (policy, kinds), into an empty folder first, or
@@ -119,6 +201,9 @@ def import_(
     A file of DSSE envelopes, or a Sigstore bundle, becomes evidence: one record for each, signed
     by your own key (MUNIMENT_KEY, or muniment key use).
 
+    An OSCAL catalog or profile (JSON, YAML), or a CISO Assistant library, becomes a catalog in
+    frameworks/: ID.json holds its text, ID.yaml what meets each control, which is yours to write.
+
     Example: muniment import provenance.intoto.jsonl --key builder.pem --control "MEASURE 2.3"
     """
     from muniment.schemas.errors import InputError
@@ -126,12 +211,16 @@ def import_(
     if not path.exists():
         raise InputError("file.missing", f"there is no file or folder {path}")
     if not path.is_dir():
+        if not (key or system or control) and _is_framework(path):
+            return _framework(path, as_id, kinds, workspace)
+        if as_id or kinds:
+            raise InputError("usage", f"{path} is no framework: --as and --kinds are for one")
         return _attestations(path, key or [], system, control or [], workspace)
-    if key or system or control:
+    if key or system or control or as_id or kinds:
         raise InputError(
             "usage",
             f"{path} is a folder: a ledger's export is imported as it is",
-            hint="leave out --key, --system and --control",
+            hint="leave out all other options",
         )
     return _ledger(path, workspace)
 
@@ -173,6 +262,66 @@ def _ledger(folder: Path, workspace: Path | None) -> Answer:
             "anchors": done.anchors,
             "erased": done.erased,
             "not_checked": list(done.not_checked),
+        },
+        text,
+    )
+
+
+def _is_framework(path: Path) -> bool:
+    from muniment.reports.frameworks import holds_framework
+
+    return holds_framework(path)
+
+
+def _framework(path: Path, as_id: str | None, kinds: str | None, workspace: Path | None) -> Answer:
+    from . import show
+
+    opened = open_workspace(workspace)
+    done = opened.import_frameworks(path, as_id=as_id, kinds=kinds.split(",") if kinds else ())
+    catalogs, crosswalks = done.catalogs, done.crosswalks
+
+    def text() -> None:
+        for catalog in catalogs:
+            show.line(f"{catalog.id}: {len(catalog.controls)} controls of {catalog.name}")
+        for crosswalk in crosswalks:
+            show.line(f"{crosswalk.id}: {len(crosswalk.pairs)} pairs of {crosswalk.name}")
+        show.pairs([("wrote", str(file)) for file in done.files])
+        for note in (
+            *(n for c in catalogs for n in c.notes),
+            *(n for c in crosswalks for n in c.notes),
+        ):
+            show.note(note)
+        if catalogs and not kinds:
+            show.note(
+                "what evidence meets each control is left open: all are missing until the YAML "
+                "says it"
+            )
+        for catalog in catalogs:
+            show.note(f"used with --framework {catalog.id}, or in frameworks of muniment.yaml")
+
+    return Answer(
+        {
+            "catalogs": [
+                {
+                    "catalog": catalog.id,
+                    "name": catalog.name,
+                    "controls": len(catalog.controls),
+                    "origin": catalog.origin,
+                    "notes": list(catalog.notes),
+                }
+                for catalog in catalogs
+            ],
+            "crosswalks": [
+                {
+                    "crosswalk": crosswalk.id,
+                    "name": crosswalk.name,
+                    "pairs": len(crosswalk.pairs),
+                    "origin": crosswalk.origin,
+                    "notes": list(crosswalk.notes),
+                }
+                for crosswalk in crosswalks
+            ],
+            "files": [str(file) for file in done.files],
         },
         text,
     )

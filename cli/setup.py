@@ -12,6 +12,9 @@ from muniment.schemas.errors import InputError
 from .answer import Answer, command
 from .options import AsJson, Frameworks, WithKey, ask_passphrase
 
+_FRAMEWORKS = ("nist-ai-rmf-1.0", "iso-42001-2023", "readiness-gate")
+"""What a workspace uses unless it says otherwise."""
+
 
 @command
 def init(
@@ -57,6 +60,7 @@ def init(
 
     Example: muniment init --organisation "Example Bank" --origin evidence.example.com
     """
+    from muniment.controls.catalog import catalog_id
     from muniment.evidence.config import FILE_NAME
     from muniment.evidence.identity import git_identity, slug
     from muniment.reports.workspace import Holder, Workspace
@@ -77,7 +81,7 @@ def init(
         here,
         organisation=organisation or here.name,
         origin=origin or slug(here),
-        frameworks=framework or ["nist-ai-rmf-1.0", "iso-42001-2023", "readiness-gate"],
+        frameworks=[catalog_id(item) for item in framework or _FRAMEWORKS],
         holder=Holder(name, email),
         functions=function or [],
         passphrase=new_passphrase(passphrase),

@@ -1,16 +1,16 @@
 """The catalog: a framework's controls, each with its requirement, and how people name them.
 
-The built-in catalogs stand as YAML in ``catalogs/``; ``NOTES.md`` there says where each comes from.
+``shipped.py`` reads those that ship.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 from muniment.controls.requirement import Requirement, SecondPerson
 from muniment.controls.rule import check_rule
@@ -18,6 +18,15 @@ from muniment.schemas import strictjson
 from muniment.schemas.errors import InputError, SchemaError
 from muniment.schemas.text import shorten
 from muniment.schemas.validation import Validator
+
+SHIPPED = (
+    "nist-ai-rmf-1.0",
+    "iso-42001-2023",
+    "readiness-gate",
+    "nist-ai-600-1",
+    "eu-ai-act-high-risk",
+)
+"""Ids of the catalogs that ship."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +40,26 @@ class Control:
     group: str
     """Function, clause or area it stands under, such as ``GOVERN``, ``Clause 4`` or ``A.2``."""
     requirement: Requirement
+    facts: tuple[tuple[str, str], ...] = ()
+    """What else is known of it, as name and value: dates and how sure they are, roles, risks.
+    A name may repeat. For people; nothing is computed from it."""
 
     @property
     def short_id(self) -> str:
         """The id within the catalog, as the framework writes it."""
         return self.id.partition(":")[2]
+
+    def to_json(self) -> dict[str, Any]:
+        """The control as a catalog document holds it."""
+        document = {
+            "id": self.short_id,
+            "title": self.title,
+            "summary": self.summary,
+            "group": self.group,
+            "requirement": self.requirement.to_json(),
+        }
+        facts = [{"name": name, "value": value} for name, value in self.facts]
+        return {**document, "facts": facts} if facts else document
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +80,7 @@ class Catalog:
         return {
             "catalog": self.id,
             "name": self.name,
-            "controls": [
-                {
-                    "id": control.short_id,
-                    "title": control.title,
-                    "summary": control.summary,
-                    "group": control.group,
-                    "requirement": control.requirement.to_json(),
-                }
-                for control in self.controls
-            ],
+            "controls": [control.to_json() for control in self.controls],
         }
 
     @classmethod
@@ -107,6 +122,7 @@ def _control(catalog: str, value: Mapping[str, Any]) -> Control:
         summary=value["summary"],
         group=value["group"],
         requirement=Requirement.from_json(value["requirement"]),
+        facts=tuple((fact["name"], fact["value"]) for fact in value.get("facts", ())),
     )
 
 
@@ -115,7 +131,7 @@ def _form() -> Validator:
     text = {"type": "string", "minLength": 1, "maxLength": 2000}
     kinds = {"type": "array", "items": text, "uniqueItems": True}
     requirement = {
-        "anyOf": {**kinds, "minItems": 1},
+        "anyOf": kinds,
         "minimumKinds": {"type": "integer", "minimum": 1},
         "supporting": kinds,
         "validityDays": {"type": "integer", "minimum": 1, "maximum": 36500},
@@ -126,45 +142,56 @@ def _form() -> Validator:
     }
     control = {
         **dict.fromkeys(("title", "summary", "group"), text),
-        "id": {**text, "pattern": "^[A-Za-z0-9][A-Za-z0-9 ._-]*$"},
+        "id": {**text, "pattern": "^[A-Za-z0-9][A-Za-z0-9 ._()/-]*$"},
         "requirement": _closed(requirement),
     }
+    facts = {"type": "array", "items": _closed({"name": text, "value": text}), "maxItems": 100}
     return Validator(
         _closed(
             {
                 "catalog": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,99}$"},
                 "name": text,
-                "controls": {"type": "array", "items": _closed(control), "maxItems": 2000},
+                "controls": {
+                    "type": "array",
+                    "items": _closed(control, facts=facts),
+                    "maxItems": 2000,
+                },
             }
         )
     )
 
 
-def _closed(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of an object with exactly these fields."""
+def _closed(properties: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
+    """The schema of an object with these fields, and perhaps the optional ones, but no others."""
     return {
         "type": "object",
-        "properties": dict(properties),
+        "properties": {**properties, **optional},
         "required": list(properties),
         "additionalProperties": False,
     }
 
 
-_T = TypeVar("_T", Catalog, Control)
 _MANY = 10
 """So many names are not listed in an error."""
 
 
 def catalog_named(text: str, catalogs: Sequence[Catalog]) -> Catalog:
-    """Find a catalog by its id, with or without the version, in any case and punctuation.
+    """Find a catalog by its id, or the first words of it, in any case and punctuation.
 
     Raises:
         InputError: ``catalog.unknown`` or ``catalog.ambiguous``, with the nearest ids.
     """
+    by_id = {catalog.id: catalog for catalog in catalogs}
+    return by_id[_only("catalog", text, _catalog_ids(text, list(by_id)), list(by_id))]
+
+
+def _catalog_ids(text: str, known: Sequence[str]) -> list[str]:
+    """The id that is meant, or else those that begin with the words meant, two at least."""
     wanted = _key(text)
-    found = [catalog for catalog in catalogs if _key(catalog.id) == wanted]
-    found = found or [catalog for catalog in catalogs if _key(_unversioned(catalog.id)) == wanted]
-    return _only("catalog", text, {catalog.id: catalog for catalog in found}, catalogs)
+    if exact := [item for item in known if _key(item) == wanted]:
+        return exact
+    size = len(wanted)
+    return [item for item in known if size > 1 and _key(item)[:size] == wanted]
 
 
 def resolve(text: str, catalogs: Sequence[Catalog]) -> str:
@@ -180,19 +207,14 @@ def resolve(text: str, catalogs: Sequence[Catalog]) -> str:
     prefix, colon, rest = text.rpartition(":")
     among = [catalog_named(prefix, catalogs)] if colon else list(catalogs)
     wanted = _key(rest)
-    found = {
-        control.id: control
-        for catalog in among
-        for control in catalog.controls
-        if _key(control.short_id) == wanted
-    }
-    everything = [control for catalog in among for control in catalog.controls]
-    return _only("control", text, found, everything).id
+    known = {control.id: control for catalog in among for control in catalog.controls}
+    found = [item for item, control in known.items() if _key(control.short_id) == wanted]
+    return _only("control", text, found, list(known))
 
 
-def _only(what: str, text: str, found: Mapping[str, _T], known: Sequence[_T]) -> _T:
+def _only(what: str, text: str, found: Sequence[str], known: Sequence[str]) -> str:
     if len(found) == 1:
-        return next(iter(found.values()))
+        return found[0]
     if found:
         raise InputError(
             f"{what}.ambiguous",
@@ -200,12 +222,12 @@ def _only(what: str, text: str, found: Mapping[str, _T], known: Sequence[_T]) ->
             hint=f"write one of: {', '.join(found)}",
             found=shorten(text, 100),
         )
-    near = _nearest(text, [item.id for item in known])
+    near = _nearest(text, known)
     raise InputError(
         f"{what}.unknown",
         f"there is no {what} {shorten(text, 100)!r}",
         hint=f"did you mean {' or '.join(near)}?" if near else None,
-        expected=", ".join(item.id for item in known) if len(known) < _MANY else None,
+        expected=", ".join(known) if 0 < len(known) < _MANY else None,
         found=shorten(text, 100),
     )
 
@@ -227,91 +249,69 @@ def _key(text: str) -> tuple[str, ...]:
     return tuple(word.lstrip("0") or "0" for word in words)
 
 
-def _unversioned(catalog_id: str) -> str:
-    return re.sub(r"-[0-9][0-9.]*$", "", catalog_id)
+def catalog_id(name: str, own: Sequence[str] = ()) -> str:
+    """The id of a shipped catalog, by any name ``catalog_named`` takes; loads none.
 
-
-def load_catalog(name: str) -> Catalog:
-    """One built-in catalog, by any name ``catalog_named`` takes.
+    Args:
+        own: ids of further catalogs, a workspace's own.
 
     Raises:
         InputError: ``catalog.unknown`` or ``catalog.ambiguous``.
     """
-    return catalog_named(name, load_catalogs())
+    known = (*SHIPPED, *own)
+    return _only("catalog", name, _catalog_ids(name, known), known)
+
+
+def load_catalog(name: str) -> Catalog:
+    """One shipped catalog, by any name ``catalog_named`` takes.
+
+    Raises:
+        InputError: ``catalog.unknown`` or ``catalog.ambiguous``.
+    """
+    return _shipped(catalog_id(name))
+
+
+def load_catalogs() -> tuple[Catalog, ...]:
+    """All catalogs that ship."""
+    return tuple(map(_shipped, SHIPPED))
+
+
+def find_control(
+    text: str,
+    used: Sequence[str],
+    load: Callable[[str], Catalog] = load_catalog,
+    own: Sequence[str] = (),
+) -> str:
+    """The full id of the control that a person means, as ``resolve`` finds it.
+
+    Args:
+        used: names of catalogs in which an id without its catalog is looked for first; the others
+            are loaded only if none of these has it.
+        load: a catalog by its name.
+        own: ids of catalogs that do not ship.
+
+    Raises:
+        InputError: as ``resolve``.
+    """
+    prefix, colon, _ = text.rpartition(":")
+    if colon:
+        return resolve(text, [load(prefix)])
+    try:
+        return resolve(text, [load(name) for name in used])
+    except InputError as error:
+        if error.code != "control.unknown":
+            raise
+        return resolve(text, [*load_catalogs(), *map(load, own)])
+
+
+def catalogs_of(controls: Iterable[str]) -> list[Catalog]:
+    """The shipped catalogs of full control ids."""
+    return [load_catalog(name) for name in sorted({item.partition(":")[0] for item in controls})]
 
 
 @cache
-def load_catalogs() -> tuple[Catalog, ...]:
-    """The built-in catalogs: NIST AI RMF 1.0, ISO/IEC 42001:2023 and the readiness gate."""
-    from muniment.controls.data import read_yaml
+def _shipped(name: str) -> Catalog:
+    """A catalog of ours; its rules are compiled only once they are needed."""
+    from .shipped import document
 
-    needs = read_yaml("catalogs/evidence-needs.yaml")
-    nist, iso = (
-        read_yaml("catalogs/nist-ai-rmf-1.0.yaml"),
-        read_yaml("catalogs/iso-42001-2023.yaml"),
-    )
-    gate = read_yaml("catalogs/readiness-gate.yaml")
-    iso_needs = needs["iso_42001_clauses"] + needs["iso_42001_annex_a"]
-    return (
-        _catalog(nist, _nist_controls(nist), needs["nist_ai_rmf"]),
-        _catalog(iso, _iso_controls(iso), iso_needs),
-        _catalog(gate, ((item["gate"], item) for item in gate["controls"]), gate["controls"]),
-    )
-
-
-def _catalog(
-    data: Mapping[str, Any],
-    controls: Iterable[tuple[str, Mapping[str, Any]]],
-    needs: Sequence[Mapping[str, Any]],
-) -> Catalog:
-    """Build a catalog; its rules are ours, so they are compiled only once they are needed."""
-    by_id = {need["id"]: need for need in needs}
-    return _read(
-        {
-            "catalog": data["catalog"],
-            "name": data["name"],
-            "controls": [
-                {
-                    "id": control["id"],
-                    "title": control["title"],
-                    "summary": control.get("summary") or control["ask"],
-                    "group": group,
-                    "requirement": _requirement(by_id[control["id"]]),
-                }
-                for group, control in controls
-            ],
-        }
-    )
-
-
-def _requirement(need: Mapping[str, Any]) -> dict[str, Any]:
-    """One entry of evidence-needs.yaml or readiness-gate.yaml as a catalog document holds it."""
-    return {
-        "anyOf": need.get("any_of") or need["evidence"],
-        "minimumKinds": need.get("minimum_kinds", 1),
-        "supporting": need.get("supporting", []) if "any_of" in need else [],
-        "validityDays": need["validity_days"],
-        "secondPerson": need["second_person"],
-        "reason": need.get("reason") or need["pass_rule"],
-        "section": need.get("section"),
-        "rule": need.get("rule"),
-    }
-
-
-def _nist_controls(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for function in data["functions"]:
-        for category in function["categories"]:
-            for control in category["subcategories"]:
-                yield function["id"], control
-
-
-def _iso_controls(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Clauses that have no parts, then Annex A."""
-    for main in data["clauses"]:
-        for clause in main["clauses"]:
-            for leaf in clause.get("subclauses", [clause]):
-                yield f"Clause {main['id']}", leaf
-    for area in data["annex_a"]:
-        for part in area.get("subgroups", [area]):
-            for control in part["controls"]:
-                yield area["id"], control
+    return _read(document(name))

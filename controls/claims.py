@@ -28,6 +28,8 @@ def _remark(record: Record, control: Control) -> str | None:
     requirement = control.requirement
     if record.kind in requirement.supporting:
         return f"{control.short_id}: a {record.kind} supports this control, but does not carry it"
+    if requirement.is_unset:
+        return f"{control.short_id}: nobody has written what evidence meets this control"
     if record.kind not in requirement.any_of:
         return (
             f"{control.short_id}: a {record.kind} does not count for this control; "

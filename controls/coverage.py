@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from muniment.controls.crosswalk import Pair
 from muniment.schemas.statement import RecordRef, SystemRef
 from muniment.schemas.times import format_time
 
@@ -47,6 +49,8 @@ class Reason:
     text: str
     """One sentence for a person."""
     records: tuple[RecordRef, ...] = ()
+    path: tuple[Pair, ...] = ()
+    """The pairs that the evidence came over; empty where it is the control's own."""
 
     def full(self) -> str:
         """The sentence with the numbers of the records it does not name itself."""
@@ -55,11 +59,13 @@ class Reason:
         return f"{self.text} ({', '.join(more)})" if more else self.text
 
     def to_json(self) -> dict[str, Any]:
-        """The reason as the ``--json`` documents show it."""
+        """The reason as the ``--json`` documents show it; ``path`` only where there is one."""
+        path = {"path": [pair.to_json() for pair in self.path]} if self.path else {}
         return {
             "code": self.code,
             "text": self.text,
             "records": [record.to_json() for record in self.records],
+            **path,
         }
 
 
@@ -152,6 +158,10 @@ class Coverage:
     """Records about the system that count for nothing, and why; an omission is always listed."""
     artifact_from: RecordRef | None = None
     """The system record that names the model; None where the caller named it, or nobody did."""
+    crosswalk_sha256: str | None = None
+    """Digest of the pairs between the catalogs, in hexadecimal; None where there are none."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Catalogs that evidence may carry over from, by id, with their digests."""
 
     @property
     def controls(self) -> tuple[ControlResult, ...]:
@@ -167,6 +177,8 @@ class Coverage:
             "profile_sha256": self.profile_sha256,
             "artifact_sha256": self.artifact,
             "artifact_from": self.artifact_from.to_json() if self.artifact_from else None,
+            "crosswalk_sha256": self.crosswalk_sha256,
+            "sources": dict(self.sources),
             "considered": self.considered,
             "left_out": [reason.to_json() for reason in self.left_out],
             "catalogs": [catalog.to_json() for catalog in self.catalogs],

@@ -109,6 +109,7 @@ def to_body(decision: GateDecision, muniment_version: str, ledger: LedgerState) 
         ledger: what it read: whoever has these records can compute the verdict again.
     """
     profile, passed = decision.profile, decision.passed
+    crosswalk = decision.coverage.crosswalk_sha256
     counts = Counter(control.state for control in decision.scope)
     return {
         "verifier": {"id": VERIFIER, "version": {"muniment": muniment_version}},
@@ -126,7 +127,11 @@ def to_body(decision: GateDecision, muniment_version: str, ledger: LedgerState) 
         "muniment_decision": {
             "profile": profile.id,
             "ledger": ledger.to_json(),
-            "catalogs": {item.catalog: item.sha256 for item in decision.coverage.catalogs},
+            "catalogs": {
+                **decision.coverage.sources,
+                **{item.catalog: item.sha256 for item in decision.coverage.catalogs},
+            },
+            **({"crosswalk": crosswalk} if crosswalk else {}),
             "asOf": format_time(decision.coverage.as_of),
             "counts": {str(state): counts[state] for state in State},
             "blocking": [

@@ -31,6 +31,8 @@ class Profile:
     description: str
     blocks: Mapping[str, tuple[str, ...] | None]
     """Catalog id to the ids within it that block; None for all of them."""
+    inferred: bool = True
+    """Whether evidence may carry over pairs of a crosswalk that are our own judgement."""
 
     def __str__(self) -> str:
         return f"{self.id}@{self.version}"
@@ -59,6 +61,7 @@ class Profile:
                 catalog: ALL if controls is None else list(controls)
                 for catalog, controls in self.blocks.items()
             },
+            **({} if self.inferred else {"inferred": False}),
         }
 
     @classmethod
@@ -84,6 +87,7 @@ class Profile:
                 catalog: None if controls == ALL else tuple(controls)
                 for catalog, controls in value["blocks"].items()
             },
+            inferred=value.get("inferred", True),
         )
 
 
@@ -104,7 +108,7 @@ def _form() -> Validator:
     return Validator(
         {
             "type": "object",
-            "properties": properties,
+            "properties": {**properties, "inferred": {"type": "boolean"}},
             "required": list(properties),
             "additionalProperties": False,
         }

@@ -22,7 +22,7 @@ class Requirement:
     """What must be there, how fresh, and seen by whom."""
 
     any_of: tuple[str, ...]
-    """Kinds that carry the control."""
+    """Kinds that carry the control; none where nobody has said yet, and then nothing meets it."""
     minimum_kinds: int
     """How many different kinds of ``any_of`` must be there; at least 1."""
     supporting: tuple[str, ...]
@@ -36,6 +36,11 @@ class Requirement:
     """Part of the body that a record must have to count; None where the whole body counts."""
     rule: str | None = None
     """CEL text over the section that must hold; None where existing is enough."""
+
+    @property
+    def is_unset(self) -> bool:
+        """Whether nobody has said yet what evidence meets the control."""
+        return not self.any_of
 
     def to_json(self) -> dict[str, Any]:
         """The requirement as a catalog document holds it."""

@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from muniment.controls.catalog import load_catalogs, resolve
 from muniment.controls.claims import remarks
 from muniment.evidence.attestation import KIND, MAX_FILE, key_entry, read_attestations
 from muniment.evidence.draft import Evidence
@@ -44,8 +43,8 @@ def import_attestations(
     """
     data = read_small(file, MAX_FILE)
     sha256 = hashlib.sha256(data).hexdigest()
-    catalogs = load_catalogs() if controls else ()
-    claims = [resolve(text, catalogs) for text in controls]
+    claims = [workspace.control(text) for text in controls]
+    catalogs = [workspace.catalog(name) for name in sorted({c.partition(":")[0] for c in claims})]
     about = SystemRef.parse(system) if system is not None else None
     drafts = []
     for attestation in read_attestations(data):

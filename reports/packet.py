@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from muniment import __version__
-from muniment.controls.catalog import load_catalog
 from muniment.controls.coverage import Coverage
 from muniment.controls.gate import GateDecision
 from muniment.controls.profile import Profile
@@ -62,13 +61,16 @@ def assemble(
         for record in verified.records
         if record.statement.system == coverage.system or record.kind == KEY_KIND
     ]
+    names = (*(catalog.catalog for catalog in coverage.catalogs), *coverage.sources)
+    catalogs = [workspace.catalog(name) for name in dict.fromkeys(names)]
     files = proof_files(
         workspace.ledger,
         checkpoint,
         used,
         verified.ring,
         workspace.kinds,
-        [load_catalog(catalog.catalog) for catalog in coverage.catalogs],
+        catalogs,
+        workspace.crosswalk.among({item.id for catalog in catalogs for item in catalog.controls}),
         profile,
         coverage,
         decision,

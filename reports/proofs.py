@@ -9,6 +9,7 @@
 ``key-NNNNNN.pem``        public keys, by the record that enrolled them
 ``kind-….json``           the workspace's own kinds that records use
 ``catalog-….json``        catalogs with their requirements
+``crosswalk.json``        the pairs between those catalogs
 ``input.json``            what the evaluator was given
 ``coverage.json``         what the evaluator answered
 ``gate.json``             what the gate answered
@@ -26,6 +27,7 @@ from typing import Any
 
 from muniment.controls.catalog import Catalog
 from muniment.controls.coverage import Coverage
+from muniment.controls.crosswalk import Crosswalk
 from muniment.controls.gate import GateDecision
 from muniment.controls.profile import Profile
 from muniment.evidence.checkpoint import SignedCheckpoint
@@ -40,6 +42,7 @@ from .model import Embedded
 from .receipts import BUNDLE_ENDING
 
 MANIFEST = "manifest.json"
+CROSSWALK = "crosswalk.json"
 INPUT = "input.json"
 COVERAGE = "coverage.json"
 GATE = "gate.json"
@@ -72,6 +75,7 @@ def proof_files(
     ring: KeyRing,
     kinds: KindRegistry,
     catalogs: Sequence[Catalog],
+    crosswalk: Crosswalk,
     profile: Profile,
     coverage: Coverage,
     decision: GateDecision,
@@ -80,6 +84,7 @@ def proof_files(
 
     Args:
         records: the records about the system and every key record, in ledger order.
+        crosswalk: the pairs between ``catalogs``.
     """
     files = [
         *_receipts(ledger, checkpoint, records),
@@ -96,6 +101,7 @@ def proof_files(
         *_keys(ring),
         *_own_kinds(records, kinds),
         *(_document(catalog_name(item.id), item.to_json(), item.name) for item in catalogs),
+        _document(CROSSWALK, crosswalk.to_json(), "Pairs between the catalogs"),
         _document(INPUT, _input(records, profile, coverage), "What the evaluator was given"),
         _document(COVERAGE, coverage.to_json(), "What the evaluator answered"),
         _document(GATE, gate_document(decision), "What the gate answered"),
@@ -192,6 +198,7 @@ def _input(records: Sequence[Record], profile: Profile, coverage: Coverage) -> d
         "artifact_sha256": coverage.artifact if coverage.artifact_from is None else None,
         "profile": profile.to_json(),
         "catalogs": [catalog.catalog for catalog in coverage.catalogs],
+        "sources": list(coverage.sources),
         "records": [record.index for record in records if record.kind != KEY_KIND],
         "keys": [record.index for record in records if record.kind == KEY_KIND],
     }

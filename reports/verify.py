@@ -7,7 +7,7 @@
 5. Every receipt holds: record signature, leaf, inclusion under the checkpoint.
 6. Every record is dated by a checkpoint that the packet's checkpoint extends.
 7. Every record is of a known kind and its signer was entitled at its place.
-8. Catalogs and profile are those this verifier ships.
+8. Catalogs, crosswalk and profile are those this verifier ships.
 9. Coverage and gate, computed again from the records, are what the packet says.
 10. The PDF is signed by a key that is enrolled in the ledger.
 """
@@ -17,12 +17,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from muniment.controls.catalog import Catalog, load_catalog
+from muniment.controls.crosswalk import Crosswalk, Pair, load_crosswalk
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import decide
 from muniment.controls.profile import Profile, load_profile
@@ -83,7 +85,7 @@ _CLAIMS = {
     "receipts": "every record is signed and stands in the ledger where it says",
     "history": "the checkpoints that date the records lead up to this one",
     "trust": "every record fits its kind and its signer was entitled",
-    "rules": "catalogs and profile are those this verifier ships",
+    "rules": "catalogs, crosswalk and profile are those this verifier ships",
     "coverage": "coverage and verdict follow from the records in the packet",
     "reviewer": "the packet is signed by an approver or root that the ledger knows",
 }
@@ -307,20 +309,24 @@ class _PacketVerifier:
 
     # (8) and (9)
     def _coverage(self, given: Mapping[str, Any]) -> None:
-        catalogs = [
-            Catalog.from_json(self._json(proofs.catalog_name(name))) for name in given["catalogs"]
-        ]
+        catalogs = {
+            name: Catalog.from_json(self._json(proofs.catalog_name(name)))
+            for name in (*given["catalogs"], *given["sources"])
+        }
+        crosswalk = Crosswalk.from_json(self._json(proofs.CROSSWALK))
         profile = Profile.from_json(given["profile"])
-        self._judged_by(catalogs, profile)
+        self._judged_by(list(catalogs.values()), crosswalk, profile)
         check = self._check("coverage")
         system = SystemRef(given["system"]["id"], given["system"]["version"])
         coverage = evaluate(
             [self._records[index] for index in given["records"] if index in self._records],
-            catalogs,
+            [catalogs[name] for name in given["catalogs"]],
             profile,
             system,
             parse_time(given["as_of"]),
             given["artifact_sha256"],
+            crosswalk,
+            [catalogs[name] for name in given["sources"]],
         )
         self._compare(check, coverage.to_json(), self._json(proofs.COVERAGE))
         verdict = decide(coverage, profile)
@@ -343,10 +349,26 @@ class _PacketVerifier:
                 )
             )
 
-    def _judged_by(self, catalogs: list[Catalog], profile: Profile) -> None:
+    def _judged_by(self, catalogs: list[Catalog], crosswalk: Crosswalk, profile: Profile) -> None:
         check = self._check("rules")
+        controls = {control.id for catalog in catalogs for control in catalog.controls}
         for catalog in catalogs:
-            self._same(check, "catalog", catalog.id, catalog.sha256, load_catalog)
+            if _is_own(catalog):
+                check.not_checked.append(
+                    f"catalog {catalog.id} is the organisation's own, with its own requirements; "
+                    f"it stands whole in {proofs.catalog_name(catalog.id)}: judge it yourself"
+                )
+            else:
+                self._same(check, "catalog", catalog.id, catalog.sha256, load_catalog)
+        shipped = load_crosswalk().among(controls)
+        own = [pair for pair in crosswalk.pairs if _is_own_pair(pair, catalogs)]
+        if own:
+            check.not_checked.append(
+                f"{len(own)} pairs of the crosswalk are the organisation's own; they stand in "
+                f"{proofs.CROSSWALK}: judge them yourself"
+            )
+        rest = replace(crosswalk, pairs=tuple(pair for pair in crosswalk.pairs if pair not in own))
+        self._same(check, "crosswalk", rest.id, rest.sha256, lambda _: shipped)
         self._same(check, "profile", profile.id, profile.sha256, load_profile)
 
     def _same(self, check: Check, what: str, name: str, digest: str, load: Any) -> None:
@@ -442,6 +464,21 @@ class _PacketVerifier:
         return strictjson.loads(self._file(name), what=name)
 
 
+def _is_own_pair(pair: Pair, catalogs: Sequence[Catalog]) -> bool:
+    """Whether one end of a pair is of a catalog that does not ship."""
+    own = {catalog.id for catalog in catalogs if _is_own(catalog)}
+    return bool({end.partition(":")[0] for end in (pair.first, pair.second)} & own)
+
+
+def _is_own(catalog: Catalog) -> bool:
+    """Whether the catalog goes by a name that nothing which ships could be meant by."""
+    try:
+        load_catalog(catalog.id)
+    except InputError as error:
+        return error.code == "catalog.unknown"
+    return False
+
+
 def _controls(coverage: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [control for catalog in coverage["catalogs"] for control in catalog["controls"]]
 
@@ -462,14 +499,16 @@ def _frame(coverage: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: coverage[name] for name in ("system", "as_of", "profile", "profile_sha256")},
         "artifact_sha256": coverage["artifact_sha256"],
+        "crosswalk_sha256": coverage["crosswalk_sha256"],
+        "sources": coverage["sources"],
         "considered": coverage["considered"],
         "left_out": _reasons(coverage["left_out"]),
         "catalogs": [(item["catalog"], item["counts"]) for item in coverage["catalogs"]],
     }
 
 
-def _reasons(reasons: list[Mapping[str, Any]]) -> list[tuple[Any, Any]]:
-    return [(reason["code"], reason["records"]) for reason in reasons]
+def _reasons(reasons: list[Mapping[str, Any]]) -> list[tuple[Any, Any, Any]]:
+    return [(reason["code"], reason["records"], reason.get("path")) for reason in reasons]
 
 
 def _difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:

@@ -14,9 +14,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from muniment.controls.catalog import Catalog, load_catalog, load_catalogs, resolve
+from muniment.controls.catalog import (
+    Catalog,
+    catalog_id,
+    find_control,
+    load_catalog,
+)
 from muniment.controls.claims import remarks
 from muniment.controls.coverage import Coverage
+from muniment.controls.crosswalk import Crosswalk, load_crosswalk
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import GateDecision, LedgerState, decide, to_body
 from muniment.controls.profile import Profile, load_profile
@@ -42,11 +48,14 @@ from muniment.schemas.statement import (
 from muniment.schemas.text import with_article
 
 if TYPE_CHECKING:
+    from muniment.controls.exchange.framework import Framework
     from muniment.evidence.keys import PublicKey
     from muniment.evidence.verification import Progress
 
     from .export import Exported
+    from .frameworks import TakenIn
     from .imports import Restored
+    from .oscal import OscalExport
 
 __all__ = ["Around", "Attached", "Gated", "Holder", "Workspace"]
 
@@ -84,7 +93,40 @@ class Workspace(base.Workspace):
     @cached_property
     def catalogs(self) -> tuple[Catalog, ...]:
         """The catalogs of the frameworks in ``muniment.yaml``."""
-        return tuple(load_catalog(name) for name in self.config.frameworks)
+        return tuple(map(self.catalog, self.config.frameworks))
+
+    @cached_property
+    def frameworks(self) -> tuple[Framework, ...]:
+        """The workspace's own frameworks, from ``frameworks/``."""
+        from .frameworks import own_frameworks
+
+        return own_frameworks(self.root, self.kinds)
+
+    @cached_property
+    def crosswalk(self) -> Crosswalk:
+        """The crosswalk that ships, with the pairs of ``frameworks/``."""
+        from .frameworks import own_crosswalks
+
+        return load_crosswalk().joined(own_crosswalks(self.root))
+
+    def catalog(self, name: str) -> Catalog:
+        """A catalog that ships or is the workspace's own, by any name it goes by.
+
+        Raises:
+            InputError: ``catalog.unknown`` or ``catalog.ambiguous``.
+        """
+        own = {framework.catalog.id: framework.catalog for framework in self.frameworks}
+        found = catalog_id(name, tuple(own))
+        return own[found] if found in own else load_catalog(found)
+
+    def control(self, text: str) -> str:
+        """The full id of the control that a person means; those of the workspace's catalogs first.
+
+        Raises:
+            InputError: ``control.unknown``, ``control.ambiguous`` or ``catalog.…``.
+        """
+        own = [framework.catalog.id for framework in self.frameworks]
+        return find_control(text, self.config.frameworks, self.catalog, own)
 
     def attach(
         self,
@@ -136,7 +178,7 @@ class Workspace(base.Workspace):
                 kind=kind,
                 system=SystemRef.parse(system) if system is not None else None,
                 files=[Path(file) for file in files],
-                controls=[resolve(text, load_catalogs()) for text in controls],
+                controls=[self.control(text) for text in controls],
                 body=body or {},
                 settings=settings,
                 digests=[(path, Path(file)) for path, file in (digests or {}).items()],
@@ -148,7 +190,8 @@ class Workspace(base.Workspace):
             ),
             on_bytes,
         )
-        said = remarks(attached.record, load_catalogs() if controls else ())
+        named = sorted({claim.partition(":")[0] for claim in attached.record.statement.controls})
+        said = remarks(attached.record, [self.catalog(name) for name in named])
         return replace(attached, warnings=(*attached.warnings, *said))
 
     def retract(self, records: Sequence[str], reason: str) -> Attached:
@@ -206,7 +249,7 @@ class Workspace(base.Workspace):
         """
         wanted_system = self.system(system) if system is not None else None
         wanted_kind = self.kinds.get(kind).name if kind else None
-        wanted_control = resolve(control, load_catalogs()) if control else None
+        wanted_control = self.control(control) if control else None
         digest = _digest(subject)
         return [
             record
@@ -399,6 +442,59 @@ class Workspace(base.Workspace):
 
         return import_attestations(self, Path(file), keys, system, controls)
 
+    def import_frameworks(
+        self, file: Path | str, *, as_id: str | None = None, kinds: Sequence[str] = ()
+    ) -> TakenIn:
+        """Take an OSCAL catalog or profile, or a CISO Assistant library, into ``frameworks/``.
+
+        Args:
+            as_id: the catalog's id; by default made of its name.
+            kinds: kinds of which any one meets any control; without them, every control is left
+                open and stays missing until somebody writes what it needs.
+
+        Raises:
+            InputError: what is wrong with the file; nothing is written.
+        """
+        from .frameworks import import_frameworks
+
+        done = import_frameworks(self, Path(file), as_id, kinds)
+        for name in ("frameworks", "crosswalk", "catalogs"):
+            self.__dict__.pop(name, None)
+        return done
+
+    def export_oscal(
+        self,
+        folder: Path | str,
+        system: str | None = None,
+        *,
+        profile: str = DEFAULT_PROFILE,
+        frameworks: Sequence[str] = (),
+        as_of: datetime | None = None,
+        artifact: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> OscalExport:
+        """Write one system's coverage as OSCAL documents; the same state gives the same bytes.
+
+        Args:
+            folder: new or empty.
+            as_of: the moment to judge, UTC; by default that of the last checkpoint.
+
+        Raises:
+            VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
+            InputError: ``export.not-empty``.
+            ReportError: ``report.unwritable``.
+        """
+        from .oscal import export_oscal
+
+        verified = self.verified(progress)
+        moment = as_of or verified.require().time
+        known, about = load_profile(profile), self.system(system)
+        self._require_artifacts(verified, about)
+        named = (*(frameworks or self.config.frameworks), *known.blocks)
+        coverage = self._evaluate(verified, about, known, named, moment, artifact)
+        catalogs = [self.catalog(item.catalog) for item in coverage.catalogs]
+        return export_oscal(self, verified, coverage, catalogs, known, Path(folder))
+
     def _require_artifacts(self, verified: VerifiedLedger, system: SystemRef) -> None:
         """Hash the stored artifacts of one system version again.
 
@@ -429,8 +525,11 @@ class Workspace(base.Workspace):
         as_of: datetime | None,
         artifact: str | Path | None,
     ) -> Coverage:
-        named = [load_catalog(name) for name in frameworks] or self.catalogs
+        named = [self.catalog(name) for name in frameworks] or self.catalogs
         catalogs = {catalog.id: catalog for catalog in named}
+        crosswalk = self.crosswalk
+        wanted = (*self.config.frameworks, *profile.blocks)
+        used = [self.catalog(name).id for name in wanted]
         return evaluate(
             verified.records,
             tuple(catalogs.values()),
@@ -439,6 +538,8 @@ class Workspace(base.Workspace):
             # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
             as_of or max(self.clock(), verified.require().time),
             _digest(artifact),
+            crosswalk,
+            [self.catalog(name) for name in crosswalk.reaching(catalogs, used)],
         )
 
     def _vsa(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from muniment.controls.catalog import load_catalog
+from muniment.controls.crosswalk import load_crosswalk
 from muniment.controls.profile import load_profile
 from muniment.evidence.keys import new_ed25519
 from muniment.evidence.note import COSIGNATURE_V1, VerifierKey, cosign_note
@@ -73,15 +74,19 @@ def test_incremental_is_for_a_ledger(place: Path, packet: Path, cli: Cli) -> Non
     assert (said.code, said.json["error"]["code"]) == (2, "usage.incremental")
 
 
-@pytest.mark.parametrize("rules", ["load_profile", "load_catalog"])
+@pytest.mark.parametrize("rules", ["load_profile", "load_catalog", "load_crosswalk"])
 def test_a_packet_judged_by_other_rules(
     packet: Path, monkeypatch: pytest.MonkeyPatch, rules: str
 ) -> None:
-    """A profile or a catalog that is not the one this program has is named; the packet's own copy
-    is the one that its verdict was computed by."""
-    load: Any = {"load_profile": load_profile, "load_catalog": load_catalog}[rules]
+    """A profile, a catalog or a crosswalk that is not the one this program has is named; the
+    packet's own copy is the one that its verdict was computed by."""
+    load: Any = {
+        "load_profile": load_profile,
+        "load_catalog": load_catalog,
+        "load_crosswalk": load_crosswalk,
+    }[rules]
     monkeypatch.setattr(
-        f"muniment.reports.verify.{rules}", lambda name: replace(load(name), name="Another")
+        f"muniment.reports.verify.{rules}", lambda *name: replace(load(*name), name="Another")
     )
     found = {finding.code for finding in verify_packet(packet, None).findings}
     assert found == {"rules.differ"}

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from muniment.controls.catalog import (
     Catalog,
+    Control,
     catalog_named,
+    find_control,
     load_catalog,
     load_catalogs,
     resolve,
 )
+from muniment.controls.data import read_yaml
 from muniment.controls.requirement import SecondPerson
 from muniment.schemas import strictjson
 from muniment.schemas.errors import InputError
 from muniment.schemas.kinds import KindRegistry
 
 NIST, ISO, GATE = "nist-ai-rmf-1.0", "iso-42001-2023", "readiness-gate"
+GENERATIVE, EU = "nist-ai-600-1", "eu-ai-act-high-risk"
 
 
 def _groups(name: str) -> Counter[str]:
@@ -39,15 +45,89 @@ def test_counts() -> None:
     assert _groups(GATE) == {"six-check": 6, "blocker": 23}
 
 
+def test_counts_of_nist_600_1() -> None:
+    """NIST AI 600-1 has 212 actions under 49 subcategories that exist, against 12 risks."""
+    assert _groups(GENERATIVE) == {"GOVERN": 58, "MAP": 39, "MEASURE": 72, "MANAGE": 43}
+    controls = load_catalog(GENERATIVE).controls
+    parents = {_fact(control, "parent") for control in controls}
+    assert len(parents) == 49
+    assert parents <= {control.id for control in load_catalog(NIST).controls}
+    risks = Counter(
+        value.partition(",")[0]
+        for control in controls
+        for name, value in control.facts
+        if name == "risk"
+    )
+    assert risks == read_yaml("catalogs/nist-ai-600-1.yaml")["counts"]["actions_by_risk"]
+    assert len(risks) == 12
+
+
+def test_actions_ask_for_what_their_subcategory_asks_for() -> None:
+    """The requirement of an action is its parent's, and its reason says so."""
+    parents = {control.id: control.requirement for control in load_catalog(NIST).controls}
+    for control in load_catalog(GENERATIVE).controls:
+        parent = _fact(control, "parent")
+        assert control.requirement.reason.startswith(f"As {parent.partition(':')[2]} of the AI RMF")
+        assert replace(control.requirement, reason="") == replace(parents[parent], reason="")
+
+
+def test_counts_of_the_eu_ai_act() -> None:
+    """The EU AI Act has 69 requirements in 22 articles and 16 items of Annex IV."""
+    groups = _groups(EU)
+    assert groups.pop("Annex IV") == 16
+    assert len(groups) == 22
+    assert sum(groups.values()) == 69
+
+
+def test_dates_and_their_doubts_are_kept() -> None:
+    """Every requirement of the EU AI Act has its date, its basis and how sure it is."""
+    controls = {control.short_id: control for control in load_catalog(EU).controls}
+    for control in controls.values():
+        names = {name for name, _ in control.facts}
+        assert {"reference", "role", "basis", "confidence", "dates-as-of"} <= names
+        assert any(name.startswith("applies") for name in names)
+    assert _fact(controls["AIA-9.1"], "applies-annex-iii") == "2027-12-02"
+    assert _fact(controls["AIA-IV.1"], "applies-annex-i") == "2028-08-02"
+    assert _fact(controls["AIA-10.5"], "applies") == "2026-07-27"
+    assert _fact(controls["AIA-49.2"], "confidence").startswith("medium")
+    assert "unknown" in _fact(controls["AIA-72.3"], "amended")
+
+
+def _fact(control: Control, name: str) -> str:
+    return next(value for known, value in control.facts if known == name)
+
+
+def test_fields_of_the_gate() -> None:
+    """The readiness gate has 224 fields."""
+    controls = read_yaml("catalogs/readiness-gate.yaml")["controls"]
+    assert sum(len(control["fields"]) for control in controls) == 224
+
+
 def test_ids_and_prose_are_unique() -> None:
-    """No id stands twice, and no two controls of any catalogs share a title or a summary."""
+    """No id stands twice, and no two controls of any catalogs share a title or a summary.
+
+    The summary of an action of NIST AI 600-1 only lists its parent and its risks.
+    """
     controls = [control for catalog in load_catalogs() for control in catalog.controls]
+    own = [control for control in controls if not control.id.startswith(GENERATIVE)]
     for values in (
         [control.id for control in controls],
         [control.title.casefold() for control in controls],
-        [control.summary.casefold() for control in controls],
+        [control.summary.casefold() for control in own],
     ):
         assert [value for value, count in Counter(values).items() if count > 1] == []
+
+
+def test_no_two_catalogs_share_prose() -> None:
+    """No six words in a row stand in titles, summaries or facts of two catalogs."""
+    told: dict[str, str] = {}
+    for catalog in load_catalogs():
+        for control in catalog.controls:
+            for text in (control.title, control.summary, *(value for _, value in control.facts)):
+                words = re.findall(r"[a-z0-9]+", text.lower())
+                for at in range(len(words) - 5):
+                    run = " ".join(words[at : at + 6])
+                    assert told.setdefault(run, catalog.id) == catalog.id, (control.id, run)
 
 
 def test_requirements_name_kinds_that_exist() -> None:
@@ -80,6 +160,35 @@ def test_loading_does_not_load_the_rule_engine() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_only_the_catalog_asked_for_is_read() -> None:
+    """A catalog costs its own files and no other's; naming one costs none."""
+    code = (
+        "import muniment.controls.shipped as s; read = []; old = s.read_yaml\n"
+        "s.read_yaml = lambda path: read.append(path) or old(path)\n"
+        "from muniment.controls.catalog import catalog_id, find_control, load_catalog\n"
+        "catalog_id('eu-ai-act'); assert not read\n"
+        "find_control('readiness-gate:RG-1', ['nist-ai-rmf']); print(*read)\n"
+        "load_catalog('nist-ai-rmf'); find_control('MEASURE 2.3', ['nist-ai-rmf']); print(*read)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    gate, more = done.stdout.splitlines()
+    assert gate == "catalogs/readiness-gate.yaml"
+    assert set(more.split()) == {
+        gate,
+        "catalogs/nist-ai-rmf-1.0.yaml",
+        "catalogs/evidence-needs.yaml",
+    }
+
+
+def test_what_is_used_goes_first() -> None:
+    """A bare id is looked for in the catalogs in use, then in all that ship."""
+    assert find_control("6.1.2", [ISO]) == f"{ISO}:6.1.2"
+    assert find_control("6.1.2", [GATE]) == f"{ISO}:6.1.2"
+    with pytest.raises(InputError) as caught:
+        find_control("6.9.9", [GATE])
+    assert caught.value.code == "control.unknown"
+
+
 def test_every_gate_check_has_section_and_rule() -> None:
     """Each readiness check rests on one section of a body and a rule over it."""
     controls = load_catalog(GATE).controls
@@ -103,6 +212,10 @@ def test_every_gate_check_has_section_and_rule() -> None:
         ("rg1", f"{GATE}:RG-1"),
         ("rg 01", f"{GATE}:RG-1"),
         ("readiness-gate:RG-11", f"{GATE}:RG-11"),
+        ("gv 1.1 001", f"{GENERATIVE}:GV-1.1-001"),
+        ("nist-ai-600:MS-2.5-003", f"{GENERATIVE}:MS-2.5-003"),
+        ("eu-ai-act:aia 9.1", f"{EU}:AIA-9.1"),
+        ("AIA-IV.16", f"{EU}:AIA-IV.16"),
     ],
 )
 def test_resolve(text: str, expected: str) -> None:
@@ -203,9 +316,11 @@ def _with(path: str, value: Any) -> Any:
         (_with("controls/0/id", "\u202eRG-1"), "catalog.malformed"),
         (_with("controls/0/requirement", {}), "catalog.malformed"),
         (_with("controls/0/requirement/minimumKinds", 0), "catalog.malformed"),
-        (_with("controls/0/requirement/anyOf", []), "catalog.malformed"),
+        (_with("controls/0/requirement/anyOf", ["policy"] * 2), "catalog.malformed"),
         (_with("controls/0/requirement/validityDays", 10**9), "catalog.malformed"),
         (_with("controls/0/requirement/secondPerson", "maybe"), "catalog.malformed"),
+        (_with("controls/0/facts", [{"name": "role"}]), "catalog.malformed"),
+        (_with("controls/0/facts", "role"), "catalog.malformed"),
         (_with("controls/0/id", "rg 2"), "catalog.duplicate"),
         (_with("controls/0/requirement/rule", "section."), "rule.malformed"),
         (_with("controls/0/requirement/rule", "[1].map(x, x)"), "rule.too-costly"),

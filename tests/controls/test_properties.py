@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from muniment.controls.catalog import Catalog, load_catalogs
 from muniment.controls.coverage import Coverage, State
+from muniment.controls.crosswalk import NONE, Crosswalk, Fit, Pair, Source
 from muniment.controls.evaluator import evaluate
 from muniment.controls.profile import load_profile
 
@@ -20,9 +22,26 @@ CATALOGS = [
         catalog.name,
         tuple(control for control in catalog.controls if control.short_id in _SHORT),
     )
-    for catalog in load_catalogs()
+    for catalog in load_catalogs()[:3]
 ]
 """A few controls that differ in what they ask, so that records often meet them."""
+_NIST, _ISO, _OTHER = "nist-ai-rmf-1.0", "iso-42001-2023", "other"
+CATALOGS.append(Catalog(_OTHER, "Another", (replace(CATALOGS[0].controls[0], id=f"{_OTHER}:X 1"),)))
+CROSSWALK = Crosswalk(
+    "made-up",
+    "Pairs of every fit, some in a row",
+    tuple(
+        Pair(first, second, source, fit)
+        for first, second, source, fit in (
+            (f"{_NIST}:GOVERN 1.1", f"{_OTHER}:X 1", Source.INFERRED, Fit.CLOSE),
+            (f"{_OTHER}:X 1", f"{_ISO}:A.2.2", Source.PUBLISHED, Fit.CLOSE),
+            (f"{_NIST}:GOVERN 1.4", f"{_OTHER}:X 1", Source.PUBLISHED, Fit.CLOSE),
+            (f"{_NIST}:MEASURE 2.5", f"{_ISO}:A.6.2.4", Source.INFERRED, Fit.CLOSE),
+            (f"{_NIST}:MANAGE 1.1", f"{_ISO}:A.2.2", Source.PUBLISHED, Fit.PARTIAL),
+            (f"{_NIST}:GOVERN 1.6", f"{_OTHER}:X 1", Source.PUBLISHED, Fit.UNRATED),
+        )
+    ),
+)
 CONTROLS = [control.id for catalog in CATALOGS for control in catalog.controls]
 BEST = {state: place for place, state in enumerate(State)}
 """States from worst to best."""
@@ -71,9 +90,11 @@ def _fill(book: Any, story: list[dict[str, Any]]) -> Any:
     return book
 
 
-def _evaluate(book: Any, records: list[Any]) -> Coverage:
+def _evaluate(book: Any, records: list[Any], crosswalk: Crosswalk = CROSSWALK) -> Coverage:
     profile = load_profile("production")
-    return evaluate(records, CATALOGS, profile, book.system, book.now, book.model)
+    return evaluate(
+        records, CATALOGS, profile, book.system, book.now, book.model, crosswalk=crosswalk
+    )
 
 
 def _states(coverage: Coverage) -> dict[str, State]:
@@ -158,3 +179,43 @@ def test_met_stands_on_evidence(story: Any, new_book: Any) -> None:
             people = {record.signer.person for record in evidence}
             people |= {by_place[ref.index].signer.person for ref in control.approvals}
             assert len(people) >= 2 or {record.kind for record in evidence} == {"approval"}
+
+
+@NO_DEADLINE
+@given(story=_story)
+def test_carry_over_lends_no_more_than_there_is(story: Any, new_book: Any) -> None:
+    """A crosswalk makes no state worse, and none better than that of the control it comes from."""
+    book = _fill(new_book(), story)
+    alone = _states(_evaluate(book, book.records, NONE))
+    for control in _evaluate(book, book.records).controls:
+        assert BEST[control.state] >= BEST[alone[control.id]]
+        lenders = {
+            reason.path[0].first
+            for reason in control.reasons
+            if reason.code in ("evidence.carried", "evidence.helps")
+        }
+        assert all(BEST[control.state] <= BEST[alone[lender]] for lender in lenders)
+        assert lenders or control.state is alone[control.id]
+
+
+@NO_DEADLINE
+@given(story=_story, seed=st.integers(0, 2**32))
+def test_order_of_pairs_and_catalogs_does_not_matter(story: Any, seed: int, new_book: Any) -> None:
+    """Pairs in another order, or read the other way, and catalogs in another order: the same."""
+    book = _fill(new_book(), story)
+    pairs = [pair.turned() for pair in CROSSWALK.pairs]
+    random.Random(seed).shuffle(pairs)
+    turned = replace(CROSSWALK, pairs=tuple(pairs))
+    profile = load_profile("production")
+    other = evaluate(
+        book.records,
+        CATALOGS[::-1],
+        profile,
+        book.system,
+        book.now,
+        book.model,
+        crosswalk=turned,
+    )
+    assert {item.id: item for item in other.controls} == {
+        item.id: item for item in _evaluate(book, book.records).controls
+    }

@@ -1,0 +1,138 @@
+"""One control while it is being decided: the records that bear on it, and the state they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from muniment.schemas.record import Record
+from muniment.schemas.statement import RecordRef
+
+from .catalog import Control
+from .coverage import Reason, State
+from .crosswalk import Path
+from .requirement import Requirement
+
+_WINDOWS: dict[str, tuple[str | None, str]] = {
+    "owner-assignment": ("start", "end"),
+    "policy": ("inForceFrom", "reviewBy"),
+    "decision": (None, "reviewBy"),
+    "impact-assessment": (None, "reviewBy"),
+    "risk-assessment": (None, "reviewBy"),
+    "supplier-assessment": (None, "reviewBy"),
+    "training-record": (None, "repeatBy"),
+}
+"""Kinds whose body says from which day to which day they hold, and the fields that do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A record of one control that would do for another, and the way from the one to the other."""
+
+    record: Record
+    path: Path
+    until: datetime
+    """Last moment at which it counts for both."""
+    counts: bool
+    """Whether it carries; otherwise it only helps."""
+
+    @property
+    def rank(self) -> tuple[Any, ...]:
+        """What carries sorts first, then what lasts longest, then the better path."""
+        return not self.counts, -self.until.timestamp(), self.path.rank, self.record.index
+
+
+@dataclass(slots=True)
+class Case:
+    """What is known of one control while it is being decided."""
+
+    control: Control
+    reasons: list[Reason] = field(default_factory=list)
+    good: dict[str, list[Record]] = field(default_factory=dict)
+    """Kind to its records that carry the control now."""
+    failed: list[Record] = field(default_factory=list)
+    stale: list[Record] = field(default_factory=list)
+    unapproved: list[Record] = field(default_factory=list)
+    rejected: list[Record] = field(default_factory=list)
+    supporting: list[Record] = field(default_factory=list)
+    carried: dict[str, Carried] = field(default_factory=dict)
+    """Kind to the best record that a crosswalk brings, where the control has none of its own."""
+
+    @property
+    def kinds(self) -> set[str]:
+        """Kinds that are there, carried over or not."""
+        return {*self.good, *(kind for kind, item in self.carried.items() if item.counts)}
+
+    @property
+    def evidence(self) -> list[Record]:
+        """Records that count for the control, in ledger order."""
+        found = {record.index: record for records in self.good.values() for record in records}
+        found |= {item.record.index: item.record for item in self.carried.values() if item.counts}
+        return [found[place] for place in sorted(found)]
+
+    @property
+    def requirement(self) -> Requirement:
+        return self.control.requirement
+
+    def say(self, code: str, text: str, *records: Record, path: Path | None = None) -> None:
+        self.reasons.append(Reason(code, text, refs(records), path.hops if path else ()))
+
+
+def state_of(case: Case) -> State:
+    """The state, by what the evidence can carry.
+
+    Between stale and unapproved the better prospect decides: were it the worse, taking evidence
+    away could improve a state.
+    """
+    if case.failed:
+        return State.FAILED
+    if len(case.kinds) >= case.requirement.minimum_kinds:
+        return State.MET
+    if case.good or case.carried:
+        return State.PARTIAL
+    if case.unapproved or case.rejected:
+        return State.UNAPPROVED
+    return State.STALE if case.stale else State.MISSING
+
+
+def fresh_until(record: Record, requirement: Requirement) -> datetime:
+    """Last moment at which the record still counts; facts count from their recording at latest."""
+    held_at = min(record.statement.collected_at, record.recorded_at)
+    until = held_at + timedelta(days=requirement.validity_days)
+    ends = [end for end in (record.statement.valid_until, _term(record)) if end]
+    return min([until, *ends])
+
+
+def begin_of(record: Record) -> datetime | None:
+    """When what the record says comes into force: the first second of that day."""
+    field, _ = _WINDOWS.get(record.kind, (None, ""))
+    day = _date(record, field)
+    return datetime.combine(day, time(0, 0), UTC) if day else None
+
+
+def _term(record: Record) -> datetime | None:
+    """When what the record says ends or must be looked at again: the last second of that day."""
+    _, field = _WINDOWS.get(record.kind, (None, None))
+    day = _date(record, field)
+    return datetime.combine(day, time(23, 59, 59), UTC) if day else None
+
+
+def _date(record: Record, field: str | None) -> date | None:
+    value = record.statement.body.get(field) if field else None
+    return date.fromisoformat(value) if isinstance(value, str) else None
+
+
+def section_of(record: Record, requirement: Requirement) -> Any:
+    """What the rule is about: the named part of the body, or all of it."""
+    body = record.statement.body
+    return body if requirement.section is None else body.get(requirement.section)
+
+
+def refs(records: Sequence[Record]) -> tuple[RecordRef, ...]:
+    return tuple(record.ref for record in records)
+
+
+def day(moment: datetime) -> str:
+    return moment.date().isoformat()

@@ -1,0 +1,90 @@
+"""The words for a state: why a control has it, and what would close the gap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .case import Case, refs
+from .coverage import Reason, State
+
+
+def explain(case: Case, state: State) -> None:
+    """Add the sentence that sums the state up, where no record's own reason does."""
+    requirement = case.requirement
+    kinds = ", ".join(sorted(case.kinds))
+    _explain_carried(case, state)
+    if state is State.MET and len(case.good) >= requirement.minimum_kinds:
+        case.reasons.insert(0, Reason("control.met", f"carried by {kinds}", refs(case.evidence)))
+    elif state is State.MET:
+        text = f"carried by {kinds}, and met only because evidence of other controls carries over"
+        case.reasons.insert(0, Reason("control.met-by-carry-over", text, refs(case.evidence)))
+    elif state is State.PARTIAL:
+        there = f"{len(case.kinds)} of {requirement.minimum_kinds} kinds needed are there"
+        lacking = _one_of([kind for kind in requirement.any_of if kind not in case.kinds])
+        text = f"{there}{': ' if kinds else ''}{kinds}; {lacking} is wanted"
+        case.reasons.insert(0, Reason("control.partial", text, refs(case.evidence)))
+    elif state is State.MISSING:
+        wanted = " or ".join(requirement.any_of)
+        text = f"no evidence of kind {wanted} carries this control"
+        code = "evidence.missing"
+        if requirement.is_unset:
+            code, text = "requirement.unset", "nobody has written what evidence meets this control"
+        elif case.supporting and not case.good:
+            code = "evidence.only-supporting"
+            text = f"only supporting evidence is there; {wanted} is needed"
+        case.reasons.insert(0, Reason(code, text, refs(case.supporting)))
+
+
+def _explain_carried(case: Case, state: State) -> None:
+    """Say of each record that came over a crosswalk which way it came."""
+    for kind in sorted(case.carried):
+        item = case.carried[kind]
+        if item.counts:
+            text = f"{item.record} ({kind}) carries over: {item.path}"
+            case.say("evidence.carried", text, item.record, path=item.path)
+        elif state is State.PARTIAL:
+            text = f"{item.record} ({kind}) helps, but settles nothing: {item.path}"
+            case.say("evidence.helps", text, item.record, path=item.path)
+
+
+def unblock(case: Case, state: State) -> tuple[str | None, str | None]:
+    """What would close the gap soonest: one sentence, and the command that does it."""
+    if state is State.MET:
+        return None, None
+    if case.requirement.is_unset and state is State.MISSING:
+        return "write into its framework's file what evidence meets it", None
+    control = f'--control "{case.control.id}"'
+    if state is State.FAILED:
+        first = case.failed[0]
+        return (
+            f"put right what {first} found and supersede it",
+            f'muniment attach {first.kind} … {control} --supersedes "{first}"',
+        )
+    for record in case.unapproved:
+        if record.kind not in case.kinds:
+            return (
+                f"have {record} approved by an approver other than {record.signer.name}",
+                f'muniment approve "{record}"',
+            )
+    if state is State.UNAPPROVED:
+        first = case.rejected[0]
+        return (
+            f"answer the rejection of {first} with better evidence",
+            f'muniment attach {first.kind} … {control} --supersedes "{first}"',
+        )
+    if state is State.STALE:
+        newest = case.stale[-1]
+        return (
+            f"attach a newer {newest.kind} than {newest}",
+            f"muniment attach {newest.kind} … {control} --collected-at …",
+        )
+    kinds = [kind for kind in case.requirement.any_of if kind not in case.kinds]
+    part = f", with its {case.requirement.section} part" if case.requirement.section else ""
+    return (
+        f"attach {_one_of(kinds)}{part}",
+        f"muniment attach {kinds[0]} … {control}",
+    )
+
+
+def _one_of(kinds: Sequence[str]) -> str:
+    return " or ".join(f"{'an' if kind[0] in 'aeio' else 'a'} {kind}" for kind in kinds)
