@@ -29,6 +29,7 @@ def git(
     Example: muniment anchor git --push origin
     """
     from muniment.evidence.gitanchor import anchor_in_git
+    from muniment.schemas.text import counted
 
     from . import show
 
@@ -37,7 +38,9 @@ def git(
 
     def text() -> None:
         word = "is now" if made.is_new else "was already"
-        show.line(f"the checkpoint of {made.size} records {word} in {made.ref} ({made.commit})")
+        show.line(
+            f"the checkpoint of {counted(made.size, 'record')} {word} in {made.ref} ({made.commit})"
+        )
         if made.pushed is not None:
             show.line(f"pushed to {made.pushed}")
         else:
@@ -65,7 +68,9 @@ def witness(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Have the last checkpoint cosigned by the witnesses of the policy in muniment.yaml.
+    """Have the last checkpoint cosigned by witnesses.
+
+    They are those of the policy that muniment.yaml names.
 
     Exit 0 if the policy's quorum has cosigned it, 1 if not, or if a witness knows another past.
 
@@ -73,6 +78,7 @@ def witness(
     """
     from muniment.evidence.witness import anchor_at_witnesses
     from muniment.schemas.finding import Finding
+    from muniment.schemas.text import counted
 
     from . import show
 
@@ -81,7 +87,7 @@ def witness(
     held = done.is_met and not done.contradicted
 
     def text() -> None:
-        show.line(f"the checkpoint of {done.size} records:")
+        show.line(f"the checkpoint of {counted(done.size, 'record')}:")
         for item in done.asked:
             if item.error is not None:
                 show.line(f"  {item.name}: {item.error.message} [{item.error.code}]")

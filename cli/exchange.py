@@ -56,6 +56,8 @@ def intoto(folder: Target, workspace: InWorkspace = None, as_json: AsJson = Fals
 
 
 def _export(form: str, folder: Path, workspace: Path | None) -> Answer:
+    from muniment.schemas.text import counted
+
     from . import show
 
     with show.progress("exporting") as progress:
@@ -63,10 +65,15 @@ def _export(form: str, folder: Path, workspace: Path | None) -> Answer:
     last = done.checkpoint
 
     def text() -> None:
-        show.line(f"wrote {last.size} records to {done.folder} as {done.form}")
+        show.line(f"wrote {counted(last.size, 'record')} to {done.folder} as {done.form}")
         show.pairs([("ledger", last.checkpoint.origin), ("root", last.root.hex())])
         if done.erased:
-            show.line(f"{done.erased} of them were erased: their leaves and proofs alone are left")
+            was, their = (
+                ("was", "its leaf and proof")
+                if done.erased == 1
+                else ("were", "their leaves and proofs")
+            )
+            show.line(f"{done.erased} of them {was} erased: {their} alone are left")
 
     return Answer(
         {
@@ -106,7 +113,8 @@ def import_(
     """Take in a ledger's export, or attestations that others signed.
 
     A folder that muniment export tiles wrote becomes the ledger of a workspace that has none: put
-    its muniment.yaml, or better the one from your team's git, into an empty folder first.
+    its muniment.yaml, and the files that it names (policy, kinds), into an empty folder first, or
+    better those from your team's git.
 
     A file of DSSE envelopes, or a Sigstore bundle, becomes evidence: one record for each, signed
     by your own key (MUNIMENT_KEY, or muniment key use).
@@ -115,6 +123,8 @@ def import_(
     """
     from muniment.schemas.errors import InputError
 
+    if not path.exists():
+        raise InputError("file.missing", f"there is no file or folder {path}")
     if not path.is_dir():
         return _attestations(path, key or [], system, control or [], workspace)
     if key or system or control:
@@ -127,6 +137,8 @@ def import_(
 
 
 def _ledger(folder: Path, workspace: Path | None) -> Answer:
+    from muniment.schemas.text import counted
+
     from . import show
 
     opened = open_workspace(workspace)
@@ -135,7 +147,9 @@ def _ledger(folder: Path, workspace: Path | None) -> Answer:
     last = done.checkpoint
 
     def text() -> None:
-        show.line(f"imported {last.size} records of {last.checkpoint.origin}, all verified")
+        show.line(
+            f"imported {counted(last.size, 'record')} of {last.checkpoint.origin}, all verified"
+        )
         show.pairs(
             [
                 ("root", last.root.hex()),

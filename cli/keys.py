@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +14,8 @@ from .options import AsJson, InWorkspace, WithKey, ask_passphrase, moment, open_
 
 if TYPE_CHECKING:
     from muniment.evidence.people import People
-    from muniment.evidence.workspace import Attached
+    from muniment.evidence.trust import EnrolledKey, KeyRing
+    from muniment.evidence.workspace import Attached, Workspace
 
 app = typer.Typer(help="Make, enrol, list, rotate and revoke keys.", no_args_is_help=True)
 
@@ -57,7 +60,7 @@ def new(
     files = KeyFiles(config_folder(), ask_passphrase)
     path = files.path(name)
     if from_file is not None:
-        uri = from_file.expanduser().absolute().as_uri()
+        uri = from_file.expanduser().resolve().as_uri()
     if uri is None:
         key = new_p256()
         files.save(path, key, new_passphrase(passphrase))
@@ -150,34 +153,20 @@ def list_keys(workspace: InWorkspace = None, as_json: AsJson = False) -> Answer:
     from . import show
 
     opened = open_workspace(workspace)
-    held = {opened.keys.public(name).fingerprint: name for name in opened.keys.names()}
-    rows, data = [], []
-    ring = opened.verified().ring
-    waiting = ring.waiting(opened.clock())
-    for enrolled in ring:
-        signer = enrolled.signer
-        state = f"{enrolled.retired_because} by #{enrolled.retired}" if enrolled.retired else "ok"
-        if enrolled.reason:
-            state += f": {enrolled.reason}"
-        if enrolled.expires is not None:
-            is_over = opened.clock() >= enrolled.expires
-            state += f", {'expired' if is_over else 'until'} {enrolled.expires:%Y-%m-%d}"
-        what = [*sorted(signer.roles), *sorted(signer.functions)]
-        mine = held.get(signer.fingerprint, "")
-        rows.append([signer.name, ", ".join(what), state, mine, signer.fingerprint])
-        data.append(
-            {
-                "fingerprint": signer.fingerprint,
-                "name": signer.name,
-                "email": signer.email,
-                "type": signer.type,
-                "roles": sorted(signer.roles),
-                "functions": sorted(signer.functions),
-                "record": enrolled.enrolled,
-                "state": state,
-                "held_as": mine or None,
-            }
-        )
+    held = _held(opened)
+    ring, now = opened.verified().ring, opened.clock()
+    waiting = ring.waiting(now)
+    data = [_key_data(known, ring, now, held) for known in ring]
+    rows = [
+        [
+            item["name"],
+            ", ".join([*item["roles"], *item["functions"]]),
+            item["state"],
+            item["held_as"] or "",
+            item["fingerprint"],
+        ]
+        for item in data
+    ]
     columns = ["holder", "roles and functions", "state", "yours", "fingerprint"]
 
     def text() -> None:
@@ -186,51 +175,111 @@ def list_keys(workspace: InWorkspace = None, as_json: AsJson = False) -> Answer:
             show.line(f"a change of the roots takes {ring.threshold} of them")
         for change in waiting:
             signed = ", ".join(f"{person} in #{place}" for person, place in change.votes.items())
-            what = change.body.get("fingerprint", change.body.get("threshold"))
-            show.line(f"waits for more roots: {change.body['action']} {what}, signed by {signed}")
+            show.line()
+            show.line(f"waits for more roots: {change.body['action']}", "bold")
+            show.pairs([*_change_pairs(change.body), ("  signed by", signed)])
 
     pending = [{"body": change.body, "signed": change.votes} for change in waiting]
     return Answer({"keys": data, "threshold": ring.threshold, "pending": pending}, text)
 
 
-@app.command("show")
-@command
-def show_key(
-    fingerprint: Annotated[str, typer.Argument(help="Fingerprint, or name of a key you hold.")],
-    workspace: InWorkspace = None,
-    as_json: AsJson = False,
-) -> Answer:
-    """Show one enrolled key with its public half.
+def _held(opened: "Workspace") -> dict[str, str]:
+    """Fingerprint to name of the keys on this machine."""
+    return {opened.keys.public(name).fingerprint: name for name in opened.keys.names()}
 
-    Example: muniment key show default
-    """
-    from muniment.schemas.errors import InputError
 
-    from . import show
+def _key_data(
+    known: "EnrolledKey", ring: "KeyRing", now: datetime, held: Mapping[str, str]
+) -> dict[str, Any]:
+    """An enrolled key in one JSON object; one whose enrolment waits has no record."""
+    from muniment.evidence.trust import format_since
+    from muniment.schemas.times import format_time
 
-    opened = open_workspace(workspace)
-    if not fingerprint.startswith("SHA256:"):
-        fingerprint = opened.keys.public(fingerprint).fingerprint
-    enrolled = opened.verified().ring.get(fingerprint)
-    if enrolled is None:
-        raise InputError(
-            "key.unknown", f"the ledger knows no key {fingerprint}", hint="muniment key list"
-        )
-    signer = enrolled.signer
-    data = {
-        "fingerprint": fingerprint,
+    signer, replacement = known.signer, ring.replacement(known)
+    since = known.compromised_since
+    is_enrolled = known.enrolled >= 0
+    return {
+        "fingerprint": signer.fingerprint,
         "name": signer.name,
         "email": signer.email,
         "type": signer.type,
-        "roles": ", ".join(sorted(signer.roles)),
-        "functions": ", ".join(sorted(signer.functions)),
-        "record": f"#{enrolled.enrolled}",
-        "openssh": enrolled.key.openssh(),
-        "pem": enrolled.key.pem(),
+        "roles": sorted(signer.roles),
+        "functions": sorted(signer.functions),
+        "kinds": sorted(known.kinds) if known.kinds is not None else None,
+        "record": known.enrolled if is_enrolled else None,
+        "state": known.state(now) if is_enrolled else "waits for more roots",
+        "expires": format_time(known.expires) if known.expires else None,
+        "ended_by": known.retired,
+        "replaced_by": replacement.signer.fingerprint if replacement else None,
+        "compromised_since": format_since(since) if since is not None else None,
+        "held_as": held.get(signer.fingerprint),
+    }
+
+
+def _change_pairs(body: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Everything in a change of the roots that another root must see to sign it too."""
+    holder = body.get("holder", {})
+    found = {
+        "roots to agree": body.get("threshold"),
+        "key": body.get("fingerprint"),
+        "in place of": body.get("replaces"),
+        "holder": f"{holder['name']} <{holder['email']}>, a {holder['type']}" if holder else None,
+        "roles": ", ".join(body.get("roles", ())),
+        "functions": ", ".join(body.get("functions", ())),
+        "kinds": ", ".join(body.get("kinds", ())),
+        "expires": body.get("expires"),
+        "reason": body.get("reason"),
+        "compromised since": _since_words(body.get("compromisedSince")),
+    }
+    return [(f"  {name}", str(value)) for name, value in found.items() if value]
+
+
+def _since_words(since: int | str | None) -> str | None:
+    return f"#{since}" if isinstance(since, int) else since
+
+
+@app.command("show")
+@command
+def show_key(
+    key: Annotated[
+        str,
+        typer.Argument(metavar="KEY", help="Its name here, fingerprint or e-mail address."),
+    ],
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """Show one enrolled key, its state and its public half.
+
+    Example: muniment key show default
+    """
+    from . import show
+
+    opened = open_workspace(workspace)
+    ring, now = opened.verified().ring, opened.clock()
+    known = opened.people.find(key, ring, with_waiting=True)
+    data = {
+        **_key_data(known, ring, now, _held(opened)),
+        "openssh": known.key.openssh(),
+        "pem": known.key.pem(),
     }
 
     def text() -> None:
-        show.pairs([(name, value) for name, value in data.items() if name != "pem"])
+        record = "not yet" if data["record"] is None else f"#{data['record']}"
+        show.pairs(
+            [
+                ("fingerprint", data["fingerprint"]),
+                ("holder", f"{data['name']} <{data['email']}>, a {data['type']}"),
+                ("state", data["state"]),
+                ("roles", ", ".join(data["roles"])),
+                ("functions", ", ".join(data["functions"]) or "none"),
+                ("kinds", "all" if data["kinds"] is None else ", ".join(data["kinds"])),
+                ("enrolled by", record),
+                ("expires", data["expires"] or "never"),
+                ("replaced by", data["replaced_by"] or "nothing"),
+                ("yours", data["held_as"] or "no"),
+                ("openssh", data["openssh"]),
+            ]
+        )
         show.line(data["pem"])
 
     return Answer(data, text)
@@ -243,6 +292,12 @@ def rotate(
         str, typer.Argument(help="Key to replace: its name here, fingerprint or e-mail address.")
     ],
     file: Annotated[Path, typer.Argument(help="The new public key: PEM or OpenSSH .pub.")],
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            "--expires", metavar="WHEN", help="Last day, UTC; by default that of the old key."
+        ),
+    ] = None,
     workspace: InWorkspace = None,
     key: WithKey = None,
     as_json: AsJson = False,
@@ -258,7 +313,7 @@ def rotate(
 
     people = open_workspace(workspace, key).people
     new_key = load_public(read_small(file, 1 << 16))
-    return answer_change(people.rotate(people.find(old), new_key), people)
+    return answer_change(people.rotate(people.find(old), new_key, moment(expires)), people)
 
 
 @app.command("revoke")
@@ -285,7 +340,8 @@ def revoke(
 
     What it signed before stays good.
 
-    With --compromised-since, its records from there on count for nothing in any evaluation.
+    With --compromised-since, its records from there on count for nothing in any evaluation. That
+    can be said of a key that was revoked or replaced before, too.
 
     Example: muniment key revoke risk@example.com --reason "Laptop stolen"
     --compromised-since 2026-03-01
@@ -327,15 +383,21 @@ def use(
     """
     from . import show
 
-    open_workspace(workspace).use_key(name)
+    opened = open_workspace(workspace)
+    opened.use_key(name)
     chosen = os.environ.get("MUNIMENT_KEY")
+    known = opened.people.ring().get(opened.keys.public(name).fingerprint)
+    is_good = known is not None and known.is_in_force(opened.clock())
+    state = known.state(opened.clock()) if known is not None else "not enrolled"
 
     def text() -> None:
         show.line(f"this checkout signs with {name}")
+        if not is_good:
+            show.note(f"nothing that it signs is taken: it is {state}")
         if chosen:
             show.note(f"MUNIMENT_KEY is set and goes first: {chosen}")
 
-    return Answer({"key": name}, text)
+    return Answer({"key": name, "state": state}, text)
 
 
 def answer_change(attached: "Attached", people: "People") -> Answer:
@@ -345,7 +407,7 @@ def answer_change(attached: "Attached", people: "People") -> Answer:
 
     answer = answer_attached(attached)
     ring, record = people.ring(), attached.record
-    changes = ring.waiting(record.recorded_at)
+    changes = ring.waiting(max(people.now(), record.recorded_at))
     waiting = [change for change in changes if record.index in change.votes.values()]
     missing = ring.threshold - len(waiting[0].votes) if waiting else 0
 

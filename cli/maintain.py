@@ -40,20 +40,30 @@ def fsck(
 ) -> Answer:
     """Rebuild what is derived and report every difference.
 
-    Index columns, subject rows and tiles are computed anew from the entries. Exit 1 if anything
-    differed, repaired or not. Records and checkpoints are never written.
+    Index columns, subject rows, tiles and the table of erasures are computed anew from the entries.
+    Exit 1 if anything differed, repaired or not. Records and checkpoints are never written, and not
+    judged: that is ``muniment verify``.
 
     Example: muniment fsck --repair
     """
     from muniment.evidence import maintenance
 
     from . import show
-    from .review import print_report
+    from .review import print_check
 
     opened = open_workspace(workspace)
     with show.progress("rebuilding") as bar:
         report = maintenance.fsck(opened.ledger, repair=repair, progress=bar)
-    return Answer(report.to_json(), lambda: print_report(report), 0 if report.ok else 1)
+
+    def text() -> None:
+        found = "nothing differs" if report.ok else "differences were found"
+        show.line(f"{report.subject}: {found}; whether the records hold, muniment verify says")
+        for conclusion in report.conclusions:
+            show.line(conclusion)
+        for check in report.checks:
+            print_check(check)
+
+    return Answer(report.to_json(), text, 0 if report.ok else 1)
 
 
 @command
@@ -70,6 +80,7 @@ def backup(
     Example: muniment backup ledger-2026-03-01.db
     """
     from muniment.evidence import maintenance
+    from muniment.schemas.text import counted
 
     from . import show
 
@@ -77,6 +88,8 @@ def backup(
     data = {"file": str(file), "size": checkpoint.size, "root": checkpoint.root.hex()}
 
     def text() -> None:
-        show.line(f"wrote {file}: {checkpoint.size} records, root {checkpoint.root.hex()}")
+        show.line(
+            f"wrote {file}: {counted(checkpoint.size, 'record')}, root {checkpoint.root.hex()}"
+        )
 
     return Answer(data, text)

@@ -1,6 +1,6 @@
 """``muniment record``: look at records."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +10,7 @@ from .answer import Answer, command
 from .options import AsJson, InWorkspace, OfSystem, moment, open_workspace
 
 if TYPE_CHECKING:
+    from muniment.controls.standing import Erased
     from muniment.evidence.workspace import VerifiedLedger
     from muniment.reports.workspace import Workspace
     from muniment.schemas.record import Record
@@ -47,7 +48,9 @@ def list_records(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """List records; every record shown was verified.
+    """List records with their state; every record shown was verified.
+
+    Of erased ones, what their erasure says of them is shown.
 
     Example: muniment record list --kind eval-result --control "MEASURE 2.3"
     """
@@ -67,12 +70,22 @@ def list_records(
         until=moment(until),
     )
     faults = len(list(verified.report.findings))
+    states = opened.standings(verified)
+    # What an erased record claimed, and who signed it when, is not known any more.
+    is_unknown = any(option is not None for option in (control, signer, subject, since, until))
+    gone = [] if is_unknown else opened.erased(verified, system=system, kind=kind)
+    gone = [item for item in gone if item.index not in states]
+    listed = sorted(
+        [(item.index, record_row(item, states), record_summary(item, states)) for item in found]
+        + [(item.index, _erased_row(item), _erased_summary(item)) for item in gone],
+        key=lambda item: item[0],
+    )
 
     def text() -> None:
-        record_table([record_row(record) for record in found])
+        record_table([row for _, row, _ in listed])
         _say_faults(faults)
 
-    return Answer({"records": [record_summary(record) for record in found], "faults": faults}, text)
+    return Answer({"records": [item for _, _, item in listed], "faults": faults}, text)
 
 
 @app.command("show")
@@ -111,9 +124,10 @@ def answer_record(opened: "Workspace", verified: "VerifiedLedger", record: "Reco
 
     statement = record.statement
     around = opened.around(verified, record)
+    states = opened.standings(verified)
     checkpoint = verified.require() if not list(verified.report.findings) else None
     data = {
-        **record_summary(record),
+        **record_summary(record, states),
         "statement": statement.to_json(),
         "receipt": {
             "leaf_sha256": record.sha256,
@@ -121,12 +135,15 @@ def answer_record(opened: "Workspace", verified: "VerifiedLedger", record: "Reco
         },
         "approvals": [record_summary(item) for item in around.approvals],
         "superseded_by": [record_summary(item) for item in around.superseded_by],
+        "retracted_by": [record_summary(item) for item in around.retracted_by],
+        "linked_by": [record_summary(item) for item in around.linked_by],
     }
 
     def text() -> None:
         show.line(f"{record} {record.kind}", "bold")
         show.pairs(
             [
+                ("state", states[record.index]),
                 ("system", str(statement.system or "the ledger itself")),
                 ("digest", record.sha256),
                 ("signed by", f"{record.signer.name} <{record.signer.email}>"),
@@ -143,6 +160,8 @@ def answer_record(opened: "Workspace", verified: "VerifiedLedger", record: "Reco
                 ),
                 ("approved by", _people(around.approvals, "decision")),
                 ("superseded by", ", ".join(map(str, around.superseded_by)) or "nothing"),
+                ("retracted by", _retractions(around.retracted_by)),
+                ("linked by", _links(around.linked_by)),
             ]
         )
         for item in statement.subjects:
@@ -159,8 +178,12 @@ def answer_record(opened: "Workspace", verified: "VerifiedLedger", record: "Reco
     return Answer(data, text)
 
 
-def record_summary(record: "Record") -> dict[str, Any]:
-    """A record in one JSON object, without its body."""
+def record_summary(record: "Record", states: Mapping[int, str] | None = None) -> dict[str, Any]:
+    """A record in one JSON object, without its body.
+
+    Args:
+        states: by place, whether a record counts; left out where that was not asked.
+    """
     from muniment.schemas.times import format_time
 
     statement = record.statement
@@ -178,10 +201,32 @@ def record_summary(record: "Record") -> dict[str, Any]:
         "collected_at": format_time(statement.collected_at),
         "recorded_at": format_time(record.recorded_at),
         "subjects": [subject.to_json() for subject in statement.subjects],
+        **({"state": states[record.index]} if states is not None else {}),
     }
 
 
-def record_row(record: "Record") -> list[str]:
+def _erased_summary(erased: "Erased") -> dict[str, Any]:
+    return {
+        "index": erased.index,
+        "sha256": erased.sha256,
+        "kind": erased.kind,
+        "system": erased.system.to_json() if erased.system else None,
+        "controls": [],
+        "signer": None,
+        "collected_at": None,
+        "recorded_at": None,
+        "subjects": [],
+        "state": f"erased by #{erased.by}",
+    }
+
+
+def _erased_row(erased: "Erased") -> list[str]:
+    system = str(erased.system or "")
+    state = f"erased by #{erased.by}"
+    return [f"#{erased.index}", erased.kind, system, "", "", "", state, ""]
+
+
+def record_row(record: "Record", states: Mapping[int, str]) -> list[str]:
     """A record in one line of a table."""
     statement = record.statement
     return [
@@ -191,6 +236,7 @@ def record_row(record: "Record") -> list[str]:
         record.signer.name,
         statement.collected_at.strftime("%Y-%m-%d"),
         record.recorded_at.strftime("%Y-%m-%d"),
+        states[record.index].partition(":")[0],
         ", ".join(control.partition(":")[2] for control in statement.controls),
     ]
 
@@ -201,15 +247,19 @@ def record_table(rows: Sequence[Sequence[str]]) -> None:
 
     if not rows:
         return show.line("no records")
-    show.table(["#", "kind", "system", "signed by", "collected", "recorded", "controls"], rows)
+    columns = ["#", "kind", "system", "signed by", "collected", "recorded", "state", "controls"]
+    show.table(columns, rows)
 
 
 def _say_faults(faults: int) -> None:
+    from muniment.schemas.text import counted
+
     from . import show
 
     if faults:
         show.note(
-            f"the ledger has {faults} faults; records at fault are not shown: muniment verify"
+            f"the ledger has {counted(faults, 'fault')}; records at fault are not shown: "
+            "muniment verify"
         )
 
 
@@ -240,6 +290,25 @@ def _people(records: "Sequence[Record]", field: str) -> str:
             for record in records
         )
         or "nobody"
+    )
+
+
+def _retractions(records: "Sequence[Record]") -> str:
+    return (
+        ", ".join(
+            f"{record}, {record.signer.name}: {record.statement.body['reason']}"
+            for record in records
+        )
+        or "nobody"
+    )
+
+
+def _links(records: "Sequence[Record]") -> str:
+    return (
+        ", ".join(
+            f"{record} to {' and '.join(record.statement.body['controls'])}" for record in records
+        )
+        or "nothing"
     )
 
 

@@ -1,6 +1,7 @@
 """``muniment coverage``, ``gate``, ``packet`` and ``verify``: for those who judge."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,6 @@ from .options import (
     AsJson,
     AsOf,
     Frameworks,
-    InRef,
     InWorkspace,
     OfArtifact,
     OfSystem,
@@ -23,6 +23,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage, Reason
+    from muniment.reports.verifyfile import Here
     from muniment.reports.workspace import Gated
     from muniment.schemas.finding import Check, VerificationReport
 
@@ -157,15 +158,24 @@ def packet(
 
 @command
 def verify(
-    packet_file: Annotated[
-        Path | None, typer.Argument(help="A packet; without it, the workspace's ledger.")
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A packet or a receipt; without it, the workspace's ledger."),
     ] = None,
     root: Annotated[
         str | None,
         typer.Option(
             "--root",
             metavar="FINGERPRINT",
-            help="Fingerprint of the root key you expect in the packet.",
+            help="Fingerprint of the root key you expect in the packet; in a workspace its own.",
+        ),
+    ] = None,
+    vkey: Annotated[
+        str | None,
+        typer.Option(
+            "--vkey",
+            metavar="KEY",
+            help="Verifier key of the receipt's ledger, or a file with it; in a workspace its own.",
         ),
     ] = None,
     since: Annotated[
@@ -184,7 +194,14 @@ def verify(
             help="Witnesses to trust; by default the policy in muniment.yaml.",
         ),
     ] = None,
-    ref: InRef = "refs/notes/muniment",
+    ref: Annotated[
+        str | None,
+        typer.Option(
+            "--ref",
+            metavar="REF",
+            help="Git ref that must hold checkpoints; by default refs/notes/muniment, if it does.",
+        ),
+    ] = None,
     incremental: Annotated[
         bool,
         typer.Option(
@@ -195,7 +212,9 @@ def verify(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Verify the whole ledger, or a packet from its PDF alone.
+    """Verify the whole ledger, or a packet or receipt.
+
+    A receipt is a Sigstore bundle (.sigstore.json), or a .tlog-proof beside its .leaf.json.
 
     Exit 0 if everything that was checked holds, 1 if anything does not.
 
@@ -205,19 +224,22 @@ def verify(
 
     from . import show
 
-    if packet_file is not None:
-        from muniment.reports.verify import verify_packet
+    if file is not None:
+        from muniment.reports.verifyfile import verify_file
 
-        if since is not None or policy is not None:
+        if since is not None or policy is not None or ref is not None:
             raise InputError(
-                "usage.outside", "--since and --policy are for a workspace's ledger, not a packet"
+                "usage.outside",
+                "--since, --policy and --ref are for a workspace's ledger, not for a file",
             )
         if incremental:
-            raise InputError("usage.incremental", "--incremental is for a ledger, not for a packet")
-        report = verify_packet(packet_file, root)
-    elif root is not None:
+            raise InputError("usage.incremental", "--incremental is for a ledger, not for a file")
+        report = verify_file(file, root=root, vkey=vkey, here=_here(workspace))
+    elif root is not None or vkey is not None:
         raise InputError(
-            "usage.root", "--root is for a packet; muniment.yaml pins the root of a workspace"
+            "usage.root",
+            "--root and --vkey are for a packet or a receipt; muniment.yaml pins the root of a "
+            "workspace",
         )
     else:
         from muniment.reports.since import old_checkpoint
@@ -232,6 +254,20 @@ def verify(
                 incremental=incremental,
             )
     return Answer(report.to_json(), lambda: print_report(report), 0 if report.ok else 1)
+
+
+def _here(folder: Path | None) -> "Here | None":
+    """What the workspace one stands in knows of its ledger; None outside of one."""
+    from muniment.reports.verifyfile import Here
+    from muniment.schemas.errors import InputError
+
+    try:
+        opened = open_workspace(folder)
+    except InputError as error:
+        if folder is None and error.code == "workspace.missing":
+            return None
+        raise
+    return Here(opened.config.origin, opened.config.root, lambda: opened.ledger.vkey)
 
 
 def print_coverage(
@@ -361,25 +397,42 @@ def print_report(report: "VerificationReport", *, brief: bool = False) -> None:
     show.line(f"{report.subject}: {'HOLDS' if report.ok else 'DOES NOT HOLD'}", "bold")
     for conclusion in report.conclusions:
         show.line(conclusion)
+    shared = _shared_reasons(report)
     for promise, outcome, checks in report.promises():
         show.line(f"{_MARKS[outcome]} {promise}")
         for check in checks:
-            _print_check(check, brief)
+            print_check(check, brief, shared)
+    for reason, names in shared.items():
+        show.line(f"not checked again ({', '.join(names)}): {reason}")
 
 
-def _print_check(check: "Check", brief: bool) -> None:
+def _shared_reasons(report: "VerificationReport") -> dict[str, list[str]]:
+    """Reasons that several checks of an incremental verification have, with their names: said once,
+    at the end."""
+    if report.extent == "full":
+        return {}
+    found: dict[str, list[str]] = {}
+    for check in report.checks:
+        for reason in check.not_checked:
+            found.setdefault(reason, []).append(check.name)
+    return {reason: names for reason, names in found.items() if len(names) > 1}
+
+
+def print_check(check: "Check", brief: bool = False, shared: Collection[str] = ()) -> None:
+    """One check with its outcome, faults, notes, and what could not be checked."""
     from . import show
 
     count = f" ({check.checked:,})" if check.checked else ""
     line = f"  {_MARKS[check.outcome]} {check.name}: {check.claim}{count}"
-    if not check.checked and not check.findings and len(check.not_checked) == 1:
-        show.line(f"{line} – not checked: {check.not_checked[0]}")
+    reasons = [reason for reason in check.not_checked if reason not in shared]
+    if not check.checked and not check.findings and len(reasons) == 1:
+        show.line(f"{line} – not checked: {reasons[0]}")
         return
     show.line(line)
     _print_findings(check, _BRIEF if brief else len(check.findings))
     for note in check.notes:
         show.line(f"      {note.code}: {note.message}")
-    for reason in check.not_checked:
+    for reason in reasons:
         show.line(f"      not checked: {reason}")
 
 

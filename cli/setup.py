@@ -1,10 +1,13 @@
 """``muniment init``."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from muniment.schemas.errors import InputError
 
 from .answer import Answer, command
 from .options import AsJson, Frameworks, WithKey, ask_passphrase
@@ -120,6 +123,12 @@ def init(
 def new_passphrase(ask: bool) -> str | None:
     """The passphrase for keys about to be made; None for none."""
     if ask and not os.environ.get("MUNIMENT_PASSPHRASE"):
+        if not sys.stdin.isatty():
+            raise InputError(
+                "key.passphrase",
+                "there is no terminal to ask for a passphrase",
+                hint="set MUNIMENT_PASSPHRASE",
+            )
         return str(
             typer.prompt(
                 "Passphrase for the new keys", hide_input=True, confirmation_prompt=True, err=True

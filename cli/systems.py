@@ -142,10 +142,12 @@ def show_system(
     about = [record for record in verified.records if record.statement.system == ref]
     latest = [record for record in about if record.kind == "system"][-1]
     shown = answer_record(opened, verified, latest)
+    states = opened.standings(verified)
 
     def text() -> None:
         shown.text()
         show.line()
-        record_table([record_row(record) for record in about])
+        record_table([record_row(record, states) for record in about])
 
-    return Answer({**shown.data, "records": [record_summary(record) for record in about]}, text)
+    summaries = [record_summary(record, states) for record in about]
+    return Answer({**shown.data, "records": summaries}, text)

@@ -104,15 +104,31 @@ def erase(
     """Remove records' bytes because the law asks for it.
 
     An approver signs the order. The bytes and the files that only these records speak of go; places
-    and proofs stay.
+    and proofs stay. Only evidence is erased: no key record, approval, retraction, erasure, link or
+    gate decision, and of a system not the last record that registers it. If the answer is that
+    bytes may still be in the database's files, the same command finishes it later.
 
     Example: muniment erase "#17" --basis "GDPR Art. 17(1)(b)" --reason "Consent was withdrawn"
     """
     from muniment.schemas.errors import InputError
+
+    from . import show
 
     opened = open_workspace(workspace, key)
     if not yes:
         if as_json or not sys.stdin.isatty():
             raise InputError("erase.unconfirmed", "nothing brings erased bytes back", hint="--yes")
         typer.confirm(f"Erase {', '.join(records)} for good?", abort=True, err=True)
-    return answer_attached(opened.erase(records, basis, reason))
+    attached = opened.erase(records, basis, reason)
+    answer, body = answer_attached(attached), attached.record.statement.body
+    places = [item["index"] for item in body["records"]]
+
+    def text() -> None:
+        answer.text()
+        names = ", ".join(f"#{place}" for place in places)
+        show.line(f"erased {names}, and stored files: {len(body['artifacts'])}")
+        for sha256 in body["artifacts"]:
+            show.line(f"file {sha256}")
+
+    data = {**answer.data, "erased": places, "artifacts": list(body["artifacts"])}
+    return Answer(data, text)

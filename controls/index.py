@@ -146,7 +146,8 @@ def _drop_withdrawn(
             _leave_out(index, "record.supersede-refused", text, record, target)
             continue
         if target.sha256 not in gone:
-            _leave_out(index, "record.superseded", f"{target} is superseded by {record}", target)
+            text = f"{target} is superseded by {record}"
+            _leave_out(index, "record.superseded", text, target, record)
         gone.add(target.sha256)
     index.current = {
         record.sha256: record for record in index.considered if record.sha256 not in gone
@@ -177,7 +178,10 @@ def _erased(index: Index, erasure: Record) -> set[str]:
     """Say what an erasure took away; digests of what the erased records had superseded."""
     body = erasure.statement.body
     places = ", ".join(f"#{item['index']} ({item['kind']})" for item in body["records"])
-    text = f"{places} was erased by {erasure}, {body['basis']}: what it said is not known any more"
+    was, it = ("was", "it") if len(body["records"]) == 1 else ("were", "they")
+    text = (
+        f"{places} {was} erased by {erasure}, {body['basis']}: what {it} said is not known any more"
+    )
     _leave_out(index, "record.erased", text, erasure)
     replaced = {
         item["superseded"]: item

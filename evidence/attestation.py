@@ -35,13 +35,14 @@ _MAX_ARTIFACTS = 900
 """Files one attestation may speak of: a record names each as a subject."""
 _MAX_SIGNATURES = 100
 _STATEMENTS = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
-_PROVENANCE = "https://slsa.dev/provenance/"
-_MODEL_SIGNING = "https://model_signing/signature/"
+_PROVENANCE = "https://slsa.dev/provenance"
+_MODEL_SIGNING = "https://model_signing/signature"
 _RESULTS = (
-    ("https://in-toto.io/attestation/test-result/", "result"),
-    ("https://slsa.dev/verification_summary/", "verificationResult"),
+    ("https://in-toto.io/attestation/test-result", "result"),
+    ("https://slsa.dev/verification_summary", "verificationResult"),
 )
-"""Predicate types that conclude something, each with the field that says what."""
+"""Predicate types, of whatever version, that conclude something; each with the field that says
+what."""
 _RESULT_WORDS = {"PASSED": "passed", "WARNED": "warned", "FAILED": "failed"}
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -99,13 +100,13 @@ class Attestation:
             "payloadSha256": self.payload_sha256,
             "artifacts": [{"name": name, "sha256": sha256} for name, sha256 in self._artifacts()],
         }
-        for prefix, field in _RESULTS:
-            if kind.startswith(prefix):
+        for family, field in _RESULTS:
+            if _is_of(kind, family):
                 said = self.predicate.get(field)
-                if said not in _RESULT_WORDS:
-                    raise _malformed(f"its {field} is {said!r}", ", ".join(_RESULT_WORDS))
-                facts["result"] = _RESULT_WORDS[str(said)]
-        if kind.startswith(_PROVENANCE):
+                if not isinstance(said, str) or said not in _RESULT_WORDS:
+                    raise _malformed(f"its {field} is {said!r:.100}", ", ".join(_RESULT_WORDS))
+                facts["result"] = _RESULT_WORDS[said]
+        if _is_of(kind, _PROVENANCE):
             run = _object(self.predicate.get("runDetails")) or self.predicate
             if builder := _object(run.get("builder")).get("id"):
                 facts["builder"] = named(builder)
@@ -134,7 +135,7 @@ class Attestation:
             (named(subject.get("name")), _object(subject.get("digest")).get("sha256"))
             for subject in _objects(self.statement.get("subject"))
         ]
-        if str(self.statement["predicateType"]).startswith(_MODEL_SIGNING):
+        if _is_of(str(self.statement["predicateType"]), _MODEL_SIGNING):
             found += [
                 (named(item.get("name")), item.get("digest"))
                 for item in _objects(self.predicate.get("resources"))
@@ -216,12 +217,27 @@ def _fault(body: Mapping[str, Any], data: bytes) -> str | None:
     found = [
         item for item in read_attestations(data) if item.payload_sha256 == body["payloadSha256"]
     ]
-    if not found:
-        return "payloadSha256"
     keys = [load_spki(base64.b64decode(item["publicKey"])) for item in body["keys"]]
-    signed = [key_entry(key) for key in found[0].signers(keys)]
-    told = {**found[0].facts(), "keys": signed}
-    return next((name for name in {**told, **body} if told.get(name) != body.get(name)), None)
+    fault: str | MunimentError = "payloadSha256"
+    for item in found:
+        # NOTE: of several envelopes around the same bytes each may be by another signer.
+        try:
+            told = {**item.facts(), "keys": [key_entry(key) for key in item.signers(keys)]}
+        except MunimentError as error:
+            fault = error
+            continue
+        differing = [name for name in {**told, **body} if told.get(name) != body.get(name)]
+        if not differing:
+            return None
+        fault = differing[0]
+    if isinstance(fault, MunimentError):
+        raise fault
+    return fault
+
+
+def _is_of(predicate_type: str, family: str) -> bool:
+    """Whether a predicate type is one of a family, with a version or without."""
+    return predicate_type == family or predicate_type.startswith(f"{family}/")
 
 
 def _attestation(value: Any) -> Attestation:

@@ -7,14 +7,15 @@ tree and index stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from muniment.schemas.errors import ConsistencyError, GitError, InputError
 
 from .checkpoint import SignedCheckpoint
-from .gitrun import Objects, Result, run
+from .gitrun import Objects, Result, failed, run
 from .ledger import Ledger
 from .outside import require_extension
 from .tiles import node_reader
@@ -25,6 +26,7 @@ _REFS = ("refs/notes/", "refs/heads/")
 _REMOTE_SECONDS = 120
 _MAX_NOTE = 1_000_000
 _BLOB = "100644"
+_FILES = ("100644", "100755")
 _TREE = "040000"
 _ADDRESS = ("-c", "user.name=muniment", "-c", "user.email=muniment@localhost")
 """Who commits: nobody in particular, for what is proved is proved by the note's signatures."""
@@ -41,6 +43,21 @@ class GitAnchored:
     """False if the checkpoint was there already."""
     pushed: str | None
     """The remote it was pushed to."""
+
+
+@dataclass(frozen=True, slots=True)
+class GitCheckpoints:
+    """What a ref of a repository says of one ledger."""
+
+    ref: str
+    exists: bool
+    """Whether the repository has the ref."""
+    notes: tuple[tuple[str, bytes], ...] = ()
+    """Every checkpoint of the ledger that any commit put there, each with its place."""
+    missing: tuple[str, ...] = ()
+    """Places whose bytes are not in the repository, or not those of their id."""
+    is_shallow: bool = False
+    """Whether older commits are left out of the repository, and what they held with them."""
 
 
 def anchor_in_git(
@@ -72,34 +89,70 @@ def anchor_in_git(
     return GitAnchored(ref, tip, checkpoint.size, not known, push)
 
 
-def anchored_checkpoints(folder: Path, ref: str, origin: str) -> list[tuple[str, bytes]]:
-    """Every checkpoint of a ledger that any commit of ``ref`` put there, each with its place.
+def anchored_checkpoints(folder: Path, ref: str, origin: str) -> GitCheckpoints:
+    """Every checkpoint of a ledger that any commit of ``ref`` put there.
 
-    What a later commit took away again is among them.
+    What a later commit took away again is among them. What is no file there is ignored.
 
     Raises:
-        GitError: git did not answer, or an object is missing.
+        GitError: git did not answer; ``git.corrupt``: the ref is there, and its history cannot be
+            read.
         InputError: ``git.none``.
     """
     tip = _tip(folder, ref)
     if tip is None:
-        return []
+        return GitCheckpoints(ref, exists=False)
+    try:
+        blobs = _blobs(folder, tip, origin)
+        shallow = run(folder, "rev-parse", "--is-shallow-repository").or_raise().strip()
+        found = [(f"{ref}:{name}", note) for name, note in _contents(folder, blobs)]
+    except GitError as error:
+        raise _unreadable(ref, error) from error
+    return GitCheckpoints(
+        ref,
+        exists=True,
+        notes=tuple((where, note) for where, note in found if note is not None),
+        missing=tuple(where for where, note in found if note is None),
+        is_shallow=shallow == b"true",
+    )
+
+
+def _blobs(folder: Path, tip: str, origin: str) -> dict[str, str]:
+    """Ids of the files that the history of a commit ever held for a ledger, each with its name."""
     commits = run(folder, "rev-list", tip).or_raise()
     changes = run(
         folder,
         *("diff-tree", "--stdin", "-r", "-m", "-z", "--root", "--no-renames", "--no-commit-id"),
-        *("--raw", "--no-abbrev", "--diff-filter=AM", "--", _path(origin)),
+        *("--raw", "--no-abbrev", "--diff-filter=AMT", "--", _path(origin)),
         stdin=commits,
     ).or_raise()
     blobs: dict[str, str] = {}
     parts = changes.split(b"\0")
     for head, name in zip(parts[::2], parts[1::2], strict=False):
-        blobs.setdefault(head.split()[3].decode(), name.decode("utf-8", "replace"))
-    with Objects(folder) as objects:
-        return [(f"{ref}:{name}", _read(objects, blob)) for blob, name in blobs.items()]
+        _, mode, _, blob, _ = head.decode().split()
+        # NOTE: anybody can add a submodule or a link of such a name; neither is a checkpoint.
+        if mode in _FILES:
+            blobs.setdefault(blob, name.decode("utf-8", "replace"))
+    return blobs
 
 
-def _read(objects: Objects, blob: str) -> bytes:
+def _contents(folder: Path, blobs: Mapping[str, str]) -> Iterator[tuple[str, bytes | None]]:
+    """Name and bytes of files; None where they are not there, or are others than the id says."""
+    objects = Objects(folder)
+    try:
+        for blob, name in blobs.items():
+            try:
+                note = _read(objects, blob)
+            except GitError:
+                # NOTE: what git gives up on must not hide what comes after it.
+                objects.close()
+                note, objects = None, Objects(folder)
+            yield name, note
+    finally:
+        objects.close()
+
+
+def _read(objects: Objects, blob: str) -> bytes | None:
     data = bytearray()
 
     def take(chunk: bytes) -> None:
@@ -108,22 +161,24 @@ def _read(objects: Objects, blob: str) -> bytes:
             data.extend(chunk)
 
     if objects.feed(blob, take) is None:
-        raise GitError("git.corrupt", "a checkpoint in git is missing", found=blob)
-    return bytes(data)
+        return None
+    algorithm = hashlib.sha256 if len(blob) == 64 else hashlib.sha1
+    made = algorithm(f"blob {len(data)}\0".encode() + data).hexdigest()
+    return bytes(data) if made == blob or len(data) > _MAX_NOTE else None
 
 
-def _require_consistent(
-    ledger: Ledger, now: SignedCheckpoint, found: Sequence[tuple[str, bytes]]
-) -> bool:
+def _require_consistent(ledger: Ledger, now: SignedCheckpoint, found: GitCheckpoints) -> bool:
     """Refuse to go on from checkpoints that the ledger does not extend.
 
     Returns:
         Whether the ledger's last checkpoint is among them.
     """
+    for where in found.missing:
+        raise GitError("git.corrupt", "a checkpoint in git cannot be read", found=where)
     sizes = set()
     with ledger.storage.read() as reader:
         node = node_reader(reader.tile)
-        for where, note in found:
+        for where, note in found.notes:
             try:
                 sizes.add(require_extension(note, ledger.vkey, now, node).size)
             except ConsistencyError as error:
@@ -168,11 +223,23 @@ def _require_repository(folder: Path) -> None:
 
 
 def _tip(folder: Path, ref: str) -> str | None:
+    """The commit that a ref names; None where there is no such ref.
+
+    Raises:
+        GitError: ``git.corrupt``: the ref is there, and leads to no commit.
+    """
     _require_repository(folder)
-    answer = run(
-        folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"
-    )
-    return answer.out.decode().strip() if not answer.status else None
+    ask = ("rev-parse", "--verify", "--quiet", "--end-of-options")
+    named, commit = (run(folder, *ask, name) for name in (ref, f"{ref}^{{commit}}"))
+    if named.status and not named.error.strip():
+        return None
+    if commit.status:
+        raise _unreadable(ref, failed(named.error or commit.error))
+    return commit.out.decode().strip()
+
+
+def _unreadable(ref: str, error: GitError) -> GitError:
+    return GitError("git.corrupt", f"{ref} is there and cannot be read: {error.message}")
 
 
 def _commit(folder: Path, ref: str, tip: str | None, checkpoint: SignedCheckpoint) -> str:

@@ -29,6 +29,7 @@ _ENVIRONMENT = {
     "GIT_ASKPASS": "",
     "GIT_ALLOW_PROTOCOL": "",  # a partial clone would fetch, by whatever command its remote names
     "GIT_NO_LAZY_FETCH": "1",
+    "GIT_GRAFT_FILE": f"{os.devnull}/none",  # a file of grafts gives commits other parents
 }
 _ONLINE = {"GIT_ALLOW_PROTOCOL": "file:http:https:ssh"}
 _OPTIONS = (
@@ -38,6 +39,8 @@ _OPTIONS = (
     "--literal-pathspecs",
     "-c",
     "core.fsmonitor=false",
+    "-c",
+    "core.commitGraph=false",  # so does a forged cache of commits
     "-c",
     "core.hooksPath=/dev/null",
 )

@@ -41,6 +41,7 @@ _LEDGERS = "ledgers"
 _FILE = "file://"
 _REFERENCE = ".uri"
 _MAX_URI = 1 << 12
+_MAX_KEY = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -191,7 +192,19 @@ class KeyFiles:
         try:
             return load_public(path.read_bytes())
         except OSError as error:
-            raise _missing(name, path) from error
+            raise self._missing(path) from error
+
+    def _missing(self, path: Path) -> InputError:
+        if path.parent == self._folder / _LEDGERS:
+            hint = (
+                "whoever appends to a shared ledger needs its key: copy it from who made the ledger"
+            )
+        elif path.parent == self._folder / "keys":
+            held = ", ".join(self.names())
+            hint = f"your keys are {held}" if held else "muniment key new NAME makes one"
+        else:
+            hint = "a relative path begins at the folder you stand in"
+        return InputError("key.missing", f"there is no key file {path}", hint=hint)
 
     def load(self, path: Path) -> SigningKey:
         """Read a private key, asking for its passphrase if it has one.
@@ -201,15 +214,20 @@ class KeyFiles:
                 ``key.malformed``, ``key.wrong-type`` or ``key.small-order``.
         """
         try:
-            if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
-                raise InputError(
-                    "key.permissions",
-                    f"others can read the key file {path}",
-                    hint=f"chmod 600 {path}",
-                )
+            state = path.stat()
+            if not stat.S_ISREG(state.st_mode) or state.st_size > _MAX_KEY:
+                raise _no_private_key(path)
             pem = path.read_bytes()
         except OSError as error:
-            raise _missing(path.stem, path) from error
+            raise self._missing(path) from error
+        if b"PRIVATE KEY-----" not in pem:
+            raise _no_private_key(path)
+        if os.name == "posix" and stat.S_IMODE(state.st_mode) & 0o077:
+            raise InputError(
+                "key.permissions",
+                f"others can read the key file {path}",
+                hint=f"chmod 600 {path}",
+            )
         return self._decrypt(pem, path)
 
     def _decrypt(self, pem: bytes, path: Path) -> SigningKey:
@@ -221,7 +239,7 @@ class KeyFiles:
             # What the library raises for an encrypted key without a passphrase.
             private = self._unlock(load, pem, path.stem)
         except (ValueError, UnsupportedAlgorithm) as error:
-            raise InputError("key.malformed", f"{path} holds no private key") from error
+            raise _no_private_key(path) from error
         from_cryptography(private.public_key())
         assert isinstance(private, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey)
         return SigningKey(private)
@@ -258,13 +276,9 @@ def _exists(path: Path) -> InputError:
     return InputError("key.exists", f"there is a key {path.stem} in {path.parent} already")
 
 
-def _missing(name: str, path: Path) -> InputError:
+def _no_private_key(path: Path) -> InputError:
     return InputError(
-        "key.missing",
-        f"there is no key file {path}",
-        hint=(
-            "whoever appends to a shared ledger needs its key: copy it from who made the ledger"
-            if path.parent.name == _LEDGERS
-            else f"muniment key new {name} makes one"
-        ),
+        "key.malformed",
+        f"{path} holds no private key",
+        expected="a private key, OpenSSH or PEM, P-256 or Ed25519",
     )

@@ -198,24 +198,29 @@ def load_public(data: bytes) -> PublicKey:
         InputError: ``key.malformed``, ``key.wrong-type`` or ``key.small-order``.
     """
     data = data.strip()
+    is_pem = data.startswith(b"-----BEGIN")
+    if b"PRIVATE KEY-----" in data:
+        raise _no_public_key("it is a private one: never hand it out")
+    # NOTE: the library reads the first line or the first block only, and a security key's as if it
+    # were a plain one; what such a key signs is not what we verify.
+    if data.count(b"-----BEGIN") > 1:
+        raise _no_public_key("the file holds several keys")
+    if not is_pem and b"\n" in data:
+        raise _no_public_key("the file holds several lines")
+    if data.startswith(b"sk-"):
+        raise _wrong_type("a security key")
     try:
-        if data.startswith(b"-----BEGIN"):
-            if data.count(b"-----BEGIN") > 1:
-                raise ValueError("the file holds several keys")
-            return from_cryptography(load_pem_public_key(data))
-        # NOTE: the library reads the first line only, and a security key's as if it were a plain
-        # one; what such a key signs is not what we verify.
-        if b"\n" in data:
-            raise ValueError("the file holds several lines")
-        if data.startswith(b"sk-"):
-            raise _wrong_type("a security key")
-        return from_cryptography(load_ssh_public_key(data))
+        return from_cryptography(load_pem_public_key(data) if is_pem else load_ssh_public_key(data))
     except (ValueError, UnsupportedAlgorithm, binascii.Error) as error:
-        raise InputError(
-            "key.malformed",
-            f"not a public key: {error}",
-            hint="give a PEM file or an OpenSSH .pub file with a P-256 or Ed25519 key",
-        ) from error
+        raise _no_public_key("the file cannot be read as one") from error
+
+
+def _no_public_key(why: str) -> InputError:
+    return InputError(
+        "key.malformed",
+        f"not a public key: {why}",
+        hint="give a PEM file or an OpenSSH .pub file with a P-256 or Ed25519 key",
+    )
 
 
 def load_ed25519(raw: bytes) -> PublicKey:
@@ -237,7 +242,7 @@ def _refuse_small_order(raw: bytes) -> None:
         raise InputError(
             "key.small-order",
             "this Ed25519 key is of small order: anybody can sign anything in its name",
-            hint="make a new key: muniment key new NAME",
+            hint="whoever holds it makes another",
         )
 
 
@@ -247,5 +252,4 @@ def _wrong_type(found: str) -> InputError:
         "the key is of a type that Muniment does not use",
         expected="ECDSA P-256 or Ed25519",
         found=found,
-        hint="make a new key: muniment key new NAME",
     )

@@ -28,12 +28,12 @@ from muniment.schemas.statement import GENESIS, RecordRef, Statement
 from .checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint, verify_checkpoint
 from .dsse import Envelope
 from .entry import Entry
+from .erasure import carry_out
 from .garbage import uncollected
 from .keys import RecordKey, SigningKey
 from .merkle import consistency_proof, hash_leaf, inclusion_proof, tree_root, verify_inclusion
 from .note import ED25519, VerifierKey
 from .receipt import Receipt
-from .statements import erased_item
 from .storage import (
     CheckpointRow,
     EntryRow,
@@ -44,12 +44,10 @@ from .storage import (
     Writer,
 )
 from .tiles import add_leaf, node_reader
-from .trust import ERASURE_KIND, KEY_KIND, KeyRing, Since
+from .trust import KEY_KIND, KeyRing, Since
 
 DatedEntry = tuple[Entry, datetime]
 """An entry with its recorded time."""
-_KEPT = frozenset({KEY_KIND, ERASURE_KIND, "approval", "retraction"})
-"""Kinds that are not erased: without them a "no" could vanish, or a record come back to life."""
 _CLOCK_SLACK = timedelta(seconds=60)
 _MANY = 100
 """From here on the signatures of a batch are checked in threads; OpenSSL lets them run."""
@@ -212,10 +210,10 @@ class Ledger:
             if known is not None:
                 appended.append(Appended(known, False))
                 continue
-            record = admit(entry, ring, now, kinds, genesis)
+            record = admit(entry, ring, now, kinds, genesis, is_new=True)
             if record.distrusted is not None:
                 raise TrustError("trust.compromised-key", record.distrusted)
-            self._check_revision(writer, entry, now, kinds)
+            self._check_revision(writer, entry, now, kinds, is_alone=len(new) == 1)
             genesis = genesis or record.sha256
             fresh[evidence] = record
             entries.append((entry, row))
@@ -224,7 +222,7 @@ class Ledger:
         if entries:
             self._insert(writer, entries)
             for entry, _ in entries:
-                self._erase(writer, entry)
+                carry_out(writer, entry)
             read = writer.tile
             root = tree_root(size, node_reader(read))
             signed = sign_checkpoint(Checkpoint(self.vkey.name, size, root), key, now)
@@ -232,52 +230,34 @@ class Ledger:
         return appended
 
     def _check_revision(
-        self, reader: Reader, entry: Entry, now: datetime, kinds: KindRegistry
+        self, reader: Reader, entry: Entry, now: datetime, kinds: KindRegistry, *, is_alone: bool
     ) -> None:
         """Refuse a revocation that takes the trust of the very roots it rests on.
+
+        Args:
+            is_alone: nothing else is appended with it, which would be judged by keys it unsays.
 
         Raises:
             TrustError: ``trust.key-record``.
         """
         if entry.statement.kind != KEY_KIND or "compromisedSince" not in entry.statement.body:
             return
+        if not is_alone:
+            raise TrustError(
+                "trust.key-record", "a key is called compromised in an append of its own"
+            )
         ring = replay_keys([*self._key_entries(reader), (entry, now)], kinds)
         fingerprint = entry.statement.body["fingerprint"]
         revoked = ring.get(fingerprint)
-        left = {key.signer.person for key in ring.roots(now)}
-        is_unsaid = fingerprint in ring.compromised and (revoked is None or revoked.retired is None)
-        if is_unsaid or len(left) < ring.threshold:
+        is_unsaid = fingerprint in ring.compromised and (
+            revoked is None or revoked.compromised_since is None
+        )
+        if is_unsaid or len(ring.lasting(now)) < ring.threshold:
             raise TrustError(
                 "trust.key-record",
                 "from there on too few roots would remain: others rest on what this key signed",
                 hint="choose a later place or time, or enrol another root first",
             )
-
-    def _erase(self, writer: Writer, entry: Entry) -> None:
-        """Carry out an erasure.
-
-        Raises:
-            InputError: ``record.unknown``, ``record.erased`` or ``erasure.kind``.
-        """
-        if entry.statement.kind != ERASURE_KIND:
-            return
-        for item in entry.statement.body["records"]:
-            row = writer.entry(item["index"]) if item["index"] < entry.index else None
-            if row is None or hash_leaf(row.leaf).hex() != item["sha256"]:
-                raise InputError("record.unknown", f"there is no record #{item['index']} to erase")
-            if not row.envelope:
-                raise InputError("record.erased", f"#{item['index']} was erased already")
-            if row.kind in _KEPT:
-                raise InputError(
-                    "erasure.kind",
-                    f"#{row.number} is a {row.kind} record: what others count for rests on it",
-                )
-            erased = Entry.from_stored(row.number, row.envelope, row.leaf).statement
-            if item != erased_item(RecordRef(row.number, item["sha256"]), erased):
-                raise InputError(
-                    "erasure.differs", f"the order does not say of #{row.number} what it is"
-                )
-            writer.erase(row.number, entry.index)
 
     @staticmethod
     def _insert(writer: Writer, entries: Sequence[tuple[Entry, Mapping[str, Any]]]) -> None:
@@ -389,12 +369,17 @@ class Ledger:
         if holder is None:
             return None
         is_dated = abs(now - statement.collected_at) > _PRESENT
-        for row in writer.find(fingerprint=fingerprint, signer=signer):
+        # NOTE: a key record repeats the last that said it; one that came to nothing is no answer.
+        for row in reversed(list(writer.find(fingerprint=fingerprint, signer=signer))):
             first = Entry.from_stored(row.number, row.envelope, row.leaf)
             first.envelope.verify(first.key)
             if is_dated and first.statement.collected_at != statement.collected_at:
                 continue
-            if not ring.has_lapsed(first.index, now) and self._stands(writer, first):
+            if statement.kind == KEY_KIND:
+                stands = ring.is_said(statement.body, signer, now)
+            else:
+                stands = self._stands(writer, first)
+            if stands:
                 recorded_at = self._covering(writer, first.index).time
                 return Record(
                     first.index, first.sha256, first.statement, holder.signer, recorded_at
@@ -415,10 +400,9 @@ class Ledger:
             *reader.find(entry.index + 1, **alike),
             *reader.find(entry.index + 1, **{**alike, "kind": "retraction"}),
         ]
-        sets_threshold = _sets_threshold(statement)
         spoken_of = [digest.encode() for digest in {entry.sha256, *targets}]
         for row in rows:
-            if not sets_threshold and not _speaks_of(row, spoken_of):
+            if not _speaks_of(row, spoken_of):
                 continue
             later = Entry.from_stored(row.number, row.envelope, row.leaf)
             superseded = later.statement.supersedes
@@ -427,8 +411,6 @@ class Ledger:
             if row.kind == "retraction" and entry.sha256 in _named(later.statement):
                 return False
             if row.signer == entry.key.fingerprint and targets & _approved(later.statement):
-                return False
-            if sets_threshold and _sets_threshold(later.statement):
                 return False
         return True
 
@@ -525,12 +507,19 @@ def _checked(envelopes: Sequence[tuple[Envelope, RecordKey]]) -> list[Entry]:
 
 
 def admit(
-    entry: Entry, ring: KeyRing, recorded_at: datetime, kinds: KindRegistry, genesis: str | None
+    entry: Entry,
+    ring: KeyRing,
+    recorded_at: datetime,
+    kinds: KindRegistry,
+    genesis: str | None,
+    *,
+    is_new: bool = False,
 ) -> Record:
     """Judge an entry at its place: schema, ledger, signer. A key record moves the ring on.
 
     Args:
         genesis: digest of entry 0; None if this is entry 0.
+        is_new: it is about to be added; a key record must then make sense as things stand.
 
     Raises:
         SchemaError: ``kind.unknown`` or ``body.malformed``.
@@ -541,7 +530,10 @@ def admit(
     if genesis is None:
         signer = ring.apply_genesis(entry.statement, entry.key)
         return Record(entry.index, entry.sha256, entry.statement, signer, recorded_at)
-    return entitle(entry.ref, entry.statement, entry.key.fingerprint, ring, recorded_at, genesis)
+    fingerprint = entry.key.fingerprint
+    return entitle(
+        entry.ref, entry.statement, fingerprint, ring, recorded_at, genesis, is_new=is_new
+    )
 
 
 def entitle(
@@ -551,12 +543,15 @@ def entitle(
     ring: KeyRing,
     recorded_at: datetime,
     genesis: str,
+    *,
+    is_new: bool = False,
 ) -> Record:
     """Judge a statement that fits its kind: ledger and signer. A key record moves the ring on.
 
     Args:
         fingerprint: of the key that signed it.
         genesis: digest of entry 0.
+        is_new: as in ``admit``.
 
     Raises:
         TrustError: the signer was not entitled.
@@ -589,7 +584,7 @@ def entitle(
     try:
         ring.apply(record)
     except TrustError as error:
-        if not ring.compromised:
+        if is_new or not ring.compromised:
             raise
         # It made sense when it was added: what it rests on has lost its trust since.
         ring.void(record)
@@ -607,10 +602,6 @@ def _speaks_of(row: StoredEntry, digests: Sequence[bytes]) -> bool:
     except ValueError:
         return bool(row.envelope)
     return any(digest in payload for digest in digests)
-
-
-def _sets_threshold(statement: Statement) -> bool:
-    return statement.kind == KEY_KIND and statement.body["action"] == "threshold"
 
 
 def _approved(statement: Statement) -> set[str]:
@@ -664,6 +655,6 @@ def find_compromised(dated: Sequence[DatedEntry], kinds: KindRegistry) -> dict[s
         ]
         if not found:
             return known
-        first = min(found, key=lambda key: key.retired or 0)
+        first = min(found, key=lambda key: key.compromised_by or 0)
         assert first.compromised_since is not None
         known[first.signer.fingerprint] = first.compromised_since

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from muniment.schemas.errors import InputError, MunimentError, StoreError, VerificationError
 from muniment.schemas.finding import Check, Finding, VerificationReport
+from muniment.schemas.statement import Statement
 
 from .checkpoint import SignedCheckpoint, verify_checkpoint
 from .entry import Entry
@@ -30,6 +31,7 @@ from .storage import (
     sync_folder,
 )
 from .tiles import HASH_SIZE, WIDTH, add_leaf
+from .trust import ERASURE_KIND
 
 _CHUNK = 512
 _FULL = WIDTH * HASH_SIZE
@@ -70,7 +72,10 @@ class _Rebuilding:
     2. their tree is the one that the last checkpoint signs;
     3. the derived columns are those of the entries;
     4. so are the subject rows;
-    5. so are the tiles.
+    5. so are the tiles;
+    6. so is the table of erasures, and what is erased was ordered to be.
+
+    Signatures and signers are not judged; verification does that.
     """
 
     def __init__(self, reader: Reader, ledger: Ledger, progress: Progress | None) -> None:
@@ -79,9 +84,13 @@ class _Rebuilding:
         self._columns = Check("columns", "the derived columns are those of the entries")
         self._subjects = Check("subjects", "the subject rows are those of the entries")
         self._tiles = Check("tiles", "the tiles are those of the leaves")
-        checks = [self._entries, self._columns, self._subjects, self._tiles]
+        self._erasures = Check("erasures", "the table of erasures is what the erasure records say")
+        checks = [self._entries, self._columns, self._subjects, self._tiles, self._erasures]
         self.report = VerificationReport(ledger.vkey.name, checks)
-        self._erased = reader.erasures()
+        self._emptied: list[tuple[StoredEntry, SubjectRows]] = []
+        self._orders: dict[int, tuple[str, int]] = {}
+        """Places that erasure records name, with the digest and the record's own place."""
+        self._new_erasures: dict[int, int] | None = None
         self._size = reader.size()
         self._frontier = Frontier()
         self._growing: dict[tuple[int, int], bytes] = {}
@@ -93,33 +102,33 @@ class _Rebuilding:
             self._compare(chunk)
             if progress:
                 progress(self._frontier.size, self._size)
+        self._check_erasures()
         self._is_signed = self._check_tree(ledger)
         self._check_leftovers()
 
     def _compare(self, chunk: Sequence[StoredEntry]) -> None:
         stored: dict[int, list[tuple[int, str, str]]] = {}
-        for row in self._reader.subjects(chunk[0].number, chunk[-1].number + 1):
-            stored.setdefault(row.number, []).append((row.position, row.sha256, row.name))
+        for item in self._reader.subjects(chunk[0].number, chunk[-1].number + 1):
+            stored.setdefault(item.number, []).append((item.position, item.sha256, item.name))
             self._seen_subjects += 1
-        for entry in chunk:
-            self._grow(entry)
-            derived = self._derive(entry)
-            if derived is not None:
-                self._compare_columns(entry, derived[0])
-                self._compare_subjects(entry.number, stored.get(entry.number, []), derived[1])
+        for row in chunk:
+            self._grow(row)
+            self._entries.checked += 1
+            subjects = stored.get(row.number, [])
+            if not row.envelope:
+                self._emptied.append((row, subjects))
+            elif (entry := self._read(row)) is not None:
+                self._gather_orders(entry)
+                self._compare_columns(row, entry.columns())
+                self._compare_subjects(row.number, subjects, entry.subjects())
 
     # (1)
-    def _derive(self, row: StoredEntry) -> tuple[Mapping[str, str], SubjectRows] | None:
-        """Columns and subjects of one entry; None if it cannot be read."""
-        self._entries.checked += 1
-        if not row.envelope and row.number in self._erased:
-            return {"leaf_hash": hash_leaf(row.leaf).hex(), **ERASED_COLUMNS}, []
+    def _read(self, row: StoredEntry) -> Entry | None:
         try:
-            entry = Entry.from_stored(row.number, row.envelope, row.leaf)
+            return Entry.from_stored(row.number, row.envelope, row.leaf)
         except MunimentError as error:
             self._entries.findings.append(Finding.of(error, row.number))
             return None
-        return entry.columns(), entry.subjects()
 
     # (2)
     def _check_tree(self, ledger: Ledger) -> bool:
@@ -191,14 +200,57 @@ class _Rebuilding:
         for place, hashes in self._growing.items():
             self._compare_tile(place, hashes)
         for level, number, _ in self._reader.tiles():
-            held = self._size >> (8 * level) if 0 <= level < 8 else 0
-            if number < 0 or number * WIDTH >= held:
+            if not _is_place(level, number, self._size):
                 self._tiles.checked += 1
                 self._differing_tile((level, number), b"", "belongs to no entry")
         self._stray = self._reader.count_subjects() - self._seen_subjects
         if self._stray:
             text = f"{self._stray} subject rows belong to no entry"
             self._subjects.findings.append(Finding("subjects.stray", text))
+
+    # (6)
+    def _gather_orders(self, entry: Entry) -> None:
+        if entry.statement.kind == ERASURE_KIND:
+            for number, sha256 in _ordered(entry.statement):
+                self._orders.setdefault(number, (sha256, entry.index))
+
+    def _check_erasures(self) -> None:
+        """Hold what is erased, and the table that says so, against the orders."""
+        for row, subjects in self._emptied:
+            leaf_hash = hash_leaf(row.leaf).hex()
+            ordered, _ = self._orders.get(row.number, (None, None))
+            if ordered != leaf_hash:
+                text = f"the bytes of #{row.number} are gone, and no erasure record orders it"
+                self._entries.findings.append(
+                    Finding("erasure.without-order", text, row.number, ordered, leaf_hash)
+                )
+                continue
+            self._compare_columns(row, {"leaf_hash": leaf_hash, **ERASED_COLUMNS})
+            self._compare_subjects(row.number, subjects, [])
+        expected, found = self._due_erasures(), self._reader.erasures()
+        self._erasures.checked = len({*expected, *found})
+        for number in sorted({*expected, *found}):
+            if expected.get(number) != found.get(number):
+                text = f"the table of erasures does not say of #{number} what the records say"
+                self._erasures.findings.append(
+                    Finding(
+                        "erasure.row",
+                        text,
+                        number,
+                        _by(expected.get(number)),
+                        _by(found.get(number)),
+                    )
+                )
+                self._new_erasures = expected
+
+    def _due_erasures(self) -> dict[int, int]:
+        """Rows of the table of erasures: those of orders that name a record by its digest."""
+        found: dict[int, int] = {}
+        for number, (sha256, by) in self._orders.items():
+            row = self._reader.entry(number) if number < by else None
+            if row is not None and hash_leaf(row.leaf).hex() == sha256:
+                found[number] = by
+        return found
 
     def write(self, rebuilder: Rebuilder) -> None:
         """Put what was computed in the place of what differs, where that is allowed."""
@@ -215,6 +267,8 @@ class _Rebuilding:
             rebuilder.rewrite_subjects(number, subjects)
         if self._stray:
             rebuilder.remove_subjects_outside(self._size)
+        if self._new_erasures is not None:
+            rebuilder.rewrite_erasures(self._new_erasures)
         for place, hashes in self._new_tiles.items():
             rebuilder.rewrite_tile(*place, hashes)
         left = len(self._entries.findings)
@@ -276,6 +330,28 @@ def _copy(ledger: Ledger, target: Path) -> SignedCheckpoint:
 
 def _unwritable(target: Path, error: OSError) -> StoreError:
     return StoreError("backup.unwritable", f"{target} cannot be written: {error.strerror}")
+
+
+def _is_place(level: object, number: object, size: int) -> bool:
+    """Whether a ledger of ``size`` entries has a tile there."""
+    # NOTE: SQLite columns take any type.
+    if not isinstance(level, int) or not isinstance(number, int):
+        return False
+    return 0 <= level < 8 and number >= 0 and number * WIDTH < size >> (8 * level)
+
+
+def _ordered(statement: Statement) -> Iterator[tuple[int, str]]:
+    """Number and digest of each record that an erasure names, whatever form its body has."""
+    records = statement.body.get("records")
+    for item in records if isinstance(records, list) else ():
+        if isinstance(item, dict):
+            number, sha256 = item.get("index"), item.get("sha256")
+            if isinstance(number, int) and isinstance(sha256, str):
+                yield number, sha256
+
+
+def _by(number: int | None) -> str:
+    return "no row" if number is None else f"#{number}"
 
 
 def _chunks(rows: Iterator[StoredEntry]) -> Iterator[list[StoredEntry]]:

@@ -131,6 +131,19 @@ class SignedNote:
             raise CheckpointError("note.malformed", "the note is not in its one form")
         return note
 
+    @classmethod
+    def of(cls, text: str, lines: bytes) -> SignedNote:
+        """A text with signature lines that came from elsewhere.
+
+        Raises:
+            CheckpointError: ``note.malformed``, also where they hold more than signature lines.
+        """
+        note = cls.from_bytes(text.encode() + b"\n" + lines)
+        if note.text != text:
+            # NOTE: a blank line among them would have made what stands before it part of the text.
+            raise CheckpointError("note.malformed", "there is more than signature lines")
+        return note
+
     def verify(self, vkey: VerifierKey) -> int | None:
         """Check the line of ``vkey``; every line with its name and id must hold.
 

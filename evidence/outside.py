@@ -13,7 +13,9 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from muniment.schemas.errors import (
     CheckpointError,
@@ -25,17 +27,21 @@ from muniment.schemas.errors import (
 )
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding, Outcome, VerificationReport
+from muniment.schemas.text import counted
 
+from .anchors import WITNESS, stored_anchors
 from .checkpoint import Checkpoint, SignedCheckpoint, verify_checkpoint
 from .merkle import NodeReader, consistency_proof, verify_consistency
 from .note import SignedNote, VerifierKey
+from .pinned import ledger_name
 from .policy import NONE, Policy
 from .receipt import Receipt, parse_tlog_proof
 from .storage import Reader, StoredAnchor
 from .tiles import node_reader
 
-WITNESS = "witness"
-"""``kind`` of the anchors that are cosignature lines."""
+if TYPE_CHECKING:
+    from .gitanchor import GitCheckpoints
+
 _MAX_NOTE = 1_000_000
 _TREE = ("entries", "tree", "checkpoints")
 """Checks that must hold before the ledger's tree can speak of its past."""
@@ -134,49 +140,54 @@ class Outside:
     added meanwhile make no fault."""
 
     vkey: VerifierKey
+    root: str
+    """Fingerprint of the root key that is pinned."""
     folder: Path
     """The user's configuration folder."""
-    since: bytes | None
+    moment: datetime
+    """The verifier's own time, UTC."""
+    since: bytes | None = None
     """An old checkpoint that the user gave."""
-    policy: Policy | None
-    git: Sequence[tuple[str, bytes]]
-    """Checkpoints found in git, each with where."""
-    git_reason: str | None
-    """Why there are none from git."""
-    remembered: bytes | None
+    policy: Policy | None = None
+    git: GitCheckpoints | None = None
+    git_fault: Finding | None = None
+    """Why git holds something that cannot be read."""
+    git_reason: str | None = None
+    """Why there is nothing from git."""
+    remembered: bytes | None = None
 
     @classmethod
     def gather(
         cls,
         vkey: VerifierKey,
-        root: Path,
+        root: str,
         folder: Path,
+        moment: datetime,
         *,
         since: bytes | None,
         policy: Policy | None,
-        ref: str,
+        workspace: Path,
+        ref: str | None,
     ) -> Outside:
         """Collect what there is.
 
         Args:
-            root: the workspace, whose git repository is looked into.
+            root: fingerprint of the root key that is pinned.
             folder: the user's configuration folder.
-            ref: the git ref that holds checkpoints.
+            moment: the verifier's own time, UTC.
+            workspace: whose git repository is looked into.
+            ref: the git ref that holds checkpoints, if the user named one.
 
         Raises:
-            InputError: the remembered checkpoint cannot be read.
+            InputError: the remembered checkpoint cannot be read; ``git.no-checkpoints``: the ref
+                that the user named holds none of this ledger.
+            GitError: git did not answer about the ref that the user named.
         """
-        from .gitanchor import anchored_checkpoints
-
-        found: Sequence[tuple[str, bytes]] = ()
-        reason = None
-        try:
-            found = anchored_checkpoints(root, ref, vkey.name)
-            if not found:
-                reason = f"{ref} is not in this repository, or holds nothing of this ledger"
-        except (GitError, InputError) as error:
-            reason = error.message
-        return cls(vkey, folder, since, policy, found, reason, read_remembered(folder, vkey))
+        git, fault, reason = _from_git(workspace, ref, vkey.name)
+        remembered = read_remembered(folder, vkey.name, root)
+        return cls(
+            vkey, root, folder, moment, since, policy, git, fault, reason, remembered=remembered
+        )
 
     def checks(
         self, report: VerificationReport, now: SignedCheckpoint, reader: Reader
@@ -195,16 +206,13 @@ class Outside:
         else:
             self._compare(since, "the old file", self.since, now, node)
         self.check_witnesses(witnesses, now, reader)
-        for where, note in self.git:
-            self._compare(git, where, note, now, node)
-        if self.git_reason is not None:
-            git.not_checked.append(self.git_reason)
+        self._check_git(git, now, node)
         if self.remembered is None:
             remembered.not_checked.append(
                 "nothing of this ledger was remembered on this machine before"
             )
         else:
-            where = str(remembered_path(self.folder, self.vkey))
+            where = str(remembered_path(self.folder, self.vkey.name, self.root))
             self._compare(remembered, where, self.remembered, now, node)
         return [since, witnesses, git, remembered]
 
@@ -214,9 +222,9 @@ class Outside:
         Returns:
             Why it could not be written; None if it was.
         """
-        path = remembered_path(self.folder, self.vkey)
+        path = remembered_path(self.folder, self.vkey.name, self.root)
         try:
-            known = read_remembered(self.folder, self.vkey)
+            known = read_remembered(self.folder, self.vkey.name, self.root)
             if known is not None and verify_checkpoint(known, self.vkey).size >= now.size:
                 return None
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -224,6 +232,25 @@ class Outside:
         except (OSError, MunimentError) as error:
             return f"this checkpoint could not be remembered for the next time: {error}"
         return None
+
+    def _check_git(self, check: Check, now: SignedCheckpoint, node: NodeReader | None) -> None:
+        if self.git_fault is not None:
+            check.findings.append(self.git_fault)
+        if self.git_reason is not None:
+            check.not_checked.append(self.git_reason)
+        if self.git is None:
+            return
+        for where, note in self.git.notes:
+            self._compare(check, where, note, now, node)
+        for where in self.git.missing:
+            check.checked += 1
+            text = f"{where}: its bytes are not in the repository, or not those of its id"
+            check.findings.append(Finding("git.corrupt", f"{text} (a partial clone lacks them)"))
+        if self.git.is_shallow:
+            check.not_checked.append(
+                "checkpoints that older commits took away again: the repository is a shallow clone "
+                "(git fetch --unshallow)"
+            )
 
     def _compare(
         self,
@@ -255,11 +282,12 @@ class Outside:
             check: hears what was found.
             now: the ledger's last checkpoint.
         """
-        anchors = [item for item in reader.anchors() if item.kind == WITNESS]
+        anchors, faults = stored_anchors(reader, WITNESS)
+        check.findings.extend(faults)
         if self.policy is None:
             check.not_checked.append(
                 "no policy says which witnesses are trusted (policy in muniment.yaml, or --policy)"
-                + (f"; {len(anchors)} cosignatures lie there unread" if anchors else "")
+                + (f"; {counted(len(anchors), 'cosignature')} unread" if anchors else "")
             )
             return
         if not self.policy.accepts(self.vkey):
@@ -286,7 +314,7 @@ class Outside:
             )
         elif seen < now.size:
             check.not_checked.append(
-                f"#{seen} to #{now.size - 1}: they came after the last checkpoint that a quorum "
+                f"{_places(seen, now.size)} came after the last checkpoint that a quorum "
                 f"cosigned, of {seen} records (muniment anchor witness)"
             )
 
@@ -324,14 +352,19 @@ class Outside:
     ) -> bool:
         where = f"the checkpoint of {size} records"
         try:
-            text = verify_checkpoint(note, self.vkey).note.text
-            judgement = policy.judge(SignedNote.from_bytes(f"{text}\n".encode() + b"".join(lines)))
+            signed = verify_checkpoint(note, self.vkey)
+            cosigned = SignedNote.of(signed.note.text, b"".join(lines))
+            judgement = policy.judge(cosigned, (signed.time, self.moment))
         except VerificationError as error:
             finding = Finding.of(error)
             check.findings.append(replace(finding, message=f"{where}: {finding.message}"))
             return False
         check.checked += len(judgement.cosigned)
-        for name in judgement.faults:
+        for name, fault in judgement.faults.items():
+            if fault.code == "witness.time":
+                finding = Finding.of(fault)
+                check.findings.append(replace(finding, message=f"{where}: {finding.message}"))
+                continue
             check.findings.append(
                 Finding(
                     "witness.invalid",
@@ -341,6 +374,43 @@ class Outside:
                 )
             )
         return judgement.is_met
+
+
+def _from_git(
+    workspace: Path, ref: str | None, origin: str
+) -> tuple[GitCheckpoints | None, Finding | None, str | None]:
+    """What git holds of a ledger; or what is wrong there; or why there is nothing."""
+    from .gitanchor import DEFAULT_REF, anchored_checkpoints
+
+    try:
+        found = anchored_checkpoints(workspace, ref or DEFAULT_REF, origin)
+    except GitError as error:
+        if error.code == "git.corrupt":
+            return None, Finding.of(error), None
+        if ref is not None:
+            raise
+        return None, None, error.message
+    except InputError as error:
+        if ref is not None:
+            raise
+        return None, None, error.message
+    if found.notes or found.missing:
+        return found, None, None
+    reason = f"{found.ref} holds nothing of this ledger"
+    if not found.exists:
+        reason = f"{found.ref} is not in this repository"
+    if ref is not None:
+        raise InputError(
+            "git.no-checkpoints",
+            reason,
+            hint="git fetch REMOTE REF:REF brings a ref that a remote has",
+            found=ref,
+        )
+    return None, None, reason
+
+
+def _places(start: int, end: int) -> str:
+    return f"#{start}" if end - start == 1 else f"#{start} to #{end - 1}"
 
 
 def unchecked(reason: str | None = None) -> list[Check]:
@@ -358,7 +428,8 @@ def conclusion(checks: Sequence[Check], now: SignedCheckpoint) -> str:
         else "nothing from outside vouches for it: whoever holds the ledger's key could have cut "
         "its end off, or built it anew"
     )
-    return f"the last checkpoint covers {now.size} records, root {now.root.hex()}; {vouched}"
+    records = counted(now.size, "record")
+    return f"the last checkpoint covers {records}, root {now.root.hex()}; {vouched}"
 
 
 def checkpoint_of(reader: Reader, size: int) -> bytes | None:
@@ -376,18 +447,22 @@ def checkpoint_of(reader: Reader, size: int) -> bytes | None:
 # What this machine remembers
 
 
-def remembered_path(folder: Path, vkey: VerifierKey) -> Path:
-    """File with the largest checkpoint of a ledger that was verified here."""
-    return folder / "remembered" / f"{vkey.log_id.hex()}.checkpoint"
+def remembered_path(folder: Path, origin: str, root: str) -> Path:
+    """File with the largest checkpoint of a ledger that was verified here.
+
+    Args:
+        root: fingerprint of the root key that is pinned.
+    """
+    return folder / "remembered" / f"{ledger_name(origin, root)}.checkpoint"
 
 
-def read_remembered(folder: Path, vkey: VerifierKey) -> bytes | None:
+def read_remembered(folder: Path, origin: str, root: str) -> bytes | None:
     """The largest checkpoint that was verified here; None before the first time.
 
     Raises:
         InputError: the file cannot be read.
     """
-    path = remembered_path(folder, vkey)
+    path = remembered_path(folder, origin, root)
     return read_small(path, _MAX_NOTE) if path.exists() else None
 
 

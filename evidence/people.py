@@ -43,22 +43,27 @@ class People:
         with workspace.storage.read() as reader:
             return workspace.ledger.key_ring(reader, workspace.kinds)
 
-    def find(self, text: str) -> EnrolledKey:
+    def now(self) -> datetime:
+        """The workspace's time."""
+        return self._workspace.clock()
+
+    def find(
+        self, text: str, ring: KeyRing | None = None, *, with_waiting: bool = False
+    ) -> EnrolledKey:
         """The enrolled key called by its fingerprint, by a name on this machine, or by the e-mail
-        address of a holder with one key in force.
+        address of a holder with one key in force, or with one key at all.
+
+        Args:
+            ring: where to look; by default the state of all keys now.
+            with_waiting: look among enrolments that wait for more roots as well.
 
         Raises:
             InputError: ``key.unknown`` or ``key.ambiguous``.
         """
-        ring = self.ring()
-        if text.startswith("SHA256:"):
-            found = [key for key in ring if key.signer.fingerprint == text]
-        elif "@" in text:
-            person = text.casefold()
-            found = [key for key in ring if key.signer.person == person and key.retired is None]
-        else:
-            fingerprint = self._workspace.keys.public(text).fingerprint
-            found = [key for key in ring if key.signer.fingerprint == fingerprint]
+        ring = ring or self.ring()
+        found = self._named(text, list(ring))
+        if not found and with_waiting:
+            found = self._named(text, [item.key for item in ring.waiting(self.now()) if item.key])
         if len(found) != 1:
             raise InputError(
                 "key.ambiguous" if found else "key.unknown",
@@ -67,6 +72,14 @@ class People:
                 hint="name it by its fingerprint; see muniment key list",
             )
         return found[0]
+
+    def _named(self, text: str, keys: Sequence[EnrolledKey]) -> list[EnrolledKey]:
+        if "@" in text and not text.startswith("SHA256:"):
+            held = [key for key in keys if key.signer.person == text.casefold()]
+            return [key for key in held if key.retired is None] or held
+        is_full = text.startswith("SHA256:")
+        fingerprint = text if is_full else self._workspace.keys.public(text).fingerprint
+        return [key for key in keys if key.signer.fingerprint == fingerprint]
 
     def enrol(
         self,
@@ -95,17 +108,23 @@ class People:
             )
         )
 
-    def rotate(self, old: EnrolledKey, public: PublicKey) -> Attached:
-        """Put a new key in the place of ``old``; its holder stays the same person."""
+    def rotate(
+        self, old: EnrolledKey, public: PublicKey, expires: datetime | None = None
+    ) -> Attached:
+        """Put a new key in the place of ``old``; its holder stays the same person.
+
+        Args:
+            expires: when the new key expires; by default when the old one does.
+        """
         workspace = self._workspace
         return workspace.append(
-            rotation_statement(old, public, workspace.clock(), workspace.references)
+            rotation_statement(old, public, workspace.clock(), workspace.references, expires)
         )
 
     def revoke(
         self, key: EnrolledKey, reason: str, since: int | datetime | None = None
     ) -> Attached:
-        """End a key.
+        """End a key; or say of one that has ended that it was in other hands.
 
         Args:
             since: place or time from which it may have been in other hands: its records from there

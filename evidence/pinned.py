@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from muniment.schemas import strictjson
-from muniment.schemas.errors import InputError, StoreError
+from muniment.schemas.errors import CheckpointError, InputError, StoreError
 from muniment.schemas.files import read_small
 from muniment.schemas.times import format_time, parse_time
 
@@ -18,6 +19,15 @@ from .note import VerifierKey
 
 _FOLDER = "verified"
 _MAX_BYTES = 10_000
+_VERSION = 1
+_FIELDS = {
+    "schema_version": int,
+    "ledger": str,
+    "size": int,
+    "root": str,
+    "time": str,
+    "keys": str,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +45,37 @@ class Pinned:
     """Digest of the key records under it, with their places and recorded times."""
 
     @classmethod
-    def load(cls, folder: Path, vkey: VerifierKey) -> Self | None:
+    def load(cls, folder: Path, origin: str, root: str) -> Self | None:
         """Read what is remembered of a ledger; None if nothing is.
 
         Args:
             folder: the verifier's configuration folder.
+            root: fingerprint of the root key that is pinned.
 
         Raises:
             InputError: ``pinned.malformed``.
         """
-        path = _path(folder, vkey)
+        path = _path(folder, origin, root)
         if not path.exists():
             return None
         try:
             value = strictjson.loads(read_small(path, _MAX_BYTES), what="it")
+            if {name: type(item) for name, item in value.items()} != _FIELDS:
+                raise ValueError(f"it has not the fields {', '.join(_FIELDS)}")
+            if value["schema_version"] != _VERSION:
+                raise ValueError(f"its version is {value['schema_version']}, not {_VERSION}")
             pinned = cls(
-                str(value["ledger"]),
-                int(value["size"]),
+                value["ledger"],
+                value["size"],
                 bytes.fromhex(value["root"]),
                 parse_time(value["time"]),
-                str(value["keys"]),
+                value["keys"],
             )
-            if pinned.size < 1 or len(pinned.root) != 32 or pinned.ledger != str(vkey):
-                raise ValueError("it is of another ledger, or of none")
-        except (ValueError, TypeError, LookupError, InputError) as error:
+            if pinned.size < 1 or len(pinned.root) != 32:
+                raise ValueError("its size or root is none")
+            if VerifierKey.parse(pinned.ledger).name != origin:
+                raise ValueError("it is of another ledger")
+        except (ValueError, AttributeError, CheckpointError, InputError) as error:
             raise InputError(
                 "pinned.malformed",
                 f"{path} does not say what was verified before: {error}",
@@ -66,15 +83,15 @@ class Pinned:
             ) from error
         return pinned
 
-    def save(self, folder: Path, vkey: VerifierKey) -> None:
+    def save(self, folder: Path, origin: str, root: str) -> None:
         """Remember it; the file is replaced whole.
 
         Raises:
             StoreError: ``pinned.unwritable``.
         """
-        path = _path(folder, vkey)
+        path = _path(folder, origin, root)
         fields = {
-            "schema_version": 1,
+            "schema_version": _VERSION,
             "ledger": self.ledger,
             "size": self.size,
             "root": self.root.hex(),
@@ -92,6 +109,17 @@ class Pinned:
             ) from error
 
 
-def _path(folder: Path, vkey: VerifierKey) -> Path:
-    name = vkey.name.replace("/", "_")
-    return folder / _FOLDER / f"{name}-{vkey.id.hex()}.json"
+def ledger_name(origin: str, root: str) -> str:
+    """Name of the files in which a verifier remembers a ledger.
+
+    NOTE: not by the ledger's own key: one that was built anew with another would be a stranger.
+
+    Args:
+        root: fingerprint of the root key that is pinned.
+    """
+    digest = hashlib.sha256(f"{origin}\n{root}".encode()).hexdigest()
+    return f"{origin.replace('/', '_')}-{digest[:16]}"
+
+
+def _path(folder: Path, origin: str, root: str) -> Path:
+    return folder / _FOLDER / f"{ledger_name(origin, root)}.json"

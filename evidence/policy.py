@@ -13,8 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from muniment.schemas.errors import CheckpointError, InputError, MunimentError, SignatureError
+from muniment.schemas.times import format_time
 
 from .note import COSIGNATURE_V1, ED25519, SignedNote, VerifierKey
 
@@ -25,6 +27,8 @@ _BLANK = re.compile(r"[ \t]+")
 _COUNT = re.compile(r"[1-9][0-9]{0,5}")
 _LATEST = (1 << 63) - 1
 """Largest time a cosignature may carry (C2SP tlog-cosignature)."""
+_APART = timedelta(days=1)
+"""How far clocks may be apart before a cosignature's time is called impossible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +121,19 @@ class Policy:
                 standing.add(group.name)
         return self.quorum == NONE or self.quorum in standing
 
-    def judge(self, note: SignedNote) -> Judgement:
+    def judge(self, note: SignedNote, period: tuple[datetime, datetime] | None = None) -> Judgement:
         """Check the cosignatures on a checkpoint; lines of others than its witnesses are ignored.
 
         Whether the ledger itself signed is not looked at here.
+
+        Args:
+            period: as for ``cosigned_at``.
         """
         cosigned: dict[str, int] = {}
         faults: dict[str, MunimentError] = {}
         for witness in self.witnesses:
             try:
-                cosigned[witness.name] = cosigned_at(note, witness.vkey)
+                cosigned[witness.name] = cosigned_at(note, witness.vkey, period)
             except CheckpointError as error:
                 if error.code != "note.unsigned":
                     faults[witness.name] = error
@@ -135,11 +142,17 @@ class Policy:
         return Judgement(cosigned, faults, self.is_met_by(cosigned))
 
 
-def cosigned_at(note: SignedNote, vkey: VerifierKey) -> int:
+def cosigned_at(
+    note: SignedNote, vkey: VerifierKey, period: tuple[datetime, datetime] | None = None
+) -> int:
     """When a witness cosigned a note, seconds since 1970.
 
+    Args:
+        period: when the checkpoint was signed, and now; the time must lie between, give or take a
+            day.
+
     Raises:
-        CheckpointError: ``note.unsigned`` or ``note.malformed``.
+        CheckpointError: ``note.unsigned``, ``note.malformed`` or ``witness.time``.
         SignatureError: ``signature.invalid``.
     """
     time = note.verify(vkey) or 0
@@ -147,6 +160,15 @@ def cosigned_at(note: SignedNote, vkey: VerifierKey) -> int:
         raise CheckpointError(
             "note.malformed", "the cosignature's time is impossible", found=str(time)
         )
+    if period is not None:
+        earliest, latest = period[0] - _APART, period[1] + _APART
+        if not earliest.timestamp() <= time <= latest.timestamp():
+            raise CheckpointError(
+                "witness.time",
+                f"{vkey.name} states a time at which it cannot have cosigned",
+                expected=f"{format_time(earliest)} to {format_time(latest)}",
+                found=f"{time} seconds since 1970",
+            )
     return time
 
 

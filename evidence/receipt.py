@@ -28,7 +28,7 @@ from .note import SignedNote, VerifierKey
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 TRUSTED_ROOT_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
-_TLOG_PROOF = "c2sp.org/tlog-proof@v1"
+TLOG_PROOF = "c2sp.org/tlog-proof@v1"
 _INDEX = re.compile(r"0|[1-9][0-9]{0,15}")
 
 
@@ -170,7 +170,7 @@ def tlog_proof(index: int, proof: Iterable[bytes], checkpoint: bytes) -> bytes:
         checkpoint: the signed note they lead to.
     """
     hashes = "".join(f"{_b64(item)}\n" for item in proof)
-    return f"{_TLOG_PROOF}\nindex {index}\n{hashes}\n".encode() + checkpoint
+    return f"{TLOG_PROOF}\nindex {index}\n{hashes}\n".encode() + checkpoint
 
 
 def parse_tlog_proof(data: bytes) -> tuple[int, tuple[bytes, ...], bytes]:
@@ -182,7 +182,7 @@ def parse_tlog_proof(data: bytes) -> tuple[int, tuple[bytes, ...], bytes]:
     try:
         head, checkpoint = data.split(b"\n\n", 1)
         version, index, *hashes = head.decode("ascii").split("\n")
-        if version != _TLOG_PROOF or not index.startswith("index "):
+        if version != TLOG_PROOF or not index.startswith("index "):
             raise ValueError("no tlog-proof v1")
         place = _index(index.removeprefix("index "))
         proof = tuple(map(_unb64, hashes))

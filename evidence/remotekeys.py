@@ -7,6 +7,7 @@ the token's library), ``awskms:…``, ``gcpkms:…``, ``azurekms://…``, ``hv:�
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from .keys import PublicKey, load_spki
 
 PIN_VARIABLE = "MUNIMENT_PIN"
 _TOKEN = "hsm"
+_KEY_NUMBER = re.compile(r"[0-9]{0,9}", re.ASCII)
+_WRONG_PIN = "Pin"
+"""How the names of the errors begin that the library raises for a PIN that does not do."""
 
 AskPin = Callable[[], str | None]
 """Asks for the PIN of the token; None where nobody can be asked."""
@@ -42,6 +46,7 @@ class RemoteKey:
             SignatureError: ``key.differs``: they signed with another key.
         """
         with _translated(self.uri):
+            _check_token(self.uri)
             from cryptography.hazmat.primitives.serialization import load_der_public_key
             from securesystemslib.signer import (  # type: ignore[attr-defined]
                 Signer,
@@ -85,6 +90,7 @@ def find_public(uri: str, ask: AskPin) -> PublicKey:
                 hint="fetch it with the key service's own tool, and name the file with --public",
                 found=uri,
             )
+        _check_token(uri)
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
         from securesystemslib.signer import HSMSigner  # type: ignore[attr-defined]
 
@@ -105,6 +111,18 @@ def take_in(uri: str, public: PublicKey, ask: AskPin) -> RemoteKey:
     key = RemoteKey(uri, load_spki(public.spki), ask)
     key.sign(b"muniment: is this the key?")
     return key
+
+
+def _check_token(uri: str) -> None:
+    """Refuse a token's key that is named by anything but a number."""
+    parts = urlsplit(uri)
+    if parts.scheme == _TOKEN and not _KEY_NUMBER.fullmatch(parts.path):
+        raise InputError(
+            "key.uri",
+            f"{uri} names no key of a token",
+            expected="hsm:ID?label=TOKEN, where ID is a number",
+            found=parts.path,
+        )
 
 
 def _pin(uri: str, ask: AskPin) -> str:
@@ -134,6 +152,13 @@ def _translated(uri: str) -> Iterator[None]:
         kind = type(error).__name__
         if kind == "UnsupportedLibraryError":
             raise _library(str(error)) from error
+        if kind.startswith(_WRONG_PIN):
+            raise InputError(
+                "key.pin",
+                f"the PIN does not open {uri}",
+                found=kind,
+                hint="nothing was written; a token locks itself after a few wrong PINs",
+            ) from error
         raise StoreError(
             "key.unavailable",
             f"{uri} does not sign: {f'{kind}: {error}'.removesuffix(': ')}",

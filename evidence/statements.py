@@ -71,9 +71,17 @@ def key_statement(
 
 
 def rotation_statement(
-    old: EnrolledKey, public: PublicKey, now: datetime, references: References
+    old: EnrolledKey,
+    public: PublicKey,
+    now: datetime,
+    references: References,
+    expires: datetime | None = None,
 ) -> Statement:
-    """A new key in the place of ``old``: the same holder, roles, functions, kinds and expiry."""
+    """A new key in the place of ``old``: the same holder, roles, functions and kinds.
+
+    Args:
+        expires: when the new key expires; by default when the old one does.
+    """
     signer = old.signer
     holder = Holder(signer.name, signer.email, signer.type)
     statement = key_statement(
@@ -84,7 +92,7 @@ def rotation_statement(
         now,
         references=references,
         kinds=sorted(old.kinds) if old.kinds is not None else None,
-        expires=old.expires,
+        expires=expires or old.expires,
     )
     body = {**statement.body, "action": "rotate", "replaces": signer.fingerprint}
     return replace(statement, body=body)

@@ -2,29 +2,38 @@
 
 A row of ``entry`` holds the exact envelope and leaf; every other column is derived from them, can
 be rebuilt, and is compared by verification. Triggers refuse to change or remove rows, but nothing
-relies on them for proof. Beside ``tables`` this is the only module that knows the database;
-``triggers`` and ``migrations`` hold SQL that it runs.
+relies on them for proof. ``database`` opens connections and speaks for them; ``versions`` knows
+triggers and migrations.
 """
 
 from __future__ import annotations
 
-import errno
-import os
+import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, event, func, type_coerce
+from sqlalchemy import Connection, bindparam, func, type_coerce
 from sqlalchemy import select as sa_select
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.types import NULLTYPE
-from sqlmodel import Session, SQLModel, create_engine, select, text
+from sqlmodel import Session, SQLModel, select, text
 
-from muniment.schemas.errors import InputError, StoreError, StoreLockedError
+from muniment.schemas.errors import StoreError
 
+from .database import (
+    begin_postgresql,
+    check_shareable,
+    driver_of,
+    file_of,
+    make_engine,
+    one_view,
+    parse_url,
+    sync_folder,
+    translated_errors,
+)
+from .scrub import scrub
 from .tables import (
     AnchorRow,
     CheckpointRow,
@@ -37,7 +46,7 @@ from .tables import (
     SubjectRow,
     TileRow,
 )
-from .triggers import arming, lifting
+from .versions import SCHEMA_VERSION, arm, disarm, upgrade_tables, version_of
 
 __all__ = [
     "DERIVED",
@@ -62,10 +71,11 @@ __all__ = [
     "translated_errors",
 ]
 
-SCHEMA_VERSION = "2"
-_LOCK_SECONDS = 20
-_PAGE = 8192
 _AT_ONCE = 500
+_PLACE = re.compile("[0-9]{1,10}")
+_ERASED = "erased "
+_SCRUBBED = "scrubbed "
+"""Keys in ``meta``, each followed by the number of a record; rows there only come, never go."""
 DERIVED = (
     "leaf_hash",
     "fingerprint",
@@ -228,6 +238,16 @@ class Reader:
             if isinstance(number, int)
         }
 
+    def unscrubbed(self) -> set[int]:
+        """Numbers of the erased records whose bytes may still be in the database's files."""
+        keys = {key for key in self._session.exec(select(MetaRow.key)) if isinstance(key, str)}
+        due = {key.removeprefix(_ERASED) for key in keys if key.startswith(_ERASED)}
+        return {
+            int(number)
+            for number in due
+            if _PLACE.fullmatch(number) and _SCRUBBED + number not in keys
+        }
+
     def _stream(self, query: Any) -> Iterator[Any]:
         options = {"yield_per": _AT_ONCE}
         return iter(self._session.connection().execute(query, execution_options=options))
@@ -264,12 +284,17 @@ class Writer(Reader):
 
         The triggers let this through because the ``erasure`` row is there first.
         """
-        self.add([ErasureRow(number=number, by=by)])
+        self.add([ErasureRow(number=number, by=by), MetaRow(key=f"{_ERASED}{number}", value="")])
         entry, subject = (SQLModel.metadata.tables[name] for name in ("entry", "subject"))
         connection = self._session.connection()
         emptied = entry.update().values(envelope=b"", **ERASED_COLUMNS)
         connection.execute(emptied.where(entry.c.number == number))
         connection.execute(subject.delete().where(subject.c.number == number))
+
+    def note_scrubbed(self, numbers: Iterable[int]) -> None:
+        """Note that the bytes of erased records are in the database's files no more."""
+        left = self.unscrubbed()
+        self.add([MetaRow(key=f"{_SCRUBBED}{n}", value="") for n in sorted(left & set(numbers))])
 
     def put_tile(self, level: int, number: int, hashes: bytes) -> None:
         """Insert a tile, or extend it."""
@@ -311,6 +336,11 @@ class Rebuilder(Writer):
         outside = (table.c.number < 0) | (table.c.number >= size)
         self._session.connection().execute(table.delete().where(outside))
 
+    def rewrite_erasures(self, erasures: Mapping[int, int]) -> None:
+        """Replace the whole table: number of each erased record, and of the one that erased it."""
+        self._session.connection().execute(SQLModel.metadata.tables["erasure"].delete())
+        self.add([ErasureRow(number=number, by=by) for number, by in sorted(erasures.items())])
+
     def rewrite_tile(self, level: int, number: int, hashes: bytes) -> None:
         """Replace a tile; no hashes remove it."""
         table, connection = SQLModel.metadata.tables["tile"], self._session.connection()
@@ -330,17 +360,16 @@ class Storage:
     """
 
     def __init__(self, url: str, folder: Path | None = None) -> None:
-        self._url = _parse(url)
+        self._url = parse_url(url)
         if folder is not None and self.path is not None:
             # NOTE: not put into the text of the URL, where ``?`` in a folder's name has a meaning.
             self._url = self._url.set(database=str(folder / self.path))
-        self._engine = _engine(self._url)
+        self._engine = make_engine(self._url)
 
     @property
     def path(self) -> Path | None:
         """The file of an embedded ledger."""
-        is_file = self._url.get_backend_name() == "sqlite" and self._url.database
-        return Path(str(self._url.database)) if is_file else None
+        return file_of(self._url)
 
     def create(self) -> None:
         """Make the tables and triggers in an empty database.
@@ -356,7 +385,7 @@ class Storage:
                 if self._has_tables(connection):
                     raise StoreError("store.exists", "the database holds a ledger already")
                 SQLModel.metadata.create_all(connection)
-                _arm(connection)
+                arm(connection)
                 connection.execute(
                     text("INSERT INTO meta (key, value) VALUES ('schema', :v)"),
                     {"v": SCHEMA_VERSION},
@@ -384,8 +413,9 @@ class Storage:
         with translated_errors(), Session(self._engine, autoflush=False) as session:
             if self._engine.dialect.name == "postgresql":
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-            self._check_version(Reader(session))
-            yield Reader(session)
+            with one_view(session.connection(), self.path):
+                self._check_version(Reader(session))
+                yield Reader(session)
 
     @contextmanager
     def write(self) -> Iterator[Writer]:
@@ -402,28 +432,19 @@ class Storage:
             session.commit()
 
     def scrub(self) -> None:
-        """Write the database anew, so that nothing of erased rows stays between its pages.
+        """Write the database's files anew, so that nothing of erased records stays in them.
 
         Backups, replicas and PostgreSQL's archived log are not reached.
+
+        Raises:
+            StoreLockedError: ``store.locked`` if another process still looks at what was erased.
+            StoreError: what else the database says; what is still to do stays noted.
         """
-        is_sqlite = self._engine.dialect.name == "sqlite"
-        statements = (
-            ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"]
-            if is_sqlite
-            else ["VACUUM FULL entry", "VACUUM FULL subject"]
-        )
-        with translated_errors():
-            plain = self._engine.raw_connection()
-            # NOTE: neither database does this inside a transaction.
-            driver: Any = plain.driver_connection
-            if not is_sqlite:
-                driver.autocommit = True
-            try:
-                for statement in statements:
-                    driver.execute(statement)
-            finally:
-                plain.invalidate()
-                plain.close()
+        with self.read() as reader:
+            due = reader.unscrubbed()
+        scrub(self._engine)
+        with self.write() as writer:
+            writer.note_scrubbed(due)
 
     @contextmanager
     def rebuild(self) -> Iterator[Rebuilder]:
@@ -434,9 +455,9 @@ class Storage:
         with self._transaction() as session:
             rebuilder = Rebuilder(session)
             self._check_version(rebuilder)
-            _disarm(session.connection())
+            disarm(session.connection())
             yield rebuilder
-            _arm(session.connection())
+            arm(session.connection())
             session.commit()
 
     def migrate(self) -> tuple[int, int]:
@@ -449,14 +470,12 @@ class Storage:
             StoreError: ``store.version`` if the ledger is newer, and as ``write``.
         """
         with self._transaction() as session:
-            found, wanted = _version(Reader(session)), int(SCHEMA_VERSION)
+            found, wanted = version_of(Reader(session).meta("schema")), int(SCHEMA_VERSION)
             if found < wanted:
-                from .migrations import upgrade
-
                 connection = session.connection()
-                _disarm(connection)
-                upgrade(connection, found, wanted)
-                _arm(connection)
+                disarm(connection)
+                upgrade_tables(connection, found, wanted)
+                arm(connection)
                 session.commit()
         return found, wanted
 
@@ -470,7 +489,7 @@ class Storage:
             connection = reader._session.connection()
             if self._engine.dialect.name == "sqlite":
                 with translated_errors(), closing(sqlite3.connect(target)) as copy:
-                    _driver(connection).backup(copy)
+                    driver_of(connection).backup(copy)
             else:
                 _copy_tables(connection, Storage(f"sqlite:///{target.name}", target.parent))
 
@@ -478,10 +497,16 @@ class Storage:
     def _transaction(self) -> Iterator[Session]:
         self._require()
         with translated_errors(), Session(self._engine) as session:
-            session.connection(execution_options={"muniment_write": True})
+            options = {"muniment_write": True}
             if self._engine.dialect.name == "postgresql":
-                for statement in _begin_postgresql():
+                # NOTE: whoever waits for the lock must then see what was written meanwhile.
+                session.connection(
+                    execution_options={**options, "isolation_level": "READ COMMITTED"}
+                )
+                for statement in begin_postgresql():
                     session.connection().execute(text(statement))
+            else:
+                session.connection(execution_options=options)
             yield session
 
     def close(self) -> None:
@@ -505,213 +530,33 @@ class Storage:
 
     @staticmethod
     def _check_version(reader: Reader) -> None:
-        found = _version(reader)
+        found = version_of(reader.meta("schema"))
         if found < int(SCHEMA_VERSION):
             raise StoreError(
                 "store.version",
                 "the ledger was written by an older version of Muniment",
                 expected=SCHEMA_VERSION,
                 found=str(found),
-                hint="muniment migrate brings it up to date; make a backup of the database first",
+                hint="muniment migrate brings it up to date, all of it or nothing; copy the "
+                "database first with its own tools (the file while nobody uses it, or pg_dump)",
             )
-
-
-def _version(reader: Reader) -> int:
-    """Number of the ledger's tables, which this version can at least bring up to date."""
-    found = reader.meta("schema") or ""
-    if not (found.isascii() and found.isdigit() and 0 < int(found) <= int(SCHEMA_VERSION)):
-        raise StoreError(
-            "store.version",
-            "the ledger was written by a newer version of Muniment",
-            expected=f"{SCHEMA_VERSION} or lower",
-            found=found or "none",
-            hint="install that version; nothing was changed",
-        )
-    return int(found)
-
-
-def _arm(connection: Connection) -> None:
-    for statement in arming(connection.dialect.name):
-        connection.execute(text(statement))
-
-
-def _disarm(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        # NOTE: every reader begins with this table, so afterwards there is none, and none of the
-        # locks that follow can end in a deadlock.
-        connection.execute(text("LOCK TABLE meta IN ACCESS EXCLUSIVE MODE"))
-    for query in lifting(connection.dialect.name):
-        for (statement,) in connection.execute(text(query)).all():
-            connection.execute(text(statement))
 
 
 def _copy_tables(source: Connection, copy: Storage) -> None:
     copy.create()
-    with closing(copy), copy._engine.begin() as target:
-        # NOTE: what the triggers would refuse is copied as well: it is for verification to name.
-        _disarm(target)
+    with closing(copy), copy._engine.connect() as opened:
+        target = opened.execution_options(muniment_copy=True)
+        # NOTE: what triggers and foreign keys would refuse is copied as well: it is for
+        # verification to name.
+        disarm(target)
+        target.execute(text("DELETE FROM meta"))
         for table in SQLModel.metadata.sorted_tables:
-            if table.name == MetaRow.__tablename__:
-                continue
             rows = source.execute(sa_select(table), execution_options={"yield_per": 500})
             for part in rows.mappings().partitions():
                 target.execute(table.insert(), [dict(row) for row in part])
-        _arm(target)
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder written to the disk, where a system lets one ask for it."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """Turn what the database and the disk say into our own errors."""
-    try:
-        yield
-    except DBAPIError as error:
-        _raise_store_error(error)
-    except (OverflowError, UnicodeDecodeError) as error:
-        raise StoreError(
-            "store.corrupt",
-            "the database holds what no ledger can hold",
-            found=str(error),
-            hint="muniment verify works on a backup; nothing was written",
-        ) from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError("store.full", "the disk is full", hint=_UNCHANGED) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StoreError(
-                "store.read-only", f"the ledger cannot be written: {error.strerror}"
-            ) from error
-        raise StoreError(
-            "store.io", f"the ledger cannot be reached: {error.strerror}", hint=_UNCHANGED
-        ) from error
-
-
-_UNCHANGED = "nothing was written; the ledger is as it was before"
-_MESSAGES = (
-    # Words of the message, our code, our message.
-    ("database or disk is full", "store.full", "the disk is full"),
-    ("no space left", "store.full", "the disk is full"),
-    ("readonly database", "store.read-only", "the ledger cannot be written"),
-    ("unable to open", "store.unreadable", "the ledger cannot be opened"),
-    ("malformed", "store.corrupt", "the database file is damaged"),
-    ("could not decode", "store.corrupt", "the database holds text that is none"),
-    ("not a database", "store.corrupt", "the file is not a ledger"),
-    ("disk i/o error", "store.io", "the disk does not answer"),
-    ("append-only", "store.append-only", "the ledger is append-only"),
-    ("connection", "store.unreachable", "the database server does not answer"),
-)
-
-
-def _raise_store_error(error: DBAPIError) -> NoReturn:
-    words = str(error.orig).lower()
-    if "locked" in words or "lock timeout" in words:
-        raise StoreLockedError(
-            "store.locked",
-            "another process holds the ledger",
-            hint="try again when it has finished; " + _UNCHANGED,
-        ) from error
-    for fragment, code, message in _MESSAGES:
-        if fragment in words:
-            raise StoreError(code, message, found=str(error.orig), hint=_UNCHANGED) from error
-    code = "store.conflict" if isinstance(error, IntegrityError) else "store.failed"
-    raise StoreError(
-        code, "the database refused", found=str(error.orig).strip(), hint=_UNCHANGED
-    ) from error
+        arm(target)
+        target.commit()
 
 
 def _column(name: str, table: type[SQLModel] = EntryRow) -> Any:
     return getattr(table, name)
-
-
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise InputError("ledger.url", f"{url!r} is not a database URL") from error
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise InputError(
-            "ledger.url",
-            "the ledger's URL names a database that Muniment does not use",
-            expected="sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME",
-            found=parsed.render_as_string(hide_password=True),
-        )
-    return parsed
-
-
-def check_shareable(url: str) -> None:
-    """Refuse a URL that cannot stand in a file that is kept in git.
-
-    Raises:
-        InputError: ``ledger.url`` or ``ledger.password``.
-    """
-    if _parse(url).password is not None:
-        raise InputError(
-            "ledger.password",
-            "the ledger's URL holds a password, and muniment.yaml is kept in git",
-            hint="leave it out; PostgreSQL's driver reads PGPASSWORD and ~/.pgpass",
-        )
-
-
-def _engine(url: URL) -> Engine:
-    try:
-        if url.get_backend_name() == "postgresql":
-            return create_engine(url)
-        engine = create_engine(
-            url, connect_args={"timeout": _LOCK_SECONDS, "check_same_thread": False}
-        )
-    except (NoSuchModuleError, ImportError) as error:
-        raise InputError(
-            "ledger.driver",
-            f"the driver for this database is not installed: {error}",
-            hint="pip install 'muniment[postgres]' and write postgresql+psycopg://…",
-        ) from error
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    # NOTE: the driver must not open transactions by itself, or a read would upgrade to a write
-    # midway and fail under contention.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
-        f"page_size={_PAGE}",
-        "journal_mode=WAL",
-        "synchronous=FULL",  # what is acknowledged is on the disk
-        "fullfsync=ON",  # on the disk itself, where a system tells that apart
-        "foreign_keys=ON",
-        "trusted_schema=OFF",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_postgresql() -> Iterator[str]:
-    yield f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"
-    # NOTE: a server may be set up to acknowledge what a power cut would take back.
-    yield (
-        "SELECT set_config('synchronous_commit', 'on', true) "
-        "WHERE current_setting('synchronous_commit') = 'off'"
-    )
-    yield "LOCK TABLE entry IN EXCLUSIVE MODE"
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    write = connection.get_execution_options().get("muniment_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

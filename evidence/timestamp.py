@@ -29,9 +29,11 @@ from muniment.schemas.errors import (
 )
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding
+from muniment.schemas.text import said_by
 from muniment.schemas.times import format_time
 
-from .checkpoint import verify_checkpoint
+from .anchors import TIMESTAMP, stored_anchors
+from .checkpoint import SignedCheckpoint, verify_checkpoint
 from .config import FILE_NAME, Config
 from .note import VerifierKey
 from .storage import AnchorRow, Reader, Storage, StoredAnchor
@@ -40,15 +42,18 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from rfc3161_client import TimeStampResponse
 
-KIND = "rfc3161"
+KIND = TIMESTAMP
 _SHA256 = "2.16.840.1.101.3.4.2.1"
 _GRANTED = 0
+_CERTIFICATES = 0xA0
+"""Tag of the certificates in a SignedData (RFC 5652 §5.1)."""
 _MAX_RESPONSE = 64 << 10
 _MAX_ROOTS = 1 << 20
 _SECONDS = 30.0
 """Time that an authority has for its whole answer."""
 _APART = timedelta(minutes=5)
-"""From here on the ledger's clock and the authority's are said to differ."""
+"""From here on the ledger's clock and the authority's are said to differ. A ledger that is as much
+ahead has dated a checkpoint after a time at which it was there already: that is a fault."""
 # What the library says, and within that what OpenSSL says.
 _SAID_UNREADABLE = "parse sig as pkcs7"
 _SAID_SIGNATURE = "verify pkcs7 signature"
@@ -128,17 +133,21 @@ def stamp(storage: Storage, vkey: VerifierKey, authority: Authority) -> Timestam
     Nothing is asked for again if there is one by this authority.
 
     Raises:
-        VerificationError: the checkpoint or the token does not hold; nothing was stored.
+        VerificationError: the checkpoint or the token does not hold, or ``timestamp.before``;
+            nothing was stored.
         StoreError: the ledger or the authority did not answer.
     """
     with storage.read() as reader:
         note = reader.last_checkpoint() or b""
-        size = verify_checkpoint(note, vkey).size
+        checkpoint = verify_checkpoint(note, vkey)
+        size = checkpoint.size
         stored = _find(reader, size, authority.url)
     if stored is not None:
         time = verify_token(stored.proof, note, authority.roots)
+        _require_before(checkpoint, time, authority.url)
         return Timestamp(size, authority.url, time, is_new=False)
     proof, time = _request(note, authority)
+    _require_before(checkpoint, time, authority.url)
     with storage.write() as writer:
         # NOTE: the lock was not held while the authority was asked.
         is_new = _find(writer, size, authority.url) is None
@@ -160,7 +169,8 @@ def verify_timestamps(reader: Reader, vkey: VerifierKey | None, roots: Path | No
     check = Check(
         "timestamps", "checkpoints were there when an authority outside says that they were"
     )
-    stored = [anchor for anchor in reader.anchors() if anchor.kind == KIND]
+    stored, faults = stored_anchors(reader, KIND)
+    check.findings.extend(faults)
     if not stored:
         check.not_checked.append(
             "no timestamp: only the ledger's own clock says when records were made"
@@ -222,10 +232,16 @@ def _verify_stored(
     if not roots or vkey is None:
         return
     try:
-        signed = verify_checkpoint(note, vkey).time
+        checkpoint = verify_checkpoint(note, vkey)
     except MunimentError:
         return  # A fault of the checkpoint, which the check of the checkpoints names.
-    if abs(stated - signed) >= _APART:
+    try:
+        _require_before(checkpoint, stated, anchor.source)
+    except VerificationError as error:
+        check.findings.append(Finding.of(error))
+        return
+    signed = checkpoint.time
+    if stated - signed >= _APART:
         check.notes.append(
             Finding(
                 "timestamp.apart",
@@ -235,6 +251,23 @@ def _verify_stored(
                 expected=format_time(signed),
                 found=format_time(stated),
             )
+        )
+
+
+def _require_before(checkpoint: SignedCheckpoint, stated: datetime, source: str) -> None:
+    """Refuse a checkpoint that says it was signed after an authority saw it.
+
+    Raises:
+        VerificationError: ``timestamp.before``.
+    """
+    if checkpoint.time - stated >= _APART:
+        raise VerificationError(
+            "timestamp.before",
+            f"the checkpoint of size {checkpoint.size} is dated later than {source} saw it: the "
+            "ledger's clock was ahead",
+            hint="set the clock of the machine that appends; no stamp over this checkpoint holds",
+            expected=f"{format_time(stated)} or earlier",
+            found=format_time(checkpoint.time),
         )
 
 
@@ -252,9 +285,53 @@ def _parse(proof: bytes) -> TimeStampResponse:
     if len(proof) > _MAX_RESPONSE:
         raise _malformed(f"it has more than {_MAX_RESPONSE:,} bytes")
     try:
-        return decode_timestamp_response(proof)
+        return decode_timestamp_response(_in_order(proof))
     except ValueError as error:
-        raise _malformed(str(error)) from error
+        raise _malformed("it is not in the form of RFC 3161") from error
+
+
+def _in_order(proof: bytes) -> bytes:
+    """The answer with the certificates of its token in the order that DER asks of a SET.
+
+    NOTE: OpenSSL writes them in the order it was given them, and the library reads DER alone. No
+    signature covers that order; what is stored stays as the authority sent it.
+
+    Raises:
+        ValueError: it is no DER.
+    """
+    at, end = _inside(proof, 0)  # TimeStampResp
+    at = _after(proof, at)  # over its status
+    if at == end:
+        return proof  # it grants nothing
+    at, _ = _inside(proof, at)  # ContentInfo
+    at, _ = _inside(proof, _after(proof, at))  # over the type, into [0]
+    at, end = _inside(proof, at)  # SignedData
+    for _ in range(3):  # over version, digestAlgorithms, encapContentInfo
+        at = _after(proof, at)
+    if at >= end or proof[at] != _CERTIFICATES:
+        return proof
+    at, end = _inside(proof, at)
+    found = []
+    place = at
+    while place < end:
+        found.append(proof[place : _after(proof, place)])
+        place += len(found[-1])
+    return proof[:at] + b"".join(sorted(found)) + proof[end:]
+
+
+def _inside(data: bytes, at: int) -> tuple[int, int]:
+    """Where the content of the DER element at ``at`` begins and ends."""
+    from asn1crypto.parser import peek
+
+    size = peek(data[at:])
+    # NOTE: the length of the length follows from its first byte (X.690 §8.1.3).
+    head = 2 + (data[at + 1] & 0x7F if data[at + 1] & 0x80 else 0)
+    return at + head, at + size
+
+
+def _after(data: bytes, at: int) -> int:
+    """Where the DER element at ``at`` ends."""
+    return _inside(data, at)[1]
 
 
 def _check_imprint(response: TimeStampResponse, note: bytes, nonce: int | None) -> datetime:
@@ -309,7 +386,8 @@ def _check_signer(response: TimeStampResponse) -> None:
 
     Source: RFC 3161 §2.4.1 and §2.4.2, RFC 5816 §2.2.1 (ESSCertID and ESSCertIDv2).
     """
-    from asn1crypto.cms import ContentInfo
+    # NOTE: tsp, not cms: only with it loaded are the attributes known that name a certificate.
+    from asn1crypto.tsp import ContentInfo
 
     try:
         signed = ContentInfo.load(response.time_stamp_token())["content"]
@@ -380,7 +458,10 @@ def _request(note: bytes, authority: Authority) -> tuple[bytes, datetime]:
     builder = TimestampRequestBuilder().data(note).hash_algorithm(HashAlgorithm.SHA256)
     request = builder.nonce(nonce=True).cert_request(cert_request=True).build()
     proof = _post(authority.url, request.as_bytes())
-    response = _parse(proof)
+    try:
+        response = _parse(proof)
+    except VerificationError as error:
+        raise _unreachable(authority.url, error.message) from error
     if response.status != _GRANTED:
         raise StoreError(
             "timestamp.refused",
@@ -410,8 +491,7 @@ def _post(url: str, body: bytes) -> bytes:
         error.close()
         raise _unreachable(url, f"it answers {error.code}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise _unreachable(url, str(reason) or type(error).__name__) from error
+        raise _unreachable(url, said_by(error)) from error
 
 
 def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
@@ -419,7 +499,7 @@ def _read(answer: http.client.HTTPResponse, deadline: float) -> bytes:
     while chunk := answer.read1(1 << 13):
         data += chunk
         if len(data) > _MAX_RESPONSE:
-            raise _malformed(f"it has more than {_MAX_RESPONSE:,} bytes")
+            raise ValueError(f"it answers with more than {_MAX_RESPONSE:,} bytes")
         if time.monotonic() > deadline:
             raise TimeoutError("it takes too long")
     return data

@@ -49,8 +49,12 @@ def _rules() -> Iterator[tuple[str, str, str, str, str]]:
         yield table, "base", "INSERT", allowed, "NEW"
 
 
-def arming(dialect: str) -> Iterator[str]:
-    """Statements that make the triggers."""
+def arming(dialect: str, schema: str = "") -> Iterator[str]:
+    """Statements that make the triggers.
+
+    Args:
+        schema: the one that holds the tables, quoted; for PostgreSQL.
+    """
     if dialect == "sqlite":
         refuse = "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
         for table, name, event_name, allowed, _ in _rules():
@@ -64,14 +68,16 @@ def arming(dialect: str) -> Iterator[str]:
                 f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {_PLACES[table]}) {refuse}"
             )
         return
+    # NOTE: otherwise a temporary table of the same name would be looked into first.
+    function = f"RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, {schema}, pg_temp"
     yield (
-        "CREATE FUNCTION muniment_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        f"CREATE FUNCTION muniment_refuse() {function} AS "
         "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$"
     )
     # NOTE: a WHEN clause may not look into another table here, so the functions do.
     for table, name, event_name, allowed, result in _rules():
         yield (
-            f"CREATE FUNCTION muniment_{table}_{name}() RETURNS trigger LANGUAGE plpgsql AS "
+            f"CREATE FUNCTION muniment_{table}_{name}() {function} AS "
             f"$$ BEGIN IF {allowed} THEN RETURN {result}; END IF; "
             "RAISE EXCEPTION 'the ledger is append-only'; END $$"
         )
@@ -86,18 +92,11 @@ def arming(dialect: str) -> Iterator[str]:
         )
 
 
-def lifting(dialect: str) -> tuple[str, ...]:
-    """Queries whose rows are the statements that take the triggers away, in order."""
-    if dialect == "sqlite":
-        return (
-            "SELECT 'DROP TRIGGER \"' || name || '\"' FROM sqlite_master WHERE type = 'trigger'",
-        )
-    names = ", ".join(f"'{table}'" for table in TABLES)
-    return (
-        "SELECT format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass) FROM pg_trigger "
-        "WHERE NOT tgisinternal AND tgrelid IN (SELECT oid FROM pg_class WHERE relname IN "
-        f"({names}) AND relnamespace = current_schema()::regnamespace)",
-        "SELECT format('DROP FUNCTION %s', oid::regprocedure) FROM pg_proc "
-        "WHERE starts_with(proname, 'muniment_') "
-        "AND pronamespace = current_schema()::regnamespace",
-    )
+def lifting(dialect: str) -> Iterator[str]:
+    """Statements that take away what ``arming`` makes, now or in an older version; no other's."""
+    on = "" if dialect == "sqlite" else " ON tile"
+    yield f"DROP TRIGGER IF EXISTS tile_grow{on}"  # of version 1
+    for statement in reversed([*arming(dialect, "public")]):
+        _, kind, name, _, _, _, table, *_ = statement.split()
+        on = f" ON {table}" if kind == "TRIGGER" and dialect != "sqlite" else ""
+        yield f"DROP {kind} IF EXISTS {name}{on}"

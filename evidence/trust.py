@@ -37,6 +37,8 @@ _ROLES = {
     GATE_DECISION: frozenset({Role.CONTRIBUTOR, Role.APPROVER}),
 }
 """Roles of which one is needed for a kind; any other kind is evidence."""
+KEPT_KINDS = frozenset(_ROLES)
+"""Kinds that are not erased: what others count for rests on them, or a "no" could vanish."""
 ANY_APPROVER = "reviewer"
 """The one role an approval may name that needs no function of the key."""
 VOTE_LIFE = timedelta(days=90)
@@ -64,6 +66,24 @@ class EnrolledKey:
     reason: str = ""
     """Why it was revoked, in the root's words."""
     compromised_since: Since | None = None
+    compromised_by: int | None = None
+    """Place of the record that said so."""
+
+    def is_in_force(self, moment: datetime) -> bool:
+        """Whether it signs anything at ``moment``."""
+        return self.retired is None and (self.expires is None or moment < self.expires)
+
+    def state(self, moment: datetime) -> str:
+        """What a person must know of it at ``moment``, in one line."""
+        words = "in force"
+        if self.retired is not None:
+            words = f"{self.retired_because} by #{self.retired}"
+        elif self.expires is not None:
+            day = f"{self.expires:%Y-%m-%d}"
+            words = f"in force until {day}" if moment < self.expires else f"expired {day}"
+        if self.compromised_since is not None:
+            words += f", compromised since {format_since(self.compromised_since)}"
+        return f"{words}: {self.reason}" if self.reason else words
 
 
 class _Vote(NamedTuple):
@@ -89,6 +109,11 @@ class WaitingChange:
     body: Mapping[str, Any]
     votes: Mapping[str, int]
     """Person to the place of the record they signed it in; only what counts."""
+
+    @property
+    def key(self) -> EnrolledKey | None:
+        """The key that would be enrolled; its place is not known."""
+        return _enrolled(-1, self.body) if "publicKey" in self.body else None
 
 
 class KeyRing:
@@ -120,6 +145,20 @@ class KeyRing:
         """The key, whatever its state."""
         return self._keys.get(fingerprint)
 
+    def at(self, fingerprint: str, place: int) -> EnrolledKey | None:
+        """The key, if it could sign a record at ``place``, its expiry apart; what is known later is
+        known of it then, for a key's rights never change."""
+        for known in (self._keys.get(fingerprint), self._void.get(fingerprint)):
+            if known is not None and known.enrolled < place <= (known.retired or place):
+                return known
+        return None
+
+    def replacement(self, known: EnrolledKey) -> EnrolledKey | None:
+        """The key that took the place of one."""
+        if known.retired_because != "replaced":
+            return None
+        return next((key for key in self if key.enrolled == known.retired), None)
+
     def apply_genesis(self, statement: Statement, key: PublicKey) -> Signer:
         """Take entry 0.
 
@@ -139,6 +178,8 @@ class KeyRing:
             raise _genesis("it does not enrol a root")
         if body["fingerprint"] != key.fingerprint:
             raise _genesis("the root has not signed for itself")
+        if body["holder"]["type"] == "machine":
+            raise _genesis("a machine is no root")
         if vkey.type != ED25519:
             raise _genesis("the ledger's key is of the wrong type")
         enrolled = self._keys[key.fingerprint] = _enrolled(0, body)
@@ -195,8 +236,7 @@ class KeyRing:
         since = self.compromised.get(fingerprint)
         if since is None or not _has_come(since, place, recorded_at):
             return None
-        start = f"#{since}" if isinstance(since, int) else format_time(since)
-        return f"the key {fingerprint} counts as compromised since {start}"
+        return f"the key {fingerprint} counts as compromised since {format_since(since)}"
 
     def void(self, record: Record) -> None:
         """Take a ``key`` record that counts for nothing: what it enrols is known, not trusted."""
@@ -212,6 +252,7 @@ class KeyRing:
             TrustError: ``trust.key-record`` if it makes no sense here.
         """
         body = record.statement.body
+        self._check_since(body, record)
         self._check_change(body, record.recorded_at)
         if not self._is_about_roots(body) or self._has_enough_votes(record):
             self._change(record.index, body)
@@ -247,19 +288,42 @@ class KeyRing:
         }
 
     def waiting(self, moment: datetime) -> list[WaitingChange]:
-        """Changes of the roots that wait for more of them at ``moment``."""
+        """Changes of the roots that wait for more of them at ``moment``, and can take effect."""
         found = [
-            WaitingChange(change.body, self._counting(change, moment)) for change in self._changes
+            WaitingChange(change.body, self._counting(change, moment))
+            for change in self._changes
+            if self._is_possible(change.body, moment)
         ]
         return [change for change in found if change.votes]
 
-    def has_lapsed(self, place: int, moment: datetime) -> bool:
-        """Whether the record at ``place`` is a root's word that came to nothing by ``moment``."""
-        return any(
-            vote.place == place and moment >= vote.recorded_at + VOTE_LIFE
-            for change in self._changes
-            for vote in change.votes
-        )
+    def _is_possible(self, body: Mapping[str, Any], moment: datetime) -> bool:
+        try:
+            self._check_change(body, moment)
+        except TrustError:
+            return False
+        return body.get("threshold") != self.threshold
+
+    def is_said(self, body: Mapping[str, Any], fingerprint: str, moment: datetime) -> bool:
+        """Whether the same word of the same root again would change nothing.
+
+        What it says is in force, or it counts and waits for other roots.
+        """
+        action = body["action"]
+        for change in self._changes:
+            if change.body == body:
+                counting = self._counting(change, moment)
+                root = self._keys[fingerprint].signer.person
+                return root in counting and len(counting) < self.threshold
+        if action == "threshold":
+            return bool(self.threshold == body["threshold"])
+        known = self._keys.get(body["fingerprint"])
+        if known is None:
+            return False
+        if action == "revoke":
+            since = _since(body.get("compromisedSince"))
+            is_revoked = known.retired is not None and known.retired_because == "revoked"
+            return is_revoked if since is None else known.compromised_since == since
+        return known.is_in_force(moment) and known == _enrolled(known.enrolled, body)
 
     def roots(self, moment: datetime) -> list[EnrolledKey]:
         """Root keys that can sign ``key`` records at ``moment``."""
@@ -267,45 +331,86 @@ class KeyRing:
             key
             for key in self._keys.values()
             if Role.ROOT in key.signer.roles
-            and key.retired is None
-            and (key.expires is None or moment < key.expires)
+            and key.is_in_force(moment)
             and (key.kinds is None or KEY_KIND in key.kinds)
         ]
+
+    def lasting(self, moment: datetime, apart_from: str | None = None) -> set[str]:
+        """Persons with a root key that does not expire.
+
+        NOTE: the threshold must be within their reach alone: time passes without anybody's word.
+        """
+        return {
+            key.signer.person
+            for key in self.roots(moment)
+            if key.expires is None and key.signer.fingerprint != apart_from
+        }
+
+    @staticmethod
+    def _check_since(body: Mapping[str, Any], record: Record) -> None:
+        """Refuse a revocation whose ``compromisedSince`` is not in the past."""
+        since = _since(body.get("compromisedSince"))
+        if isinstance(since, int) and since >= record.index:
+            raise _refused(f"there is no record #{since} since which a key can be compromised")
+        if isinstance(since, datetime) and since > record.recorded_at:
+            raise _refused(f"{format_time(since)}, since which it is compromised, is still to come")
 
     def _check_change(self, body: Mapping[str, Any], moment: datetime) -> None:
         """Refuse what makes no sense here, before anybody's word for it is counted."""
         action = body["action"]
-        persons = {key.signer.person for key in self.roots(moment)}
         if action == "threshold":
-            if body["threshold"] > len(persons):
-                raise _refused(f"{body['threshold']} roots cannot sign: there are {len(persons)}")
+            lasting = len(self.lasting(moment))
+            if body["threshold"] > lasting:
+                raise _refused(
+                    f"{body['threshold']} roots cannot sign: there are {lasting} whose keys do not "
+                    "expire"
+                )
             return
         if action != "revoke":
             self._check_new(body, moment)
-        if action == "enrol":
-            return
+        if action != "enrol":
+            self._check_old(body, moment)
+
+    def _check_old(self, body: Mapping[str, Any], moment: datetime) -> None:
+        """Refuse to revoke or replace what is not there, has ended, or is needed."""
+        action = body["action"]
         old = str(body["fingerprint"] if action == "revoke" else body["replaces"])
         known = self._keys.get(old)
-        if known is None or known.retired is not None:
+        if known is None:
             raise _refused(f"there is no key {old} to {action}")
+        if known.retired is not None:
+            if "compromisedSince" not in body:
+                raise _refused(f"the key {old} was {known.retired_because} by #{known.retired}")
+            if known.compromised_since is not None:
+                start = format_since(known.compromised_since)
+                raise _refused(f"the key {old} counts as compromised since {start} already")
+            return
         if action == "rotate" and body["holder"]["email"].casefold() != known.signer.person:
             raise _refused(f"a rotation keeps the holder, and {old} is {known.signer.email}'s")
-        remaining = {
-            key.signer.person for key in self.roots(moment) if key.signer.fingerprint != old
-        }
-        if action == "rotate" and Role.ROOT in body["roles"]:
+        remaining = self.lasting(moment, apart_from=old)
+        if action == "rotate" and Role.ROOT in body["roles"] and "expires" not in body:
             remaining.add(body["holder"]["email"].casefold())
-        if Role.ROOT in known.signer.roles and len(remaining) < self.threshold:
-            raise _refused(f"{self.threshold} roots must remain")
+        is_needed = Role.ROOT in known.signer.roles and known.expires is None
+        if is_needed and len(remaining) < self.threshold:
+            raise _refused(f"{self.threshold} roots must remain whose keys do not expire")
 
     def _check_new(self, body: Mapping[str, Any], moment: datetime) -> None:
-        key = enrolled_key(body)
+        key, known = enrolled_key(body), self._keys.get(body["fingerprint"])
+        if known is not None:
+            raise _refused(
+                f"the key {key.fingerprint} is enrolled already, {known.state(moment)}: "
+                "no key is enrolled twice"
+            )
         if "expires" in body and parse_time(body["expires"]) <= moment:
-            raise _refused(f"the key would have expired at {body['expires']} already")
+            raise TrustError(
+                "trust.key-record",
+                f"the key would have expired at {body['expires']} already",
+                hint="give a later day with --expires",
+            )
         if Role.ROOT in body["roles"] and KEY_KIND not in body.get("kinds", (KEY_KIND,)):
             raise _refused("a root that may not sign key records is none")
-        if key.fingerprint in self._keys:
-            raise _refused(f"the key {key.fingerprint} is enrolled already")
+        if Role.ROOT in body["roles"] and body["holder"]["type"] == "machine":
+            raise _refused("a machine is no root: roots are persons who answer for it")
 
     def _change(self, place: int, body: Mapping[str, Any]) -> None:
         if body["action"] == "threshold":
@@ -315,13 +420,18 @@ class KeyRing:
             self._keys[body["fingerprint"]] = _enrolled(place, body)
         if body["action"] in ("revoke", "rotate"):
             old = body["fingerprint"] if body["action"] == "revoke" else body["replaces"]
-            self._keys[old] = replace(
-                self._keys[old],
-                retired=place,
-                retired_because="revoked" if body["action"] == "revoke" else "replaced",
-                reason=body.get("reason", ""),
-                compromised_since=_since(body.get("compromisedSince")),
-            )
+            self._keys[old] = _ended(self._keys[old], place, body)
+
+
+def _ended(known: EnrolledKey, place: int, body: Mapping[str, Any]) -> EnrolledKey:
+    """A key after its revocation or rotation; of one that ended before, what more is known."""
+    since = _since(body.get("compromisedSince"))
+    if since is not None:
+        known = replace(known, compromised_since=since, compromised_by=place)
+    if known.retired is None:
+        because = "revoked" if body["action"] == "revoke" else "replaced"
+        known = replace(known, retired=place, retired_because=because)
+    return replace(known, reason=body.get("reason", known.reason))
 
 
 def _enrolled(place: int, body: Mapping[str, Any]) -> EnrolledKey:
@@ -350,6 +460,11 @@ def _since(value: Any) -> Since | None:
     return parse_time(value) if isinstance(value, str) else value
 
 
+def format_since(since: Since) -> str:
+    """As a person reads it: ``#17``, or a time."""
+    return f"#{since}" if isinstance(since, int) else format_time(since)
+
+
 def enrolled_key(body: Mapping[str, Any]) -> PublicKey:
     """The public key that the body of a ``key`` statement carries.
 
@@ -373,6 +488,12 @@ def enrolled_key(body: Mapping[str, Any]) -> PublicKey:
     return key
 
 
+def may_sign(known: EnrolledKey, kind: str) -> bool:
+    """Whether a key's roles and kinds let it sign records of a kind."""
+    is_role = bool(_ROLES.get(kind, _EVIDENCE_ROLES) & known.signer.roles)
+    return is_role and (known.kinds is None or kind in known.kinds)
+
+
 def _check_role(statement: Statement, known: EnrolledKey, who: str) -> None:
     kind = statement.kind or statement.predicate_type
     needed = _ROLES.get(kind, _EVIDENCE_ROLES)
@@ -390,9 +511,10 @@ def _check_role(statement: Statement, known: EnrolledKey, who: str) -> None:
             expected=", ".join(sorted(known.kinds)),
             found=kind,
         )
+    if kind in ("approval", ERASURE_KIND) and known.signer.type == "machine":
+        verb = "approves" if kind == "approval" else "erases"
+        raise TrustError("trust.machine", f"{who} is a machine's: it {verb} nothing")
     if kind == "approval":
-        if known.signer.type == "machine":
-            raise TrustError("trust.machine", f"{who} is a machine's: it approves nothing")
         role = statement.body["role"]
         if role != ANY_APPROVER and role not in known.signer.functions:
             raise TrustError(

@@ -39,6 +39,7 @@ from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.record import Record
 from muniment.schemas.statement import RecordRef, Statement, Subject, predicate_type
+from muniment.schemas.text import counted
 from muniment.schemas.times import format_time, parse_time
 
 from .artifacts import ArtifactStore
@@ -46,6 +47,7 @@ from .checkpoint import SignedCheckpoint, verify_checkpoint
 from .dsse import Envelope
 from .entry import Entry
 from .erasurecheck import ErasureCheck
+from .exact import exact_bytes
 from .ledger import DatedEntry, admit, entitle, find_compromised
 from .merkle import hash_leaf
 from .note import VerifierKey
@@ -208,12 +210,21 @@ class LedgerVerifier:
     def _conclude(self, size: int) -> None:
         since = self._since
         if since is None:
-            self.report.conclusions.append(f"a full audit: all of {size:,} records was verified")
+            self.report.conclusions.append(
+                f"a full audit: every record was looked at, {size:,} in all"
+            )
             return
         self.report.extent = "incremental"
+        if self._tree.size < since.size:
+            self.report.conclusions.append(
+                f"an incremental verification: of the {since.size:,} records verified before only "
+                f"{self._tree.size:,} are there"
+            )
+            return
         self.report.conclusions.append(
-            f"an incremental verification: {size - since.size:,} new records were verified in "
-            f"full, the {since.size:,} verified before are held against their root alone"
+            f"an incremental verification: {counted(size - since.size, 'new record')} looked at "
+            f"in full, {counted(since.size, 'record')} verified before held against their root "
+            "alone"
         )
 
     def _tasks(self, start: int) -> Iterator[list[Task]]:
@@ -259,12 +270,16 @@ class LedgerVerifier:
         assert since is not None
         check = Check("pinned", "what was verified before is unchanged", 1)
         self.report.checks.insert(0, check)
+        if since.ledger != str(self._vkey):
+            text = "a ledger with another key was verified before, of this name and under this root"
+            found = Finding("pinned.ledger", text, None, since.ledger, str(self._vkey))
+            check.findings.append(found)
         for leaf in self._reader.leaves(since.size):
             self._tree.append(hash_leaf(leaf))
         if self._tree.size < since.size:
             text, expected = "entries that were verified before are gone", f"{since.size} entries"
-            found = f"{self._tree.size} entries"
-            check.findings.append(Finding("pinned.size", text, None, expected, found))
+            left = f"{self._tree.size} entries"
+            check.findings.append(Finding("pinned.size", text, None, expected, left))
         elif (root := self._tree.root()) != since.root:
             text = f"the first {since.size} entries are not the ones that were verified before"
             check.findings.append(Finding("pinned.root", text, None, since.root.hex(), root.hex()))
@@ -284,16 +299,12 @@ class LedgerVerifier:
 
     def _note_unchecked(self, since: Pinned) -> None:
         checks = self._checks
-        for check, what in (
-            (checks.entries, "envelopes"),
-            (checks.signatures, "signatures"),
-            (checks.schema, "statements"),
-            (checks.trust, "signers"),
-            (checks.columns, "index columns"),
-            (checks.checkpoints, "checkpoints"),
+        for check in (
+            *(checks.entries, checks.signatures, checks.schema),
+            *(checks.trust, checks.columns, checks.checkpoints),
         ):
             check.not_checked.append(
-                f"the {what} of the {since.size:,} records verified before, as of "
+                f"{counted(since.size, 'record')} verified before, as of "
                 f"{format_time(since.time)}: only their leaves were looked at again"
             )
 
@@ -314,7 +325,9 @@ class LedgerVerifier:
             check.findings.append(
                 Finding(
                     "entry.missing",
-                    f"entries {expected} to {number - 1} are gone",
+                    f"#{expected} is gone"
+                    if number == expected + 1
+                    else f"#{expected} to #{number - 1} are gone",
                     expected,
                     expected=str(expected),
                     found=str(number),
@@ -332,14 +345,15 @@ class LedgerVerifier:
         if verdict.entry is not None:
             checks.entries.findings.append(Finding(*verdict.entry))
             return None
-        checks.signatures.checked += 1
         if verdict.is_erased:
-            self._erasures.gone(row[0], verdict.leaf_hash)
+            self._erasures.gone(row[0], exact_bytes(row[2]))
             checks.columns.findings.extend(Finding(*fault) for fault in verdict.columns)
-            if not verdict.is_signed:
-                checks.signatures.not_checked.append(
-                    f"#{row[0]} was erased: an Ed25519 signature cannot be checked without it"
-                )
+        if verdict.is_erased and not verdict.is_signed:
+            checks.signatures.not_checked.append(
+                f"#{row[0]} was erased: an Ed25519 signature cannot be checked without it"
+            )
+        else:
+            checks.signatures.checked += 1
         if verdict.signature is not None:
             checks.signatures.findings.append(Finding(*verdict.signature))
             return None
@@ -501,7 +515,7 @@ class LedgerVerifier:
                     found=f"{covered} entries",
                 )
             )
-        self._erasures.finish(self._since.size if self._since else 0)
+        self._erasures.finish(self.ring, self._since.size if self._since else 0)
         self._tree.finish()
         self._check_leftovers()
         self._check_pinned_root(size)
@@ -549,11 +563,14 @@ def verify_artifacts(
     subjects: Sequence[tuple[int, Subject]],
     store: ArtifactStore,
     erased: Sequence[tuple[int, str]] = (),
+    *,
+    what: str = "record",
 ) -> Check:
     """Re-hash every artifact that a record says was stored, each digest once.
 
     Args:
         erased: places of erasure records, and digests that each ordered to be removed.
+        what: the records that were looked at are called.
     """
     check = Check("artifacts", "every stored artifact has the bytes its record names")
     seen: set[str] = set()
@@ -582,19 +599,25 @@ def verify_artifacts(
         if sha256 not in seen and store.path(sha256).exists():
             text = "an artifact that was to be erased is still there: muniment erase finishes it"
             check.findings.append(Finding("erasure.undone", text, record, found=sha256))
-    if not seen and not check.not_checked:
-        check.not_checked.append("no record speaks of a file")
+    if not check.checked and not check.not_checked:
+        check.not_checked.append(f"no {what} speaks of a file")
     return check
 
 
-def verify_git_links(subjects: Sequence[tuple[int, Subject]], repository: Path) -> Check:
-    """Hold the git links against the repository the workspace stands in."""
+def verify_git_links(
+    subjects: Sequence[tuple[int, Subject]], repository: Path, *, what: str = "record"
+) -> Check:
+    """Hold the git links against the repository the workspace stands in.
+
+    Args:
+        what: the records that were looked at are called.
+    """
     from .gitlinks import check_links
 
     check = Check("git", "every committed file is in git as its record says")
     linked = [item for item in subjects if (item[1].git or {}).get("state") == "committed"]
     if not linked:
-        check.not_checked.append("no record speaks of a committed file")
+        check.not_checked.append(f"no {what} speaks of a committed file")
         return check
     try:
         check.checked, check.findings, check.not_checked = check_links(linked, repository)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from muniment.schemas.errors import InputError
-from muniment.schemas.record import Role
+from muniment.schemas.errors import InputError, StoreError
+from muniment.schemas.record import Record, Role
 
 from .entry import Entry
+from .lookup import find_row
 from .statements import erased_item, withdrawal_statement
 from .trust import ERASURE_KIND
 
 if TYPE_CHECKING:
     from .storage import Reader
+    from .trust import KeyRing
     from .workspace import Attached, Workspace
 
 
@@ -23,7 +25,8 @@ def retract(workspace: Workspace, records: Sequence[str], reason: str) -> Attach
     Their author may, and an approver; nobody else is heard when coverage is computed.
 
     Raises:
-        InputError: ``withdrawal.mixed``, ``withdrawal.not-yours``, or a record is unknown.
+        InputError: ``withdrawal.mixed``, ``withdrawal.not-yours``, ``record.retracted``, or a
+            record is unknown.
     """
     targets = [workspace.entry(text) for text in records]
     _check_entitled(workspace, targets)
@@ -31,7 +34,39 @@ def retract(workspace: Workspace, records: Sequence[str], reason: str) -> Attach
         "records": [target.ref.to_json() for target in targets],
         "reason": reason,
     }
+    _check_standing(workspace, targets, body)
     return _append(workspace, "retraction", targets, body)
+
+
+def _check_standing(workspace: Workspace, targets: Sequence[Entry], body: dict[str, Any]) -> None:
+    """Refuse to take back again what counts for nothing already; the same words are no fault."""
+    ring, me = workspace.people.ring(), workspace.keys.public(workspace.key_name)
+    with workspace.storage.read() as reader:
+        rows = list(reader.find(kind="retraction"))
+    for row in rows:
+        later = Entry.from_stored(row.number, row.envelope, row.leaf)
+        if later.key == me and later.statement.body == body:
+            continue
+        named = {item["sha256"] for item in later.statement.body["records"]}
+        for target in targets:
+            if target.sha256 in named and _is_taken_back(workspace, ring, target, later):
+                raise InputError(
+                    "record.retracted",
+                    f"#{target.index} was retracted by #{later.index} already",
+                    hint=f'muniment record show "#{target.index}"',
+                )
+
+
+def _is_taken_back(workspace: Workspace, ring: KeyRing, target: Entry, later: Entry) -> bool:
+    """Whether a retraction counts: its key is trusted there, and its signer may."""
+    signer = ring.at(later.key.fingerprint, later.index)
+    author = ring.at(target.key.fingerprint, target.index)
+    time = workspace.ledger.recording_checkpoints([later.index])[later.index].time
+    is_distrusted = ring.distrust(later.key.fingerprint, later.index, time) is not None
+    if signer is None or author is None or is_distrusted:
+        return False
+    is_own = signer.signer.person == author.signer.person
+    return is_own or (Role.APPROVER in signer.signer.roles and target.statement.kind != "approval")
 
 
 def _check_entitled(workspace: Workspace, targets: Sequence[Entry]) -> None:
@@ -53,12 +88,31 @@ def erase(workspace: Workspace, records: Sequence[str], basis: str, reason: str)
     """Remove the bytes of records, and of the files only they speak of; leaves and proofs stay.
 
     The record that orders it is signed by an approver. Copies elsewhere, such as backups, packets
-    and exports, are not reached.
+    and exports, are not reached. Where the records were erased before and only the scrubbing of the
+    database's files was interrupted, that is finished and nothing is added.
 
     Raises:
         InputError: ``withdrawal.mixed``, ``erasure.kind``, or a record is unknown.
+        StoreError: ``erasure.not-scrubbed`` if the bytes may still be in the database's files.
     """
     finish_erasures(workspace)
+    attached = _interrupted(workspace, records) or _order(workspace, records, basis, reason)
+    finish_erasures(workspace)
+    try:
+        workspace.storage.scrub()
+    except StoreError as error:
+        names = " ".join(f'"{text}"' for text in records)
+        raise StoreError(
+            "erasure.not-scrubbed",
+            f"{attached.record} erased it, but the bytes may still be in the database's files: "
+            f"{error.message}",
+            found=error.found,
+            hint=f"repeat the command, muniment erase {names}, when that is over: it finishes this",
+        ) from error
+    return attached
+
+
+def _order(workspace: Workspace, records: Sequence[str], basis: str, reason: str) -> Attached:
     targets = [workspace.entry(text) for text in records]
     artifacts = sorted(_own_files(workspace, targets))
     body = {
@@ -67,26 +121,50 @@ def erase(workspace: Workspace, records: Sequence[str], basis: str, reason: str)
         "basis": basis,
         "reason": reason,
     }
-    attached = _append(workspace, ERASURE_KIND, targets, body)
-    finish_erasures(workspace)
-    workspace.storage.scrub()
-    return attached
+    return _append(workspace, ERASURE_KIND, targets, body)
+
+
+def _interrupted(workspace: Workspace, records: Sequence[str]) -> Attached | None:
+    """The last of the erasures that ordered these records, if only the scrubbing is left to do."""
+    from .workspace import Attached
+
+    rows = [find_row(workspace.storage, text) for text in records]
+    with workspace.storage.read() as reader:
+        by, due = reader.erasures(), reader.unscrubbed()
+    if any(row.envelope or row.number not in by for row in rows):
+        return None
+    if not any(row.number in due for row in rows):
+        return None
+    order = workspace.ledger.proven(max(by[row.number] for row in rows))
+    fingerprint = order.key.fingerprint
+    recorded_at = workspace.ledger.recording_checkpoints([order.index])[order.index].time
+    holder = workspace.people.ring().get(fingerprint)
+    if order.statement.kind != ERASURE_KIND or holder is None:
+        return None
+    record = Record(order.index, order.sha256, order.statement, holder.signer, recorded_at)
+    return Attached(record, False)
 
 
 def finish_erasures(workspace: Workspace) -> None:
     """Remove every file that an erasure names and nobody speaks of.
 
     NOTE: the order stands in the ledger before a file is touched, so that an interruption loses
-    nothing that was not to be lost; this finishes what was interrupted.
+    nothing that was not to be lost; this finishes what was interrupted. Nobody appends meanwhile,
+    so a record that speaks of such a file comes either before, and the file is kept, or after, and
+    its author finds the file gone and stores it again.
     """
     ordered: set[str] = set()
     with workspace.storage.read() as reader:
         for row in reader.find(kind=ERASURE_KIND):
             statement = Entry.from_stored(row.number, row.envelope, row.leaf).statement
             ordered.update(statement.body["artifacts"])
-        unspoken = [sha256 for sha256 in sorted(ordered) if not _is_kept(reader, sha256)]
-    for sha256 in unspoken:
-        workspace.store.remove(sha256)
+    left = sorted(sha256 for sha256 in ordered if workspace.store.has(sha256))
+    if not left:
+        return
+    with workspace.storage.write() as writer:
+        for sha256 in left:
+            if not _is_kept(writer, sha256):
+                workspace.store.remove(sha256)
 
 
 def _append(

@@ -11,11 +11,13 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from muniment.schemas import times
 from muniment.schemas.errors import (
     CheckpointError,
     ConsistencyError,
@@ -24,12 +26,12 @@ from muniment.schemas.errors import (
     StoreError,
     VerificationError,
 )
-from muniment.schemas.text import shorten, visible
+from muniment.schemas.text import said_by, shorten, visible
 
+from .anchors import WITNESS, stored_anchors
 from .checkpoint import SignedCheckpoint
 from .ledger import Ledger
 from .note import NoteSignature, SignedNote
-from .outside import WITNESS
 from .policy import Policy, Witness, cosigned_at
 from .storage import AnchorRow, StoredAnchor
 
@@ -76,11 +78,17 @@ class Witnessed:
         return not codes.isdisjoint({"outside.fork", "outside.rollback"})
 
 
-def anchor_at_witnesses(ledger: Ledger, policy: Policy, names: Sequence[str] = ()) -> Witnessed:
+def anchor_at_witnesses(
+    ledger: Ledger,
+    policy: Policy,
+    names: Sequence[str] = (),
+    clock: Callable[[], datetime] = times.now,
+) -> Witnessed:
     """Have the last checkpoint cosigned and keep what holds; who did so before is not asked.
 
     Args:
         names: witnesses of the policy to ask; without any, all of them.
+        clock: our own time, UTC.
 
     Raises:
         InputError: ``witness.unknown``; ``witness.none``: the policy names no witness;
@@ -94,12 +102,15 @@ def anchor_at_witnesses(ledger: Ledger, policy: Policy, names: Sequence[str] = (
         raise InputError("policy.log", "the policy is not for this ledger", found=str(ledger.vkey))
     checkpoint = ledger.checkpoint()
     with ledger.storage.read() as reader:
-        anchors = [item for item in reader.anchors() if item.kind == WITNESS]
-    asked = tuple(_ask(ledger, witness, checkpoint, anchors) for witness in chosen)
+        anchors, _ = stored_anchors(reader, WITNESS)
+    asked = tuple(_ask(ledger, witness, checkpoint, anchors, clock) for witness in chosen)
     _require_an_answer(asked)
     with ledger.storage.read() as reader:
-        lines = [item.proof for item in reader.anchors(checkpoint.size) if item.kind == WITNESS]
-    judgement = policy.judge(_with_lines(checkpoint, b"".join(lines)))
+        kept, _ = stored_anchors(reader, WITNESS, checkpoint.size)
+    note = checkpoint.note
+    if lines := b"".join(item.proof for item in kept):
+        note = SignedNote.of(note.text, lines)
+    judgement = policy.judge(note, (checkpoint.time, clock()))
     return Witnessed(checkpoint.size, asked, judgement.is_met)
 
 
@@ -113,16 +124,22 @@ def _ask(
     witness: Witness,
     checkpoint: SignedCheckpoint,
     anchors: Sequence[StoredAnchor],
+    clock: Callable[[], datetime],
 ) -> Asked:
     kept = [item for item in anchors if item.source == source_name(witness)]
+    period = checkpoint.time, clock()
     try:
         for item in kept:
             if item.size == checkpoint.size:
-                note = _with_lines(checkpoint, item.proof)
-                return Asked(witness.name, time=cosigned_at(note, witness.vkey))
+                note = SignedNote.of(checkpoint.note.text, item.proof)
+                return Asked(witness.name, time=cosigned_at(note, witness.vkey, period))
         old = max((item.size for item in kept if item.size < checkpoint.size), default=0)
         line, at = cosign(
-            witness, checkpoint, old, lambda size: ledger.consistency(size, checkpoint.size)
+            witness,
+            checkpoint,
+            old,
+            lambda size: ledger.consistency(size, checkpoint.size),
+            clock,
         )
         with ledger.storage.write() as writer:
             row = AnchorRow(
@@ -149,24 +166,19 @@ def _require_an_answer(asked: Sequence[Asked]) -> None:
         )
 
 
-def _with_lines(checkpoint: SignedCheckpoint, lines: bytes) -> SignedNote:
-    """The checkpoint's text with these signature lines, and no others."""
-    if not lines:
-        return checkpoint.note
-    return SignedNote.from_bytes(f"{checkpoint.note.text}\n".encode() + lines)
-
-
 def cosign(
     witness: Witness,
     checkpoint: SignedCheckpoint,
     old: int,
     prove: Callable[[int], Sequence[bytes]],
+    clock: Callable[[], datetime] = times.now,
 ) -> tuple[NoteSignature, int]:
     """Have one witness cosign a checkpoint.
 
     Args:
         old: size of the largest checkpoint that it is known to have cosigned; 0 if there is none.
         prove: gives the consistency proof from a size to the checkpoint's.
+        clock: our own time, UTC; a cosignature's cannot be far from it.
 
     Returns:
         Its cosignature, checked, and the time in it (seconds since 1970).
@@ -186,7 +198,7 @@ def cosign(
         body = f"old {old}\n{lines}\n".encode() + checkpoint.note.to_bytes()
         status, kind, answer = _post(witness, body)
         if status == 200:
-            return _cosignature(witness, checkpoint, answer)
+            return _cosignature(witness, checkpoint, answer, clock())
         if status != 409 or not kind.startswith(SIZE_TYPE):
             raise _refusal(witness, status, answer)
         known = _size(witness, answer)
@@ -214,15 +226,14 @@ def cosign(
 
 
 def _cosignature(
-    witness: Witness, checkpoint: SignedCheckpoint, answer: bytes
+    witness: Witness, checkpoint: SignedCheckpoint, answer: bytes, now: datetime
 ) -> tuple[NoteSignature, int]:
-    note = _with_lines(checkpoint, answer or b"\n")
-    at = cosigned_at(note, witness.vkey)
-    return next(
-        line
-        for line in note.signatures
-        if (line.name, line.key_id) == (witness.vkey.name, witness.vkey.id)
-    ), at
+    vkey = witness.vkey
+    note = SignedNote.of(checkpoint.note.text, answer)
+    # NOTE: of several lines only the one that is judged is kept.
+    own = [line for line in note.signatures if (line.name, line.key_id) == (vkey.name, vkey.id)]
+    at = cosigned_at(SignedNote(note.text, tuple(own[:1])), vkey, (checkpoint.time, now))
+    return own[0], at
 
 
 def _size(witness: Witness, answer: bytes) -> int:
@@ -291,7 +302,7 @@ def _post(witness: Witness, body: bytes) -> tuple[int, str, bytes]:
         with answer:
             return answer.status, answer.headers.get("Content-Type", ""), _read(answer, deadline)
     except (OSError, HTTPException, ValueError) as error:
-        raise _unreachable(witness, str(error) or type(error).__name__) from error
+        raise _unreachable(witness, said_by(error)) from error
 
 
 def _read(answer: Any, deadline: float) -> bytes:

@@ -10,6 +10,7 @@ Source: C2SP tlog-witness. The steps for each request, each with the status of i
 6. the checkpoint is on the disk before the cosignature is given away.
 
 The state is one file for each ledger: the last checkpoint with its signatures and the cosignature.
+Beside it is a mark that there is one, so that a file that is gone is not taken for a new ledger.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from muniment.schemas import times
 from muniment.schemas.errors import InputError, MunimentError, StoreError, VerificationError
@@ -72,7 +74,8 @@ class Witness:
     Args:
         name: its name in cosignatures, a URL without scheme such as ``witness.example.com/one``.
         key: its Ed25519 key.
-        folder: where it keeps the last checkpoint of each ledger; one process at a time.
+        folder: where it keeps the last checkpoint of each ledger, in ``logs``, and in ``known``
+            which ledgers those are; one process at a time.
         logs: verifier keys of the ledgers it cosigns for.
         clock: gives the time of cosignatures, UTC.
     """
@@ -88,7 +91,10 @@ class Witness:
         self.name = name
         self.vkey = VerifierKey(name, COSIGNATURE_V1, key.public)
         self._key = key
-        self._folder = folder
+        self._memory = folder / "logs"
+        self._known = folder / "known"
+        for place in (self._memory, self._known):
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._clock = clock
         self._logs: dict[str, list[VerifierKey]] = {}
         for log in logs:
@@ -135,36 +141,40 @@ class Witness:
             return _refuse(503, "the clock of the witness is behind its last cosignature")
         mine = cosign_note(request.note.text, self.name, self._key, at)
         note = SignedNote(request.note.text, (*lines, mine))
-        write_durably(self._path(checkpoint.origin), note.to_bytes())  # (6)
+        write_durably(self._memory / _name(checkpoint.origin), note.to_bytes())  # (6)
+        self._mark(checkpoint.origin)
         return Reply(200, str(mine).encode())
 
     @staticmethod
     def _signed(note: SignedNote, keys: Sequence[VerifierKey]) -> list[NoteSignature]:
-        """The lines of trusted keys that hold."""
+        """One line of each trusted key whose lines hold.
+
+        NOTE: a key can make any number of lines that hold, and a note with too many is not read.
+        """
         held: list[NoteSignature] = []
-        for key in keys:
+        for key in dict.fromkeys(keys):
             try:
                 note.verify(key)
             except VerificationError:
                 continue
-            held.extend(
-                line
-                for line in note.signatures
-                if (line.name, line.key_id) == (key.name, key.id) and line not in held
+            lines = (
+                line for line in note.signatures if (line.name, line.key_id) == (key.name, key.id)
             )
+            held.append(next(lines))
         return held
 
     def _load(self, origin: str) -> tuple[Checkpoint, int] | None:
         """The last checkpoint cosigned for a ledger, and when.
 
         Raises:
-            StoreError: ``witness.state``: the file is not what this witness wrote.
+            StoreError: ``witness.state``: the file is gone, or not what this witness wrote.
         """
-        path = self._path(origin)
         try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            return None
+            data = (self._memory / _name(origin)).read_bytes()
+        except FileNotFoundError as error:
+            if not (self._known / _name(origin)).exists():
+                return None
+            raise StoreError("witness.state", f"what was cosigned for {origin} is gone") from error
         try:
             note = SignedNote.from_bytes(data[:_MAX_STATE])
             checkpoint, at = _checkpoint(note.text), note.verify(self.vkey) or 0
@@ -174,10 +184,19 @@ class Witness:
             raise StoreError(
                 "witness.state", f"what was cosigned for {origin} cannot be read: {error}"
             ) from error
+        self._mark(origin)
         return checkpoint, at
 
-    def _path(self, origin: str) -> Path:
-        return self._folder / hashlib.sha256(origin.encode()).hexdigest()
+    def _mark(self, origin: str) -> None:
+        """Put down that something was cosigned for a ledger."""
+        mark = self._known / _name(origin)
+        if not mark.exists():
+            write_durably(mark, f"{origin}\n".encode())
+
+
+def _name(origin: str) -> str:
+    """Name of a ledger's files."""
+    return hashlib.sha256(origin.encode()).hexdigest()
 
 
 def _parse(body: bytes) -> _Request:
@@ -262,17 +281,18 @@ def open_witness(
     if not logs:
         raise InputError("witness.logs", "no ledger is named that the witness is to cosign for")
     folder = witness_folder(config, name)
-    key_file, memory = folder / "key.pem", folder / "logs"
+    key_file, memory, known = folder / "key.pem", folder / "logs", folder / "known"
     try:
         if not key_file.exists():
             memory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            known.mkdir(exist_ok=True, mode=0o700)
             keys.save(key_file, new_ed25519(), passphrase)
         lock = _lock(folder / "lock")
     except OSError as error:
         raise StoreError(
             "witness.unwritable", f"{folder} cannot be written: {error.strerror}"
         ) from error
-    if not memory.is_dir():
+    if not memory.is_dir() or not (known.is_dir() or any(memory.iterdir())):
         lock.close()
         raise StoreError(
             "witness.state-lost",
@@ -280,7 +300,7 @@ def open_witness(
             hint="bring it back from a backup, or start a witness under another name: this one "
             "could cosign a second history",
         )
-    return Witness(name, keys.load(key_file), memory, logs, clock), lock
+    return Witness(name, keys.load(key_file), folder, logs, clock), lock
 
 
 def _lock(path: Path) -> IO[bytes]:
@@ -306,12 +326,17 @@ class WitnessServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    lifetime = 60.0
+    """Seconds after which a connection is cut, whatever it does."""
+    most = 64
+    """Connections at once; more are closed unread."""
 
     def __init__(
         self, witness: Witness, host: str, port: int, report: Callable[[str], None]
     ) -> None:
         self.witness = witness
         self.report = report
+        self._free = threading.BoundedSemaphore(self.most)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), _Handler)
@@ -327,8 +352,36 @@ class WitnessServer(ThreadingHTTPServer):
         text = host.decode() if isinstance(host, bytes | bytearray) else host
         return f"http://[{text}]:{port}" if ":" in text else f"http://{text}:{port}"
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own, if not too many are busy."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer one connection within its time."""
+        # NOTE: the handler's timeout is for one wait; a client that trickles bytes never meets it.
+        end = threading.Timer(self.lifetime, _cut, [request])
+        end.daemon = True
+        try:
+            end.start()
+            super().process_request_thread(request, client_address)
+        finally:
+            end.cancel()
+            self._free.release()
+
     def handle_error(self, request: object, client_address: object) -> None:
         """NOTE: a client that goes away is no news, and nothing of it is printed."""
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):

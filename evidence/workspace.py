@@ -4,7 +4,6 @@ there."""
 from __future__ import annotations
 
 import os
-import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from muniment.schemas.statement import (
     SystemRef,
     predicate_type,
 )
+from muniment.schemas.text import with_article
 
 from .artifacts import ArtifactStore, hash_file
 from .checkpoint import SignedCheckpoint, check_origin
@@ -35,10 +35,10 @@ from .config import FILE_NAME, STATE_FOLDER, Config
 from .draft import Draft, Evidence, draft
 from .dsse import Envelope
 from .entry import Entry
-from .gitanchor import DEFAULT_REF
 from .keyfiles import AskPassphrase, KeyFiles, config_folder
 from .keys import RecordKey, new_ed25519, new_p256
 from .ledger import Ledger
+from .lookup import find_row
 from .note import ED25519, VerifierKey
 from .people import People
 from .pinned import Pinned
@@ -59,8 +59,6 @@ DEFAULT_KEY = "default"
 _SYSTEM_OPTIONS = (
     "--name … --purpose … --phase pilot --risk-tier high --owner 'NAME <ADDRESS>' --model FILE"
 )
-_NUMBER = re.compile(r"#[0-9]+|[0-9]{1,5}")
-_DIGEST = re.compile(r"[0-9a-f]{6,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +82,8 @@ class VerifiedLedger:
     ring: KeyRing
     checkpoint: SignedCheckpoint | None
     """The last checkpoint, if it holds."""
+    pin: Pinned | None = None
+    """What a later verification may rest on, if all else holds too."""
 
     def require(self) -> SignedCheckpoint:
         """The checkpoint, if everything held.
@@ -299,7 +299,10 @@ class Workspace:
         ]
         spoken_of = (*subjects, *evidence.subjects)
         appended = self.append(replace(statement, subjects=spoken_of or statement.subjects))
-        return Attached(appended.record, appended.is_new, (*drafted.notes, *_warnings(subjects)))
+        if not evidence.link_only:
+            self._keep(appended.record, evidence.files, subjects)
+        warnings = (*drafted.notes, *_warnings(subjects), *_lapsed(appended.record))
+        return Attached(appended.record, appended.is_new, warnings)
 
     def _statement(
         self, evidence: Evidence, drafted: Draft, system: SystemRef, supersedes: RecordRef | None
@@ -327,8 +330,8 @@ class Workspace:
         if target.statement.kind != evidence.kind:
             raise InputError(
                 "attach.supersedes",
-                f"a {evidence.kind} cannot take the place of #{target.index}, "
-                f"a {target.statement.kind}",
+                f"{with_article(evidence.kind)} cannot take the place of #{target.index}, "
+                f"{with_article(target.statement.kind or 'record')}",
                 hint="only like supersedes like",
             )
         return target.ref
@@ -377,8 +380,8 @@ class Workspace:
             if target.statement.system is None:
                 raise InputError(
                     "approval.no-system",
-                    f"#{target.index} is a {target.statement.kind} record: it speaks of no system, "
-                    "and needs no approval",
+                    f"#{target.index} is {with_article(str(target.statement.kind))} record: it "
+                    "speaks of no system, and needs no approval",
                 )
         if len(systems) != 1:
             raise InputError(
@@ -438,7 +441,7 @@ class Workspace:
         *,
         since: bytes | None = None,
         policy: Path | None = None,
-        ref: str = DEFAULT_REF,
+        ref: str | None = None,
         incremental: bool = False,
     ) -> VerificationReport:
         """Verify ledger, artifacts, git links, and what others hold of the ledger.
@@ -448,12 +451,14 @@ class Workspace:
         Args:
             since: an old checkpoint that the ledger must extend, a signed note.
             policy: file that says which witnesses are trusted, instead of the workspace's own.
-            ref: the git ref that holds checkpoints.
+            ref: the git ref that holds checkpoints, which then must be there; by default
+                ``refs/notes/muniment``, if it is.
             incremental: hold what such a verification found sound before against its root alone,
                 and remember the new end; the first time, everything is verified.
 
         Raises:
-            InputError: ``policy.malformed``, ``pinned.malformed``, or a file cannot be read.
+            InputError: ``policy.malformed``, ``pinned.malformed``, ``git.no-checkpoints``, or a
+                file cannot be read.
         """
         from .audit import audit
 
@@ -488,15 +493,14 @@ class Workspace:
             vkey = self.ledger.vkey
         except VerificationError as error:
             return _no_genesis(self.config.origin, error)
-        since = Pinned.load(config_folder(), vkey) if pin else None
+        config = self.config
+        since = Pinned.load(config_folder(), config.origin, config.root) if pin else None
         with self.storage.read() as reader:
-            verifier = LedgerVerifier(reader, vkey, self.config.root, self.kinds, progress, since)
+            verifier = LedgerVerifier(reader, vkey, config.root, self.kinds, progress, since)
             for record in verifier.records(files_only=files_only):
                 take(record)
             found = verifier.pin() if pin else None
-        if found is not None:
-            found.save(config_folder(), vkey)
-        return VerifiedLedger(verifier.report, list(records), verifier.ring, verifier.last)
+        return VerifiedLedger(verifier.report, list(records), verifier.ring, verifier.last, found)
 
     def systems(self) -> list[SystemRef]:
         """System versions that are registered, in the order they were."""
@@ -556,26 +560,7 @@ class Workspace:
                 ``record.erased``.
             StoreError: ``ledger.damaged``.
         """
-        number = text.removeprefix("#")
-        with self.storage.read() as reader:
-            if _NUMBER.fullmatch(text):
-                # Ten digits and more are beyond what PostgreSQL's integer column can hold.
-                row = reader.entry(int(number)) if len(number) < 10 else None
-                rows = [row] if row else []
-            elif _DIGEST.fullmatch(text.lower()):
-                rows = reader.by_digest(text.lower())
-            else:
-                raise InputError(
-                    "record.malformed",
-                    f"{text!r} does not name a record",
-                    expected="#NUMBER or at least six digits of its digest",
-                    found=text,
-                )
-        if len(rows) != 1:
-            code = "record.ambiguous" if rows else "record.unknown"
-            what = "fits several records" if rows else "names no record"
-            raise InputError(code, f"{text!r} {what}", hint="muniment record list")
-        return self.ledger.proven(rows[0].number)
+        return self.ledger.proven(find_row(self.storage, text).number)
 
     def _known_system(self, evidence: Evidence) -> SystemRef:
         if evidence.kind == "system":
@@ -598,6 +583,20 @@ class Workspace:
         drafted.check_taken(file, path)
         found = link(file)
         return subject(file, name=found.path or file.path.name, stored=not link_only, link=found)
+
+    def _keep(self, record: Record, files: Sequence[Path], subjects: Sequence[Subject]) -> None:
+        """Store again what an erasure of another record removed before this one was appended."""
+        for path, stored in zip(files, subjects, strict=True):
+            if self.store.has(stored.sha256):
+                continue
+            if self.store.add(path).sha256 != stored.sha256:
+                raise StoreError(
+                    "artifact.missing",
+                    f"{record} was added, but an erasure removed the bytes of {path.name} "
+                    "meanwhile, and the file has changed since",
+                    hint=f'muniment retract "#{record.index}", and attach the file again',
+                    expected=stored.sha256,
+                )
 
     @property
     def references(self) -> tuple[dict[str, Any], ...]:
@@ -652,6 +651,13 @@ def _warnings(subjects: Sequence[Subject]) -> list[str]:
         elif link.get("pushed") is False:
             found.append(f"{subject.name}: commit {link['commit'][:12]} is not pushed yet")
     return found
+
+
+def _lapsed(record: Record) -> list[str]:
+    until = record.statement.valid_until
+    if until is None or until > record.recorded_at:
+        return []
+    return [f"it was valid until {times.format_time(until)}, which is past: it counts as stale"]
 
 
 def _no_genesis(origin: str, error: VerificationError) -> VerifiedLedger:

@@ -1,7 +1,8 @@
 """Exports: the ledger as files that other people's tools read, written from one verified view.
 
 =============  ====================================================================================
-``bundles``    a Sigstore bundle v0.3 for each record, ``trusted_root.json``, the signers' keys
+``bundles``    a Sigstore bundle v0.3 for each record, ``trusted_root.json``, ``ledger.vkey``, the
+               signers' keys
 ``proofs``     a C2SP ``.tlog-proof`` for each record beside its leaf, ``ledger.vkey``
 ``tiles``      a static C2SP tlog-tiles tree, and with it everything the ledger holds
 ``intoto``     ``records.intoto.jsonl``, a DSSE envelope a line, the signers' keys
@@ -17,7 +18,8 @@
 ``checkpoints.jsonl``      every checkpoint, ``{"note": …}``, smallest first
 ``anchors.jsonl``          proofs from outside, ``{"size", "kind", "source", "proof": base64}``
 ``erasures.jsonl``         ``{"number", "by"}`` of each erased record and of what erased it
-``muniment.yaml``          the workspace's settings, with ``kinds/`` beside it
+``muniment.yaml``          the workspace's settings, and beside it the files that these name inside
+                           the workspace: policy, roots of time stamps; ``kinds/``
 =========================  ========================================================================
 
 An erased record has its leaf and its proof, and no envelope. The bytes of artifacts are in no
@@ -36,6 +38,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from muniment.evidence.anchors import TIMESTAMP, WITNESS, stored_anchors
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
 from muniment.evidence.config import FILE_NAME
 from muniment.evidence.dsse import Envelope
@@ -43,16 +46,18 @@ from muniment.evidence.leaf import leaf_key
 from muniment.evidence.merkle import NodeReader, inclusion_proof
 from muniment.evidence.note import VerifierKey
 from muniment.evidence.receipt import Receipt, tlog_proof, trusted_root
-from muniment.evidence.storage import Reader, StoredEntry
+from muniment.evidence.storage import Reader, StoredAnchor, StoredEntry
 from muniment.evidence.tiles import HASH_SIZE, WIDTH, node_reader
 from muniment.evidence.trust import KeyRing
 from muniment.evidence.verification import LedgerVerifier, Progress
 from muniment.evidence.workspace import VerifiedLedger
 from muniment.evidence.workspace import Workspace as BaseWorkspace
+from muniment.schemas.errors import InputError, VerificationError
 from muniment.schemas.kinds import own_kinds
 
 from .files import new_folder, told_as_report_error
 from .proofs import TRUSTED_ROOT, VKEY, receipt_name
+from .receipts import LEAF_ENDING, PROOF_ENDING
 
 CHECKPOINT = "checkpoint"
 RECORDS = "records.intoto.jsonl"
@@ -180,6 +185,7 @@ def _bundles(view: _View, target: Path) -> int:
     _, first = next(view.reader.checkpoints())
     began = verify_checkpoint(first, view.vkey).time
     (target / TRUSTED_ROOT).write_bytes(trusted_root(view.vkey, began))
+    _vkey(view, target)
     _keys(view, target)
     return erased
 
@@ -188,9 +194,9 @@ def _proofs(view: _View, target: Path) -> int:
     erased = 0
     note = view.last.note.to_bytes()
     for row, proof in view.proven():
-        name = f"record-{row.number:06d}"
-        (target / f"{name}.tlog-proof").write_bytes(tlog_proof(row.number, proof, note))
-        (target / f"{name}.leaf.json").write_bytes(row.leaf)
+        place = tlog_proof(row.number, proof, note)
+        (target / receipt_name(row.number, PROOF_ENDING)).write_bytes(place)
+        (target / receipt_name(row.number, LEAF_ENDING)).write_bytes(row.leaf)
         erased += not row.envelope
     _vkey(view, target)
     return erased
@@ -232,7 +238,7 @@ def _ledger(view: _View, target: Path, workspace: BaseWorkspace) -> None:
         target / ANCHORS,
         (
             {**item._asdict(), "proof": base64.b64encode(item.proof).decode()}
-            for item in reader.anchors()
+            for item in _anchors(reader)
         ),
     )
     erasures = sorted(reader.erasures().items())
@@ -240,6 +246,35 @@ def _ledger(view: _View, target: Path, workspace: BaseWorkspace) -> None:
     (target / FILE_NAME).write_bytes((workspace.root / FILE_NAME).read_bytes())
     for name, schema in own_kinds(workspace.root / workspace.config.kinds).items():
         _put(target / KINDS / f"{name}.json", schema)
+    for named in (workspace.config.policy, workspace.config.timestamp_roots):
+        if named is not None:
+            _beside_settings(workspace.root, target, named)
+
+
+def _beside_settings(root: Path, target: Path, named: str) -> None:
+    """Copy a file that muniment.yaml names, if it lies inside the workspace.
+
+    Raises:
+        InputError: ``export.name``: it would take the place of a file of the export.
+    """
+    place = Path(named)
+    if place.is_absolute() or ".." in place.parts or not (root / place).is_file():
+        return
+    if (target / place).exists():
+        raise InputError(
+            "export.name",
+            f"{FILE_NAME} names {named}, which is also the name of a file of the export",
+            hint=f"give that file another name, and write it into {FILE_NAME}",
+        )
+    _put(target / place, (root / place).read_bytes())
+
+
+def _anchors(reader: Reader) -> Iterator[StoredAnchor]:
+    for kind in (TIMESTAMP, WITNESS):
+        found, faults = stored_anchors(reader, kind)
+        if faults:
+            raise VerificationError("ledger.unsound", faults[0].message, found=faults[0].found)
+        yield from found
 
 
 def tile_path(level: int | str, number: int, width: int) -> str:

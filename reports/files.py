@@ -55,14 +55,22 @@ def new_folder(folder: Path) -> Iterator[Path]:
     try:
         with told_as_report_error(folder):
             folder = _free(folder)
-            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+            # NOTE: an empty folder is filled, not replaced: somebody may stand in it.
+            is_there = folder.exists()
+            beside = folder if is_there else folder.parent
+            temporary = Path(tempfile.mkdtemp(dir=beside, prefix=f".{folder.name}-"))
         yield temporary
         with told_as_report_error(folder):
             mask = os.umask(0)
             os.umask(mask)
             temporary.chmod(0o777 & ~mask)
             os.sync()
-            temporary.replace(folder)
+            if is_there:
+                _require_empty(folder, besides=temporary)
+                for item in list(temporary.iterdir()):
+                    item.rename(folder / item.name)
+            else:
+                temporary.replace(folder)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -82,10 +90,15 @@ def told_as_report_error(path: Path) -> Iterator[None]:
 def _free(folder: Path) -> Path:
     """The folder's real path, if there is nothing there yet but an empty folder."""
     folder = folder.resolve()
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if folder.exists():
+        _require_empty(folder)
+    return folder
+
+
+def _require_empty(folder: Path, besides: Path | None = None) -> None:
+    if not folder.is_dir() or any(item != besides for item in folder.iterdir()):
         raise InputError(
             "export.not-empty",
             f"{folder} is there already and not an empty folder",
             hint="name a folder that is new or empty; nothing is ever overwritten",
         )
-    return folder

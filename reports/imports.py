@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import base64
+import os
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from muniment.evidence.anchors import TIMESTAMP, WITNESS
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
 from muniment.evidence.entry import Entry
 from muniment.evidence.keyfiles import config_folder
 from muniment.evidence.merkle import hash_leaf
 from muniment.evidence.note import VerifierKey
-from muniment.evidence.outside import WITNESS, Outside, unchecked
+from muniment.evidence.outside import Outside, unchecked
 from muniment.evidence.storage import (
     ERASED_COLUMNS,
     AnchorRow,
@@ -22,11 +24,13 @@ from muniment.evidence.storage import (
     EntryRow,
     ErasureRow,
     Reader,
+    Storage,
     SubjectRow,
     Writer,
+    sync_folder,
+    translated_errors,
 )
 from muniment.evidence.tiles import HASH_SIZE, WIDTH, add_leaf
-from muniment.evidence.timestamp import KIND as TIMESTAMP
 from muniment.evidence.timestamp import verify_timestamps
 from muniment.evidence.trust import ERASURE_KIND
 from muniment.evidence.verification import LedgerVerifier, Progress
@@ -73,28 +77,51 @@ def restore(workspace: BaseWorkspace, folder: Path, progress: Progress | None = 
     """
     _require_export(folder)
     storage = workspace.storage
-    was_there = storage.exists()
-    if was_there:
-        with storage.read() as reader:
-            if reader.size() or reader.last_checkpoint() is not None:
-                raise InputError(
-                    "import.exists",
-                    "the workspace has a ledger already, and a ledger is never overwritten",
-                    hint="import into a folder that holds only muniment.yaml and the own kinds",
-                )
-    else:
+    is_there = storage.exists()
+    if not is_there:
         make_state_folder(workspace.root)
+    if not is_there and storage.path is not None:
+        return _restore_file(workspace, storage.path, folder, progress)
+    if not is_there:
         storage.create()
-    try:
-        with storage.write() as writer:
-            return _Restore(workspace, folder, writer, progress).run()
-    except BaseException:
-        if not was_there and storage.path is not None:
-            storage.close()
-            for ending in ("", "-wal", "-shm"):
-                with suppress(OSError):
-                    Path(f"{storage.path}{ending}").unlink()
-        raise
+    with storage.write() as writer:
+        if writer.size() or writer.last_checkpoint() is not None:
+            raise _exists()
+        return _Restore(workspace, folder, writer, progress).run()
+
+
+def _restore_file(
+    workspace: BaseWorkspace, path: Path, folder: Path, progress: Progress | None
+) -> Restored:
+    """Make the ledger in a file of our own, which gets its name once it is whole."""
+    with translated_errors():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".muniment-import-", dir=path.parent) as own:
+            file = Path(own) / "ledger.db"
+            storage = Storage(f"sqlite:///{file.name}", file.parent)
+            try:
+                storage.create()
+                with storage.write() as writer:
+                    done = _Restore(workspace, folder, writer, progress).run()
+            finally:
+                storage.close()
+            with file.open("rb+") as written:
+                os.fsync(written.fileno())
+            try:
+                # NOTE: unlike a rename, this never takes the place of what came there meanwhile.
+                path.hardlink_to(file)
+            except FileExistsError as error:
+                raise _exists() from error
+            sync_folder(path.parent)
+    return done
+
+
+def _exists() -> InputError:
+    return InputError(
+        "import.exists",
+        "the workspace has a ledger already, and a ledger is never overwritten",
+        hint="import into a folder that holds only muniment.yaml and the own kinds",
+    )
 
 
 def _require_export(folder: Path) -> None:
@@ -314,7 +341,13 @@ def _check_anchors(
         (check,) = (item for item in unchecked() if item.name == "witnesses")
         try:
             policy = None if workspace.config.policy is None else workspace.policy()
-            outside = Outside(vkey, config_folder(), None, policy, (), None, None)
+            outside = Outside(
+                vkey,
+                workspace.config.root,
+                config_folder(),
+                workspace.clock(),
+                policy=policy,
+            )
             outside.check_witnesses(check, last, reader)
         except InputError as error:
             check.not_checked.append(error.message)

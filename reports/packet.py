@@ -19,7 +19,9 @@ from muniment.evidence.trust import KEY_KIND, EnrolledKey
 from muniment.evidence.workspace import VerifiedLedger, as_input_error
 from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record
+from muniment.schemas.text import counted
 
+from .erased import erased_words, erasures
 from .model import KeyLine, PacketInput
 from .proofs import proof_files
 
@@ -115,10 +117,16 @@ def _not_included(records: list[Record], used: list[Record]) -> list[str]:
     sentences = [
         "The bytes of the artifacts are not in this packet; each is named by its SHA-256.",
     ]
+    sentences += [
+        f"Record #{number} {erased_words(order)}."
+        for number, order in sorted(erasures(used).items())
+    ]
     others = len(records) - len(used)
     if others:
+        speak, are = ("speaks", "is") if others == 1 else ("speak", "are")
         sentences.append(
-            f"{others} records of the ledger speak of other systems or versions and are not in "
-            "this packet. Their places are covered by the checkpoint, their contents are not shown."
+            f"{counted(others, 'record')} of the ledger {speak} of other systems or versions and "
+            f"{are} not in this packet. The checkpoint covers their places; what they say is not "
+            "shown."
         )
     return sentences

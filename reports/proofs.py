@@ -39,6 +39,7 @@ from muniment.schemas.record import Record
 from muniment.schemas.times import format_time
 
 from .model import Embedded
+from .receipts import BUNDLE_ENDING
 
 MANIFEST = "manifest.json"
 CROSSWALK = "crosswalk.json"
@@ -52,9 +53,9 @@ TRUSTED_ROOT = "trusted_root.json"
 _JSON = "application/json"
 
 
-def receipt_name(index: int) -> str:
-    """File name of a record's receipt."""
-    return f"receipt-{index:06d}.sigstore.json"
+def receipt_name(index: int, ending: str = BUNDLE_ENDING) -> str:
+    """File name of a record's receipt, in one of its forms."""
+    return f"receipt-{index:06d}{ending}"
 
 
 def catalog_name(catalog: str) -> str:

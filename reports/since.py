@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from muniment.evidence.outside import checkpoint_in
-from muniment.schemas.errors import InputError
+from muniment.schemas.errors import InputError, VerificationError
 from muniment.schemas.files import read_small
 
 from . import proofs
@@ -19,14 +19,18 @@ def old_checkpoint(path: Path) -> bytes:
 
     Raises:
         InputError: ``since.malformed``, and what ``read_small`` raises.
-        VerificationError: the packet's embedded files cannot be read.
     """
     data = read_small(path, _MAX_BYTES)
     if not data.startswith(b"%PDF-"):
         return checkpoint_in(data)
     from .signature import read_attachments
 
-    found = read_attachments(data).get(proofs.CHECKPOINT)
+    try:
+        found = read_attachments(data).get(proofs.CHECKPOINT)
+    except VerificationError as error:
+        raise InputError(
+            "since.malformed", f"{path.name} cannot be read as a packet: {error.message}"
+        ) from error
     if found is None:
         raise InputError("since.malformed", f"{path.name} is a PDF that holds no checkpoint")
     return checkpoint_in(found)

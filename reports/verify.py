@@ -42,17 +42,23 @@ from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.record import Record
 from muniment.schemas.statement import SystemRef
+from muniment.schemas.text import counted
 from muniment.schemas.times import parse_time
 
 from . import proofs
+from .erased import erased_words, erasures
 
 
-def verify_packet(path: Path, root: str | None = None) -> VerificationReport:
+def verify_packet(
+    path: Path, root: str | None = None, *, pinned: tuple[str, str] | None = None
+) -> VerificationReport:
     """Verify the packet at ``path``.
 
     Args:
         root: the root key's fingerprint, known from elsewhere; without it the report says that
             the root was taken from the packet itself.
+        pinned: origin of the ledger that a workspace knows, and the root it pins; that root is
+            expected of a packet of this ledger where no other is given.
 
     Raises:
         InputError: ``key.fingerprint``, and what ``read_small`` raises.
@@ -64,11 +70,11 @@ def verify_packet(path: Path, root: str | None = None) -> VerificationReport:
             expected="SHA256: and 43 characters, as in muniment.yaml",
             found=root,
         )
-    pdf = read_small(path, _MAX_BYTES)
-    return _PacketVerifier(path.name, root).run(pdf)
+    pdf = read_small(path, MAX_PACKET)
+    return _PacketVerifier(path.name, root, pinned).run(pdf)
 
 
-_MAX_BYTES = 1 << 30
+MAX_PACKET = 1 << 30
 """Largest packet that is read."""
 _CLAIMS = {
     "pdf-signature": "the PDF is as it was signed, to the last byte",
@@ -88,8 +94,9 @@ _CLAIMS = {
 class _PacketVerifier:
     """One verification; each step adds its check to the report."""
 
-    def __init__(self, name: str, root: str | None) -> None:
-        self._pinned = root
+    def __init__(self, name: str, root: str | None, pinned: tuple[str, str] | None) -> None:
+        self._expected = root
+        self._pinned = pinned
         self.report = VerificationReport(name)
         self._ring = KeyRing()
         self._files: dict[str, bytes] = {}
@@ -192,20 +199,25 @@ class _PacketVerifier:
         ring = KeyRing()
         ring.apply_genesis(entry.statement, entry.key)
         assert ring.ledger is not None
-        if self._pinned is None:
+        expected = self._expected
+        if expected is None and self._pinned and self._pinned[0] == ring.ledger.name:
+            expected = self._pinned[1]
+            text = f"the root expected is the one that the workspace of {ring.ledger.name} pins"
+            check.notes.append(Finding("root.pinned", text, None, expected))
+        if expected is None:
             check.not_checked.append(
                 f"no root was given: compare {ring.root} with what the organisation publishes, "
                 "or give it with --root"
             )
         else:
             check.checked = 1
-            if self._pinned != ring.root:
+            if expected != ring.root:
                 check.findings.append(
                     Finding(
                         "root.differs",
                         "the packet's root key is not the one expected",
                         0,
-                        self._pinned,
+                        expected,
                         str(ring.root),
                     )
                 )
@@ -405,11 +417,17 @@ class _PacketVerifier:
     def _limits(self, checkpoint: SignedCheckpoint, shown: int) -> None:
         check = Check("beyond", "what a packet alone cannot show")
         self.report.checks.append(check)
-        hidden = checkpoint.size - shown
+        orders = erasures(self._records.values())
+        erased = {number: order for number, order in orders.items() if number not in self._records}
+        for number, order in sorted(erased.items()):
+            check.notes.append(Finding("record.erased", f"#{number} {erased_words(order)}", number))
+        hidden = checkpoint.size - shown - len(erased)
         if hidden:
+            others = f"{counted(hidden, 'record')} of {checkpoint.size:,}"
             check.not_checked.append(
-                f"{hidden} of {checkpoint.size} records are not in the packet; that none of them "
-                "revokes a key or speaks of this system, only the ledger can show"
+                f"{others} {'is' if hidden == 1 else 'are'} about something else and not in the "
+                "packet; that none of them revokes a key or speaks of this system, only the ledger "
+                "can show"
             )
         check.not_checked.append(
             "artifacts and git commits: their digests are here, their bytes are not"

@@ -22,6 +22,7 @@ from muniment.controls.crosswalk import load_crosswalk
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import GateDecision, decide, to_body
 from muniment.controls.profile import Profile, load_profile
+from muniment.controls.standing import Erased, erased, standings
 from muniment.evidence import withdrawal
 from muniment.evidence import workspace as base
 from muniment.evidence.artifacts import hash_file
@@ -39,6 +40,7 @@ from muniment.schemas.statement import (
     Subject,
     SystemRef,
 )
+from muniment.schemas.text import with_article
 
 if TYPE_CHECKING:
     from muniment.evidence.keys import PublicKey
@@ -71,6 +73,11 @@ class Around:
     approvals: tuple[Record, ...]
     """Approvals and rejections of it, counted or not."""
     superseded_by: tuple[Record, ...]
+    """Records that name it as the one they replace, rightly or not."""
+    retracted_by: tuple[Record, ...]
+    """Retractions of it, rightly or not."""
+    linked_by: tuple[Record, ...]
+    """Link records that tie it to further controls."""
 
 
 class Workspace(base.Workspace):
@@ -131,7 +138,7 @@ class Workspace(base.Workspace):
         if kind in _MADE_ELSEWHERE:
             raise InputError(
                 "attach.kind",
-                f"a {kind} record is not attached by hand",
+                f"{with_article(kind)} record is not attached by hand",
                 hint=f"muniment {_MADE_ELSEWHERE[kind]}",
             )
         attached = self.add(
@@ -159,8 +166,30 @@ class Workspace(base.Workspace):
         return withdrawal.retract(self, records, reason)
 
     def erase(self, records: Sequence[str], basis: str, reason: str) -> Attached:
-        """Remove what records say, for good; see ``muniment.evidence.withdrawal``."""
-        return withdrawal.erase(self, records, basis, reason)
+        """Remove what records say, for good; see ``muniment.evidence.withdrawal``.
+
+        The warnings name the stored files that stay because other records speak of them.
+        """
+        before = self._stored_files(records)
+        attached = withdrawal.erase(self, records, basis, reason)
+        removed = attached.record.statement.body["artifacts"]
+        kept = [
+            f"{name} stays in the store: another record speaks of it"
+            for sha256, name in before.items()
+            if sha256 not in removed
+        ]
+        return replace(attached, warnings=(*attached.warnings, *kept))
+
+    def _stored_files(self, records: Sequence[str]) -> dict[str, str]:
+        """SHA-256 to name of the stored files of records that are not erased yet."""
+        found: dict[str, str] = {}
+        for text in records:
+            try:
+                subjects = self.entry(text).statement.subjects
+            except InputError:
+                continue  # erasing words it, or finishes what was interrupted
+            found.update((item.sha256, item.name) for item in subjects if item.stored)
+        return found
 
     def select(
         self,
@@ -201,20 +230,40 @@ class Workspace(base.Workspace):
             and (until is None or record.recorded_at <= until)
         ]
 
+    def standings(self, verified: VerifiedLedger) -> dict[int, str]:
+        """By place, whether a record still counts; see ``muniment.controls.standing``."""
+        return standings(verified.records)
+
+    def erased(
+        self, verified: VerifiedLedger, *, system: str | None = None, kind: str | None = None
+    ) -> list[Erased]:
+        """The erased records that fit every filter given, as far as anything is known of them."""
+        wanted = self.system(system) if system is not None else None
+        return [
+            item
+            for item in erased(verified.records)
+            if wanted in (None, item.system) and kind in (None, item.kind)
+        ]
+
     def around(self, verified: VerifiedLedger, record: Record) -> Around:
         """What other verified records say of this one."""
-        approvals = [
-            item
-            for item in verified.records
-            if item.kind == "approval"
-            and any(ref["sha256"] == record.sha256 for ref in item.statement.body["records"])
-        ]
+        naming: dict[str, list[Record]] = {"approval": [], "retraction": [], "link": []}
+        for item in verified.records:
+            if item.kind in naming and any(
+                ref["sha256"] == record.sha256 for ref in item.statement.body["records"]
+            ):
+                naming[item.kind].append(item)
         superseding = [
             item
             for item in verified.records
             if item.statement.supersedes and item.statement.supersedes.sha256 == record.sha256
         ]
-        return Around(tuple(approvals), tuple(superseding))
+        return Around(
+            tuple(naming["approval"]),
+            tuple(superseding),
+            tuple(naming["retraction"]),
+            tuple(naming["link"]),
+        )
 
     def coverage(
         self,

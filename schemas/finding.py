@@ -32,6 +32,7 @@ PROMISES = {
             "subjects",
             "tree",
             "tiles",
+            "erasures",
             "receipts",
         ),
     ),

@@ -37,3 +37,24 @@ def figure(value: float, beside: float | None = None) -> str:
     if beside is not None and value != beside and short == f"{beside:.4g}":
         return str(value)
     return str(value) if isinstance(value, int) else short
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: ``1 record``, ``1,024 records``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def with_article(word: str) -> str:
+    """A word with the article that it is spoken with: ``a policy``, ``an attestation``."""
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
+
+
+def said_by(error: Exception) -> str:
+    """What a network or system error says, in words for a person: ``connection refused``."""
+    reason = getattr(error, "reason", None)
+    cause = reason if isinstance(reason, Exception) else error
+    words = getattr(cause, "strerror", None) or reason or cause
+    text = visible(str(words))
+    if not text:
+        return type(error).__name__
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text

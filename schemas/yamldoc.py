@@ -29,9 +29,21 @@ def load(data: bytes | str, *, what: str) -> Any:
     try:
         return yaml.load(data, Loader=_loader())
     except (yaml.YAMLError, UnicodeError, ValueError, RecursionError) as error:
-        raise InputError(
-            "yaml.malformed", f"{what} cannot be read: {' '.join(str(error).split())}"
-        ) from error
+        raise InputError("yaml.malformed", f"{what} cannot be read: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    from yaml.reader import ReaderError
+
+    if isinstance(error, ReaderError):
+        if error.encoding == "unicode":
+            return f"the character U+{error.character:04X} is not allowed in YAML"
+        return f"it is not {error.encoding.upper()} text, at byte {error.position}"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeError):
+        return "it is not UTF-8 text"
+    return " ".join(str(error).split())
 
 
 def load_mapping(path: Path, *, what: str) -> dict[str, Any]:

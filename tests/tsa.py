@@ -167,9 +167,11 @@ def serve(answer: Answer) -> Iterator[tuple[str, list[bytes]]]:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/tsa", requests
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/tsa", requests
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def token(

@@ -158,6 +158,19 @@ def test_anchor_in_git(place: Path, cli: Cli, tmp_path: Path) -> None:
     assert seen["outcome"] == "held"
 
 
+def test_a_ref_that_is_named_must_be_there(place: Path, cli: Cli) -> None:
+    """A ref that is not there, or holds nothing of the ledger, is the request's mistake; so is a
+    ref for a packet."""
+    for ref in ("refs/notes/typo", "HEAD", "refs/notes/muniment", ""):
+        done = cli("verify", "--ref", ref, "--json")
+        assert (done.code, done.json["error"]["code"]) == (2, "git.no-checkpoints"), ref
+    assert cli("verify", "x.pdf", "--ref", "refs/notes/muniment").code == 2
+    (place / ".git").rename(place / "gone")
+    done = cli("verify", "--ref", "refs/notes/muniment", "--json")
+    assert (done.code, done.json["error"]["code"]) == (2, "git.none")
+    assert cli("verify").code == 0
+
+
 def old_files(place: Path, packet: Path, folder: Path) -> dict[str, Path]:
     """A checkpoint, a receipt in both forms, a packet."""
     workspace = Workspace(place)
@@ -210,7 +223,8 @@ def test_since_refuses_what_holds_no_checkpoint(place: Path, cli: Cli, tmp_path:
         done = cli("verify", "--since", str(tmp_path / name), "--json")
         assert (done.code, done.json["error"]["code"]) == (2, "since.malformed"), name
     (tmp_path / "x.pdf").write_bytes(b"%PDF-1.7\n")
-    assert cli("verify", "--since", str(tmp_path / "x.pdf")).code in (1, 2)
+    done = cli("verify", "--since", str(tmp_path / "x.pdf"), "--json")
+    assert (done.code, done.json["error"]["code"]) == (2, "since.malformed")
     assert cli("verify", "--since", str(tmp_path / "none")).code == 2
     assert cli("verify", "x.pdf", "--since", str(tmp_path / "text")).code == 2
 

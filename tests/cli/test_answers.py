@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from muniment.cli import app, systems
-from muniment.evidence import storage
+from muniment.evidence import database as connections
 from muniment.evidence.workspace import Workspace
 from muniment.schemas import errors
 from muniment.schemas.errors import MunimentError, SchemaError
@@ -361,7 +361,7 @@ def test_a_key_of_the_wrong_type_is_refused(place: Path, cli: Cli) -> None:
 
 def test_a_locked_ledger(place: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process writing: exit 3 after waiting, and nothing is added."""
-    monkeypatch.setattr(storage, "_LOCK_SECONDS", 0)
+    monkeypatch.setattr(connections, "LOCK_SECONDS", 0)
     holder = sqlite3.connect(place / ".muniment" / "ledger.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     says(cli(*ATTACH_POLICY, "--set", "title=x"), 3, "store.locked", "hint: ")
@@ -525,12 +525,13 @@ def test_what_is_no_fingerprint_is_not_compared(place: Path, cli: Cli) -> None:
 
 
 def test_a_file_that_is_no_pdf(place: Path, cli: Cli) -> None:
-    """The report says what the file begins with."""
-    (place / "packet.txt").write_text("hello")
-    said = cli("verify", "packet.txt")
+    """What bears a packet's name is held to it; of any other file it is said what is verified."""
+    (place / "packet.pdf").write_text("hello")
+    said = cli("verify", "packet.pdf")
     assert said.code == 1
     assert "the file is not a PDF" in said.out
     assert "found hello" in " ".join(said.out.split())
+    says(cli("verify", "policy.md"), 2, "verify.unknown-file", "a packet (PDF), a receipt")
 
 
 def test_a_password_does_not_get_into_git(empty: Path, cli: Cli) -> None:

@@ -20,8 +20,8 @@ RECORDS = 7
 @pytest.mark.parametrize(
     ("form", "files", "one"),
     [
-        ("bundles", 10, "receipt-000006.sigstore.json"),
-        ("proofs", 15, "record-000000.tlog-proof"),
+        ("bundles", 11, "receipt-000006.sigstore.json"),
+        ("proofs", 15, "receipt-000000.tlog-proof"),
         ("tiles", 9, "tile/entries/000.p/7"),
         ("intoto", 3, "records.intoto.jsonl"),
     ],

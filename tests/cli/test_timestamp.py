@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ..tsa import Chain, OpenSsl, send, serve
-from .conftest import Cli
+from .conftest import Cli, Said, isolated
 
 
 @pytest.fixture
@@ -20,6 +22,19 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> Chain:
 def outcome(cli: Cli) -> tuple[str, int]:
     checks = {item["name"]: item for item in cli("verify", "--json").json["data"]["checks"]}
     return checks["timestamps"]["outcome"], checks["timestamps"]["checked"]
+
+
+def fresh(place: Path, *words: str) -> Said:
+    """Run the command in a process that has imported nothing yet."""
+    done = subprocess.run(
+        [sys.executable, "-m", "muniment", *words],
+        cwd=place,
+        env={**isolated(place.parent), "no_proxy": "*"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
 
 
 def settle(place: Path, chain: Chain, url: str) -> None:
@@ -84,3 +99,14 @@ def test_exit_codes(place: Path, cli: Cli, chain: Chain, tmp_path: Path) -> None
         said = cli("timestamp", "--tsa", url, "--json")
     assert (said.code, said.json["error"]["code"]) == (1, "timestamp.untrusted")
     assert outcome(cli) == ("not-checked", 0)
+
+
+def test_in_a_process_of_its_own(place: Path, chain: Chain, tmp_path: Path) -> None:
+    """What this test imported is of no help: the command alone takes a stamp, and verifies it."""
+    with serve(OpenSsl(tmp_path / "tsa", chain).answer) as (url, _):
+        settle(place, chain, url)
+        made = fresh(place, "timestamp", "--json")
+    assert (made.code, made.json["data"]["new"]) == (0, True)
+    said = fresh(place, "verify", "--json")
+    checks = {item["name"]: item for item in said.json["data"]["checks"]}
+    assert (said.code, checks["timestamps"]["outcome"]) == (0, "held")

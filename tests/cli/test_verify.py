@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from muniment.evidence.storage import AnchorRow
 from muniment.evidence.workspace import Workspace
 from muniment.reports.verify import verify_packet
 
-from .conftest import ATTACH_POLICY, Cli, Said
+from .conftest import ATTACH_POLICY, INIT, Cli, Said
 
 WITNESS = "witness.example.com"
 
@@ -42,15 +43,15 @@ def test_incremental(place: Path, cli: Cli) -> None:
     not looked at again is listed; without the option it is a full audit as before."""
     first = cli("verify", "--incremental", "--json")
     assert (first.code, first.json["data"]["extent"]) == (0, "full")
-    assert "a full audit: all of 7 records" in cli("verify").out
+    assert "a full audit: every record was looked at, 7 in all" in cli("verify").out
     cli(*ATTACH_POLICY, "--set", "title=Another")
     second = cli("verify", "--incremental", "--json")
     assert (second.code, second.json["data"]["extent"]) == (0, "incremental")
     assert check(second, "pinned")["outcome"] == "held"
     assert check(second, "signatures")["checked"] == 1
-    assert "the 7 records verified before" in check(second, "signatures")["not_checked"][0]
+    assert "7 records verified before" in check(second, "signatures")["not_checked"][0]
     said = cli("verify", "--incremental").out
-    assert "0 new records were verified in full, the 8 verified before" in said
+    assert "0 new records looked at in full, 8 records verified before held" in said
     assert cli("verify", "--json").json["data"]["extent"] == "full"
 
 
@@ -96,7 +97,7 @@ def test_policy(place: Path, cli: Cli, tmp_path: Path) -> None:
     holds, another's does not, and without one the cosignature lies unread."""
     opened = Workspace(place)
     last, key = opened.ledger.checkpoint(), new_ed25519()
-    line = cosign_note(last.note.text, WITNESS, key, 1_800_000_000)
+    line = cosign_note(last.note.text, WITNESS, key, int(last.time.timestamp()))
     with opened.storage.write() as writer:
         row = AnchorRow(size=last.size, kind="witness", source=WITNESS, proof=str(line).encode())
         writer.add([row])
@@ -111,4 +112,77 @@ def test_policy(place: Path, cli: Cli, tmp_path: Path) -> None:
         assert (said.code, check(said, "witnesses")["outcome"]) == (code, outcome)
     unread = check(cli("verify", "--json"), "witnesses")
     assert unread["outcome"] == "not-checked"
-    assert "1 cosignatures lie there unread" in unread["not_checked"][0]
+    assert "1 cosignature unread" in unread["not_checked"][0]
+
+
+def test_incremental_pins_only_what_held(place: Path, cli: Cli) -> None:
+    """Where the answer is no though the ledger itself holds, nothing is pinned: the next run is a
+    full audit again, and says no again."""
+    opened = Workspace(place)
+    (digest,) = (
+        item.sha256
+        for record in opened.verified().records
+        for item in record.statement.subjects
+        if item.stored and record.kind == "policy"
+    )
+    file = opened.store.path(digest)
+    opened.storage.close()
+    file.chmod(0o600)
+    file.write_text("other rules")
+    for _ in range(2):
+        said = cli("verify", "--incremental", "--json")
+        assert (said.code, said.json["data"]["extent"]) == (1, "full")
+        assert check(said, "artifacts")["outcome"] == "failed"
+
+
+def test_incremental_says_whose_files_it_did_not_look_at(place: Path, cli: Cli) -> None:
+    """Nobody reads that no record speaks of a file where only the new ones were looked at."""
+    cli("verify", "--incremental")
+    for name, what in (("artifacts", "a file"), ("git", "a committed file")):
+        said = check(cli("verify", "--incremental", "--json"), name)
+        assert said["not_checked"] == [
+            f"no new record speaks of {what}",
+            "the files of the records verified before",
+        ]
+
+
+def test_a_ledger_from_the_future(place: Path) -> None:
+    """A checkpoint dated more than a day after the verifier's own time is a fault; less is not."""
+    last = Workspace(place).ledger.checkpoint()
+    for hours, expected in ((23, []), (25, ["checkpoint.future"])):
+        now = last.time - timedelta(hours=hours)
+        opened = Workspace(place, clock=lambda now=now: now)  # type: ignore[misc]
+        report = opened.verify()
+        opened.storage.close()
+        assert [item.code for item in report.findings] == expected
+
+
+@pytest.mark.parametrize("option", [(), ("--incremental",)])
+def test_the_same_name_and_root_with_another_ledger(
+    place: Path, cli: Cli, option: tuple[str, ...]
+) -> None:
+    """Who holds the root builds the ledger anew with a fresh ledger key: the machine that verified
+    the first one says so."""
+    assert cli("verify", *option).code == 0
+    settings = (place / "muniment.yaml").read_bytes()
+    (place / "muniment.yaml").unlink()
+    (place / ".muniment").rename(place.parent / "old")
+    assert cli(*INIT).code == 0
+    assert (place / "muniment.yaml").read_bytes() == settings
+    said = cli("verify", *option, "--json")
+    assert said.code == 1
+    name, code = ("pinned", "pinned.ledger") if option else ("remembered", "outside.other-ledger")
+    assert check(said, name)["findings"][0]["code"] == code
+
+
+def test_a_row_that_can_be_no_cosignature(place: Path, cli: Cli, tmp_path: Path) -> None:
+    """What SQLite takes where cosignatures are, and is none, is a fault, with a policy or without;
+    and such a ledger is not exported."""
+    edit(place, "INSERT INTO anchor VALUES ('abc', 'witness', 'x', x'00')")
+    (place / "p").write_text("quorum none\n")
+    for options in ([], ["--policy", "p"]):
+        said = cli("verify", *options, "--json")
+        found = [item["code"] for item in check(said, "witnesses")["findings"]]
+        assert (said.code, found) == (1, ["anchor.malformed"])
+    said = cli("export", "tiles", str(tmp_path / "x"), "--json")
+    assert (said.code, said.json["error"]["code"]) == (1, "ledger.unsound")

@@ -465,7 +465,7 @@ def test_superseded_records_are_listed(book: Any) -> None:
     fourth = book.add("owner-assignment", OWNER, supersedes=third)
     coverage = book.coverage(artifact=book.model)
     assert [(reason.code, _places(reason.records)) for reason in coverage.left_out] == [
-        ("record.superseded", [0]),
+        ("record.superseded", [0, 1]),
         ("record.supersede-refused", [3, 2]),
     ]
     result = book.result(OWNER)

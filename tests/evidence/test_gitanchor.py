@@ -47,6 +47,10 @@ def repo(tmp_path: Path) -> Path:
     return folder
 
 
+def held(repo: Path) -> tuple[tuple[str, bytes], ...]:
+    return anchored_checkpoints(repo, DEFAULT_REF, ORIGIN).notes
+
+
 def test_each_size_becomes_one_file_of_one_chain(repo: Path, lab: Any) -> None:
     """Anchored at 1 and at 3, with a repeat between: two commits, two files with the very notes,
     and index, working tree and HEAD as before."""
@@ -63,7 +67,7 @@ def test_each_size_becomes_one_file_of_one_chain(repo: Path, lab: Any) -> None:
         f"checkpoints/{ORIGIN}/1",
         f"checkpoints/{ORIGIN}/3",
     ]
-    kept = dict(anchored_checkpoints(repo, DEFAULT_REF, ORIGIN))
+    kept = dict(held(repo))
     assert kept == {
         f"{DEFAULT_REF}:checkpoints/{ORIGIN}/1": small.note.to_bytes(),
         f"{DEFAULT_REF}:checkpoints/{ORIGIN}/3": lab.ledger.checkpoint().note.to_bytes(),
@@ -79,18 +83,18 @@ def test_what_is_taken_away_later_is_still_read(repo: Path, lab: Any) -> None:
     tree = git(repo, "rev-parse", "main^{tree}")
     tip = git(repo, "commit-tree", "-m", "Clean up", "-p", DEFAULT_REF, tree)
     git(repo, "update-ref", DEFAULT_REF, tip)
-    assert len(anchored_checkpoints(repo, DEFAULT_REF, ORIGIN)) == 1
+    assert len(held(repo)) == 1
     lab.append(lab.statement())
     anchor_in_git(repo, lab.ledger)
     names = git(repo, "ls-tree", "-r", "--name-only", DEFAULT_REF).split()
     assert names == ["a.txt", f"checkpoints/{ORIGIN}/2"]
-    assert len(anchored_checkpoints(repo, DEFAULT_REF, ORIGIN)) == 2
+    assert len(held(repo)) == 2
 
 
 def test_two_ledgers_share_a_ref(repo: Path, lab: Any) -> None:
     """Each ledger finds its own checkpoints."""
     anchor_in_git(repo, lab.ledger)
-    assert anchored_checkpoints(repo, DEFAULT_REF, "evidence.example.com/credit") == []
+    assert anchored_checkpoints(repo, DEFAULT_REF, "evidence.example.com/credit").notes == ()
 
 
 def test_it_is_pushed_and_taken_up_elsewhere(repo: Path, tmp_path: Path, lab: Any) -> None:

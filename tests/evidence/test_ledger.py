@@ -16,7 +16,6 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from muniment.evidence import storage as storage_module
 from muniment.evidence.dsse import Envelope
 from muniment.evidence.keys import new_ed25519, new_p256
 from muniment.evidence.ledger import Ledger
@@ -375,7 +374,7 @@ def test_a_locked_ledger(
     ledger_url: str, lab_on: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While another process writes, attaching gives up after waiting; reading goes on."""
-    monkeypatch.setattr(storage_module, "_LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("muniment.evidence.database.LOCK_SECONDS", 0.2)
     lab = lab_on(ledger_url)
     engine = create_engine(ledger_url)
     is_sqlite = engine.dialect.name == "sqlite"

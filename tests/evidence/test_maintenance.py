@@ -17,12 +17,13 @@ from sqlalchemy.exc import DBAPIError
 
 from muniment.evidence.ledger import Ledger
 from muniment.evidence.maintenance import backup, fsck
+from muniment.evidence.statements import erased_item
 from muniment.evidence.storage import AnchorRow, Reader, Rebuilder, Storage
 from muniment.evidence.verification import LedgerVerifier
 from muniment.schemas.errors import MunimentError, StoreError
-from muniment.schemas.statement import Subject
+from muniment.schemas.statement import Statement, Subject
 
-SIGNED = ("entry", "checkpoint", "anchor", "erasure", "meta")
+SIGNED = ("entry", "checkpoint", "anchor", "meta")
 OTHER = "'" + "ab" * 32 + "'"
 DAMAGE = {
     "leaf_hash": ("UPDATE entry SET leaf_hash = 'x' WHERE number = 1", {"column.differs"}),
@@ -72,6 +73,10 @@ DAMAGE = {
         "INSERT INTO tile SELECT 9, 0, hashes FROM tile WHERE level = 1",
         {"tile.differs"},
     ),
+    "erasure gone": ("DELETE FROM erasure", {"erasure.row"}),
+    "erasure of another record": ("UPDATE erasure SET number = 3", {"erasure.row"}),
+    "erasure by another record": ("UPDATE erasure SET by = 3", {"erasure.row"}),
+    "erasure added": ("INSERT INTO erasure (number, by) VALUES (3, 13)", {"erasure.row"}),
     "all at once": (
         "UPDATE entry SET kind = 'x'; DELETE FROM subject; DELETE FROM tile WHERE number = 1",
         {"column.differs", "subjects.differ", "tile.missing"},
@@ -97,7 +102,12 @@ FORGED = {
     ),
     "emptied without an erasure": (
         "UPDATE entry SET envelope = '' WHERE number = 3",
-        "envelope.malformed",
+        "erasure.without-order",
+    ),
+    "emptied with a made-up row": (
+        "UPDATE entry SET envelope = '' WHERE number = 3;"
+        "INSERT INTO erasure (number, by) VALUES (3, 4)",
+        "erasure.without-order",
     ),
     "no checkpoint": ("DELETE FROM checkpoint", "checkpoint.missing"),
     "checkpoint": (
@@ -113,12 +123,27 @@ def fill(lab: Any, size: int) -> Ledger:
         Subject(name, {"sha256": hashlib.sha256(name.encode()).hexdigest()}) for name in "ab"
     )
     lab.append(lab.statement(title="About files", subjects=files))
-    lab.append(*[lab.statement(title=f"Rule {number}") for number in range(size - 2)])
-    with lab.storage.rebuild() as writer:
+    lab.append(*[lab.statement(title=f"Rule {number}") for number in range(size - 3)])
+    lab.append(erasure(lab, 10))
+    with lab.storage.write() as writer:
         writer.add([AnchorRow(size=2, kind="rfc3161", source="tsa.example.com", proof=b"token")])
-        writer.erase(10, 11)
     assert isinstance(lab.ledger, Ledger)
     return lab.ledger
+
+
+def erasure(lab: Any, number: int) -> Statement:
+    """An order to erase one record."""
+    target = lab.ledger.proven(number)
+    made: Statement = lab.statement(
+        "erasure",
+        body={
+            "records": [erased_item(target.ref, target.statement)],
+            "artifacts": [],
+            "basis": "GDPR Art. 17(1)(b)",
+            "reason": "Consent was withdrawn.",
+        },
+    )
+    return made
 
 
 SMALL, LARGE = 14, 260
@@ -175,11 +200,17 @@ def test_a_sound_ledger_has_no_differences(lab: Any) -> None:
         report = fsck(ledger, repair=repair, progress=lambda *done: progress.append(done))
         assert (report.ok, codes(report), report.conclusions) == (True, set(), [])
         counts = {check.name: check.checked for check in report.checks}
-        assert counts == {"entries": 260, "columns": 260, "subjects": 260, "tiles": 3}
+        assert counts == {
+            "entries": 260,
+            "columns": 260,
+            "subjects": 260,
+            "tiles": 3,
+            "erasures": 1,
+        }
     assert progress[-1] == (260, 260)
     assert stored(lab.url) == before
     with lab.storage.read() as reader:
-        assert (reader.erasures(), reader.entry(10).envelope) == ({10: 11}, b"")
+        assert (reader.erasures(), reader.entry(10).envelope) == ({10: 259}, b"")
 
 
 @pytest.mark.parametrize("name", DAMAGE)
@@ -214,9 +245,10 @@ def test_entries_and_checkpoints_are_never_written(ledger: Ledger, lab: Any, nam
     assert not report.ok
     after = stored(lab.url)
     assert {table: after[table] for table in SIGNED} == {table: before[table] for table in SIGNED}
-    if code == "envelope.malformed":
+    if code in ("envelope.malformed", "erasure.without-order"):
+        done = 2 if "made-up" in name else 1
         assert report.conclusions == [
-            "1 repaired from the entries, 1 not: envelopes are never written anew"
+            f"{done} repaired from the entries, 1 not: envelopes are never written anew"
         ]
     else:
         assert after == before
@@ -229,12 +261,65 @@ def test_triggers_are_in_force_after_a_repair(ledger: Ledger, lab: Any) -> None:
     damage(lab.url, "UPDATE entry SET kind = 'x' WHERE number = 1")
     fsck(ledger, repair=True)
     engine = create_engine(lab.url)
-    for table in (*SIGNED, "subject", "tile"):
+    for table in (*SIGNED, "subject", "tile", "erasure"):
         with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
             connection.execute(text(f"DELETE FROM {table}"))
     engine.dispose()
     lab.append(lab.statement(title="One more"))
     assert fsck(ledger).ok
+
+
+FOREIGN = {
+    "sqlite": ("CREATE TRIGGER audit_it AFTER INSERT ON anchor BEGIN SELECT 1; END",),
+    "postgresql": (
+        "CREATE FUNCTION muniment_report() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN RETURN NEW; END'",
+        "CREATE TRIGGER audit_it AFTER INSERT ON anchor FOR EACH ROW "
+        "EXECUTE FUNCTION muniment_report()",
+    ),
+}
+FOREIGN_LEFT = {
+    "sqlite": "SELECT count(*) FROM sqlite_master WHERE name = 'audit_it'",
+    "postgresql": (
+        "SELECT count(*) FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid "
+        "WHERE tgname = 'audit_it' AND proname = 'muniment_report'"
+    ),
+}
+
+
+def test_a_repair_leaves_what_is_not_ours(ledger: Ledger, lab: Any) -> None:
+    """Triggers and functions of other people are there after a repair."""
+    damage(lab.url, "UPDATE entry SET kind = 'x' WHERE number = 1")
+    engine = create_engine(lab.url)
+    with engine.begin() as connection:
+        for statement in FOREIGN[connection.dialect.name]:
+            connection.exec_driver_sql(statement)
+    assert not fsck(ledger, repair=True).ok
+    with engine.connect() as connection:
+        query = text(FOREIGN_LEFT[connection.dialect.name])
+        assert connection.execute(query).scalar_one() == 1
+    engine.dispose()
+
+
+def test_a_lost_row_of_an_erasure(ledger: Ledger, lab: Any) -> None:
+    """Verification names it as what it is, and holds again after a repair."""
+    assert lab.verify().ok
+    damage(lab.url, "DELETE FROM erasure")
+    assert codes(lab.verify()) == {"erasure.row"}
+    fsck(ledger, repair=True)
+    assert lab.verify().ok
+
+
+def test_rows_of_strange_types(tmp_path: Path, lab_on: Callable[[str], Any]) -> None:
+    """SQLite takes any value into any column: such tiles are found and removed."""
+    lab = lab_on(f"sqlite:///{tmp_path / 'ledger.db'}")
+    before = stored(lab.url)
+    for place in ("'abc', 'def'", "0, 'x'", "0.5, 0", "x'00', x'01'", "0, 0.5"):
+        damage(lab.url, f"INSERT INTO tile VALUES ({place}, x'00')")
+    assert codes(fsck(lab.ledger)) == {"tile.differs"}
+    fsck(lab.ledger, repair=True)
+    assert stored(lab.url) == before
+    assert fsck(lab.ledger).ok
 
 
 def test_a_repair_that_fails_leaves_everything(
@@ -399,6 +484,17 @@ def test_a_damaged_ledger_gives_no_backup(lab: Any, tmp_path: Path) -> None:
         backup(lab.ledger, tmp_path / "copies" / "ledger.db")
     assert caught.value.code == "ledger.damaged"
     assert list((tmp_path / "copies").iterdir()) == []
+
+
+def test_a_tampered_ledger_is_copied_as_it_is(ledger: Ledger, lab: Any, tmp_path: Path) -> None:
+    """Rows that keys and triggers would refuse are in the copy, for verification to name."""
+    damage(
+        lab.url,
+        f"INSERT INTO subject VALUES (999, 0, {OTHER}, 'x');"
+        "INSERT INTO erasure (number, by) VALUES (998, 997)",
+    )
+    backup(ledger, tmp_path / "copy.db")
+    assert stored(f"sqlite:///{tmp_path / 'copy.db'}") == stored(lab.url)
 
 
 def test_a_backup_that_cannot_be_written(

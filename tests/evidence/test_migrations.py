@@ -236,7 +236,7 @@ def test_a_migration_waits_for_who_writes(
 ) -> None:
     """While another process holds the ledger, migrating gives up after waiting."""
     load(ledger_url, OLDER[0])
-    monkeypatch.setattr("muniment.evidence.storage._LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("muniment.evidence.database.LOCK_SECONDS", 0.2)
     engine = create_engine(ledger_url)
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
@@ -250,7 +250,7 @@ def test_a_migration_waits_for_who_writes(
     assert opened(ledger_url).migrate()[0] == 1
 
 
-@pytest.mark.parametrize("found", ["99", "3x", "", "-1", "0", "²"])
+@pytest.mark.parametrize("found", ["99", "9" * 5000, "3x", "", "-1", "0", "²"])
 def test_a_newer_or_unheard_of_version_is_refused(
     ledger_url: str, opened: Callable[[str], Storage], found: str
 ) -> None:
@@ -263,8 +263,44 @@ def test_a_newer_or_unheard_of_version_is_refused(
     with pytest.raises(MunimentError) as caught:
         storage.migrate()
     assert caught.value.code == "store.version"
-    assert "install" in str(error.hint)
+    assert ("install" if found[:1] == "9" else "table meta") in str(error.hint)
     assert described(ledger_url, "SELECT value FROM meta") == [(found,)]
+
+
+def test_a_version_that_is_not_said(ledger_url: str, opened: Callable[[str], Storage]) -> None:
+    """Without the row that says it, a ledger is not taken for a newer one."""
+    storage = opened(ledger_url)
+    storage.create()
+    with storage.rebuild() as rebuilder:
+        rebuilder._session.execute(text("DELETE FROM meta"))
+    assert "does not say which version" in refused(storage).message
+
+
+def test_a_ledger_that_says_it_is_older(ledger_url: str, opened: Callable[[str], Storage]) -> None:
+    """Tables that are newer than the version that is said are an error of ours."""
+    storage = opened(ledger_url)
+    storage.create()
+    with storage.rebuild() as rebuilder:
+        rebuilder._session.execute(text("UPDATE meta SET value = '1'"))
+    with pytest.raises(StoreError) as caught:
+        storage.migrate()
+    assert caught.value.code == "store.version"
+    assert "tables of a later one" in caught.value.message
+
+
+@pytest.mark.parametrize("version", OLDER)
+def test_a_migration_leaves_what_is_not_ours(
+    tmp_path: Path, opened: Callable[[str], Storage], version: str
+) -> None:
+    """A trigger of somebody else is there afterwards."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    load(url, version)
+    connection = sqlite3.connect(tmp_path / "ledger.db")
+    connection.execute("CREATE TRIGGER mine AFTER INSERT ON tile BEGIN SELECT 1; END")
+    connection.close()
+    opened(url).migrate()
+    assert described(url, "SELECT name FROM sqlite_master WHERE name = 'mine'") == [("mine",)]
+    assert described(url, "SELECT name FROM sqlite_master WHERE name = 'tile_grow'") == []
 
 
 def test_alembic_is_loaded_only_to_migrate(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_token_that_does_not_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     """No PIN, a wrong one, another token, another key, another library: each has its code."""
     public = find_public(URI, nobody)
     monkeypatch.setenv("MUNIMENT_PIN", "0000")
-    assert code_of(lambda: RemoteKey(URI, public, nobody).sign(b"")) == "key.unavailable"
+    assert code_of(lambda: RemoteKey(URI, public, nobody).sign(b"")) == "key.pin"
     monkeypatch.delenv("MUNIMENT_PIN")
     assert code_of(lambda: RemoteKey(URI, public, nobody).sign(b"")) == "key.pin"
     monkeypatch.setenv("MUNIMENT_PIN", PIN)

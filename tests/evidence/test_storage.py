@@ -6,15 +6,18 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
-from muniment.evidence.storage import Storage, translated_errors
+from muniment.evidence.maintenance import backup, fsck
+from muniment.evidence.storage import AnchorRow, Storage, translated_errors
 from muniment.schemas.errors import InputError, MunimentError, StoreError
 
 
@@ -211,6 +214,99 @@ def test_a_read_only_ledger(public_folder: Path, lab_on: Callable[[str], Any]) -
     assert file.read_bytes() == before
 
 
+COPIES: dict[str, tuple[int, int, bool]] = {
+    # Rights of the file and of the folder; whether the owner has the ledger open.
+    "file and folder read-only": (0o444, 0o555, False),
+    "only the file read-only": (0o444, 0o777, False),
+    "only the folder read-only": (0o666, 0o555, False),
+    "in use by its owner": (0o444, 0o555, True),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("name", COPIES)
+def test_an_auditor_without_rights_reads(
+    public_folder: Path, lab_on: Callable[[str], Any], name: str
+) -> None:
+    """Whoever may only read verifies, compares and copies all the same."""
+    file_rights, folder_rights, is_open = COPIES[name]
+    file = public_folder / "led ger" / "ledger.db"
+    lab = lab_on(f"sqlite:///{file}")
+    lab.append(lab.statement())
+    lab.storage.close()
+    target = public_folder / "copy"
+    target.mkdir(mode=0o777)
+    target.chmod(0o777)
+
+    def audit() -> None:
+        lab.assert_sound(2)
+        assert fsck(lab.ledger).ok
+        assert backup(lab.ledger, target / "copy.db").size == 2
+
+    owner = Storage(f"sqlite:///{file}")
+    if is_open:
+        size_of(owner)
+    file.chmod(file_rights)
+    file.parent.chmod(folder_rights)
+    assert without_rights(public_folder, audit) == "no error"
+    assert (target / "copy.db").is_file()
+    owner.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_copy_without_its_log(public_folder: Path, lab_on: Callable[[str], Any]) -> None:
+    """Rows that are in the log alone are not left out silently where it cannot be used."""
+    file = public_folder / "ledger.db"
+    lab = lab_on(f"sqlite:///{file}")
+    lab.append(lab.statement())
+    (public_folder / "copy").mkdir()
+    copy = public_folder / "copy" / "ledger.db"
+    for name in ("ledger.db", "ledger.db-wal"):
+        shutil.copy(public_folder / name, copy.with_name(name))
+    assert copy.with_name("ledger.db-wal").stat().st_size
+    copy.chmod(0o444)
+    copy.parent.chmod(0o555)
+    storage = Storage(f"sqlite:///{copy}")
+    assert without_rights(public_folder, lambda: size_of(storage)) == "store.unreadable"
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_file_that_changes_under_a_reader(
+    public_folder: Path, lab_on: Callable[[str], Any]
+) -> None:
+    """What was read without locks counts for nothing if somebody wrote meanwhile."""
+    file = public_folder / "ledger.db"
+    lab = lab_on(f"sqlite:///{file}")
+    lab.storage.close()
+    file.chmod(0o444)
+    public_folder.chmod(0o555)
+    reading, written = multiprocessing.Event(), multiprocessing.Event()
+
+    def read() -> None:
+        with lab.storage.read() as reader:
+            reader.size()
+            reading.set()
+            written.wait()
+
+    def write() -> None:
+        reading.wait()
+        public_folder.chmod(0o755)
+        file.chmod(0o644)
+        owner = Storage(f"sqlite:///{file}")
+        with owner.write() as writer:
+            writer.add([AnchorRow(size=1, kind="witness", source="w.example.com", proof=b"x")])
+        owner.close()
+        written.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert without_rights(public_folder, read) == "store.locked"
+    thread.join()
+    file.chmod(0o444)
+    public_folder.chmod(0o555)
+    assert without_rights(public_folder, lambda: size_of(lab.storage)) == "no error"
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_folder_without_rights(public_folder: Path) -> None:
     """Where the folder may not be written or entered, creating and reading say so."""
@@ -239,8 +335,74 @@ def test_a_server_that_does_not_answer(tmp_path: Path, opened: Callable[..., Sto
 
 def test_a_missing_database_of_a_server(postgres_url: str, opened: Callable[..., Storage]) -> None:
     """A database name the server does not know is an error of ours."""
-    storage = opened(postgres_url.replace("/test_", "/other_"))
-    assert code_of(lambda: size_of(storage)).startswith("store.")
+    for url in (
+        postgres_url.replace("/test_", "/other_"),
+        postgres_url.replace("postgres@", "nobody@"),
+    ):
+        with pytest.raises(StoreError) as caught:
+            size_of(opened(url))
+        assert (caught.value.code, "does not exist" in str(caught.value.found)) == (
+            "store.refused",
+            True,
+        )
+
+
+def test_a_server_whose_name_leads_nowhere(opened: Callable[..., Storage]) -> None:
+    """A name that nobody knows is said to be one."""
+    with pytest.raises(StoreError) as caught:
+        size_of(opened("postgresql+psycopg://ledger@nowhere.invalid/ledger"))
+    assert caught.value.code == "store.unreachable"
+    assert "leads nowhere" in caught.value.message
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_appends_under_another_isolation_level(
+    postgres_url: str, lab_on: Callable[[str], Any], level: str
+) -> None:
+    """Whatever a server's default is, whoever waits for the lock then appends."""
+    lab = lab_on(postgres_url)
+    engine = create_engine(postgres_url)
+    with engine.begin() as connection:
+        name = make_url(postgres_url).database
+        connection.exec_driver_sql(
+            f"ALTER DATABASE {name} SET default_transaction_isolation TO '{level}'"
+        )
+    engine.dispose()
+    lab.storage.close()
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda n: lab.append(lab.statement(title=f"Rule {n}")), range(12)))
+    lab.assert_sound(13)
+
+
+def test_a_server_that_takes_no_writing(postgres_url: str, lab_on: Callable[[str], Any]) -> None:
+    """A database that was made read-only is read, and an append says what is wrong."""
+    lab = lab_on(postgres_url)
+    engine = create_engine(postgres_url)
+    with engine.begin() as connection:
+        name = make_url(postgres_url).database
+        connection.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only TO on")
+    engine.dispose()
+    lab.storage.close()
+    assert code_of(lambda: lab.append(lab.statement())) == "store.read-only"
+    lab.assert_sound(1)
+
+
+def test_a_temporary_table_does_not_fool_the_triggers(
+    postgres_url: str, lab_on: Callable[[str], Any]
+) -> None:
+    """A session's own table named like one of ours is not what the triggers look into."""
+    lab = lab_on(postgres_url)
+    engine = create_engine(postgres_url)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE TEMP TABLE erasure (number int, by int)")
+        connection.exec_driver_sql("INSERT INTO erasure VALUES (0, 0)")
+        for statement in ("DELETE FROM subject", "UPDATE entry SET envelope = ''"):
+            savepoint = connection.begin_nested()
+            with pytest.raises(DBAPIError, match="append-only"):
+                connection.exec_driver_sql(statement)
+            savepoint.rollback()
+    engine.dispose()
+    lab.assert_sound(1)
 
 
 @pytest.mark.parametrize(

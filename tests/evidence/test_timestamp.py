@@ -9,8 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,10 +178,10 @@ def _not_http(handler: BaseHTTPRequestHandler, body: bytes) -> None:
 
 
 ANSWERS: dict[str, tuple[Answer, str]] = {
-    "garbage": (lambda handler, _: send(handler, b"<html>no</html>"), "timestamp.malformed"),
-    "nothing": (lambda handler, _: send(handler, b""), "timestamp.malformed"),
-    "huge": (lambda handler, _: send(handler, bytes(1 << 20)), "timestamp.malformed"),
-    "cut": (_cut, "timestamp.malformed"),
+    "garbage": (lambda handler, _: send(handler, b"<html>no</html>"), "timestamp.unreachable"),
+    "nothing": (lambda handler, _: send(handler, b""), "timestamp.unreachable"),
+    "huge": (lambda handler, _: send(handler, bytes(1 << 20)), "timestamp.unreachable"),
+    "cut": (_cut, "timestamp.unreachable"),
     "refusal": (_refuse, "timestamp.refused"),
     "error": (lambda handler, _: send(handler, b"", 500), "timestamp.unreachable"),
     "missing": (lambda handler, _: send(handler, b"", 404), "timestamp.unreachable"),
@@ -407,6 +409,21 @@ def test_a_stored_token_that_does_not_hold(
     assert "https://tsa.example.com over the checkpoint of size 1" in checked.findings[0].message
 
 
+def test_certificates_in_another_order(lab: Lab, roots: Path) -> None:
+    """OpenSSL writes a token's certificates in the order it was given them, not in that of DER; no
+    signature covers the order, and either is verified."""
+    proof = token(replace(CHAIN, others=(OTHER.root,)), last_note(lab), datetime.now(UTC))
+    ordered = sorted(item.public_bytes(Encoding.DER) for item in (CHAIN.certificate, OTHER.root))
+    for certificates in (ordered, ordered[::-1]):
+        at = proof.index(ordered[0])
+        at = min(at, proof.index(ordered[1]))
+        length = sum(map(len, ordered))
+        proof = proof[:at] + b"".join(certificates) + proof[at + length :]
+        verify_token(proof, last_note(lab), (CHAIN.root,))
+    put(lab, proof)
+    assert (codes(check(lab, roots)), check(lab, roots).checked) == ([], 1)
+
+
 @pytest.mark.parametrize("size", [-1, 0, 1, 3, 2**31 - 1])
 def test_a_token_moved_to_another_checkpoint(lab: Lab, roots: Path, size: int) -> None:
     """A token that stands at a size it was not made for, or beyond the end, is found."""
@@ -424,19 +441,46 @@ def test_a_ledger_that_was_built_anew(lab: Lab, roots: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "noted"),
-    [(0, []), (4, []), (-4, []), (6, ["timestamp.apart"]), (-6, ["timestamp.apart"])],
+    ("minutes", "noted", "found"),
+    [
+        (0, [], []),
+        (4, [], []),
+        (-4, [], []),
+        (6, ["timestamp.apart"], []),
+        (-6, [], ["timestamp.before"]),
+    ],
 )
 def test_clocks_that_differ_are_noted(
-    lab: Lab, roots: Path, minutes: int, noted: list[str]
+    lab: Lab, roots: Path, minutes: int, noted: list[str], found: list[str]
 ) -> None:
-    """A few minutes between the ledger's time and the authority's are a note, never a fault."""
+    """A few minutes from the ledger's time to the authority's later one are a note; a checkpoint
+    dated after the authority saw it is a fault."""
     signed = verify_checkpoint(last_note(lab), lab.vkey).time
     chain = Chain.new(signed - timedelta(days=1), signed + timedelta(days=1))
     put(lab, token(chain, last_note(lab), signed + timedelta(minutes=minutes)))
     checked = check(lab, chain.write_roots(roots))
     assert [item.code for item in checked.notes] == noted
-    assert (checked.outcome, checked.findings) == (Outcome.HELD, [])
+    assert (checked.checked, codes(checked)) == (1, found)
+
+
+def test_a_ledger_ahead_of_its_time_gets_no_stamp(lab: Lab, openssl: OpenSsl, clock: Any) -> None:
+    """A checkpoint dated after the authority sees it is refused before anything is stored."""
+    clock.move(days=36_500)
+    lab.append(lab.statement())
+    with serve(openssl.answer) as (url, _):
+        authority = Authority(url, (CHAIN.root,))
+        assert code_of(lambda: stamp(lab.storage, lab.vkey, authority)) == "timestamp.before"
+    assert anchors(lab) == []
+
+
+@pytest.mark.parametrize("values", ["'abc', 'rfc3161', 'x'", "1, x'01', 'x'", "1, 'other', 'x'"])
+def test_a_row_that_can_be_no_token(lab_on: Any, roots: Path, values: str) -> None:
+    """SQLite takes any value: what can be no token is a fault, and hides no other."""
+    lab = lab_on("sqlite://")
+    with lab.storage._engine.begin() as connection:
+        connection.exec_driver_sql(f"INSERT INTO anchor VALUES ({values}, x'00')")
+    put(lab, b"junk")
+    assert codes(check(lab, roots)) == ["anchor.malformed", "timestamp.malformed"]
 
 
 # Settings

@@ -386,6 +386,7 @@ def test_one_root_cannot_take_over(lab: Any, change: str) -> None:
     body = lab.enrolment(third, ["root"], name="Carl Example").body
     lab.append(lab.key_statement(body), lab.statement())
     lab.append(lab.key_statement(body), key=rita)
+    lab.append(lab.statement(title="More"))
     bodies = {
         "revoke": revocation(rita, compromisedSince=6),
         "rotate": {
@@ -486,6 +487,9 @@ BAD_GENESES: dict[str, dict[str, Any]] = {
         "ledger": str(VerifierKey("evidence.example.com", COSIGNATURE_V1, STRANGER.public))
     },
     "no root": {"roles": ["contributor"]},
+    "a machine": {
+        "holder": {"name": "Build", "email": "build@example.com", "type": "machine"},
+    },
     "a revocation": {
         "action": "revoke",
         "reason": "x",

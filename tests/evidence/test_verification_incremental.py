@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from muniment.schemas.errors import InputError
 from muniment.schemas.finding import VerificationReport
 
 VKEY = VerifierKey("evidence.example.com", ED25519, new_ed25519().public)
+ROOT = "SHA256:" + "A" * 43
 PINNED = Pinned(str(VKEY), 7, bytes(32), datetime(2026, 1, 31, tzinfo=UTC), "0" * 64)
 
 
@@ -130,31 +133,56 @@ def test_a_hidden_key_record(lab: Any) -> None:
 
 def test_what_is_remembered_survives_the_file(tmp_path: Path) -> None:
     """What was saved is read back; of a ledger never verified, nothing is remembered."""
-    assert Pinned.load(tmp_path, VKEY) is None
-    PINNED.save(tmp_path, VKEY)
-    assert Pinned.load(tmp_path, VKEY) == PINNED
+    assert Pinned.load(tmp_path, VKEY.name, ROOT) is None
+    PINNED.save(tmp_path, VKEY.name, ROOT)
+    assert Pinned.load(tmp_path, VKEY.name, ROOT) == PINNED
     assert [file.suffix for file in (tmp_path / "verified").iterdir()] == [".json"]
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"{}", b"[]", b"{", b'{"ledger": 1}', b"\xff", b'{"size": "x"}'],
+    [
+        *(b"", b"{}", b"[]", b"{", b'{"ledger": 1}', b"\xff", b'{"size": "x"}'),
+        *(b'"size": %s' % size for size in (b"9.7", b'"10"', b"true", b"0", b"-1", b"null")),
+        *(b'"schema_version": %s' % version for version in (b"2", b"1.0", b'"1"', b"true")),
+    ],
 )
 def test_a_damaged_memory_is_refused(tmp_path: Path, data: bytes) -> None:
     """A file that says nothing clear is no reason to look at less: it is refused by name."""
-    PINNED.save(tmp_path, VKEY)
+    PINNED.save(tmp_path, VKEY.name, ROOT)
     (file,) = (tmp_path / "verified").iterdir()
-    file.write_bytes(data)
+    field = data.partition(b":")[0]
+    whole = re.sub(field + rb": \w+", data, file.read_bytes()) if field.startswith(b'"') else data
+    assert whole != file.read_bytes()
+    file.write_bytes(whole)
     with pytest.raises(InputError) as caught:
-        Pinned.load(tmp_path, VKEY)
+        Pinned.load(tmp_path, VKEY.name, ROOT)
     assert caught.value.code == "pinned.malformed"
+
+
+def test_a_ledger_that_went_back_is_told_in_true_numbers(lab: Any, pinned: Pinned) -> None:
+    """Where entries are gone, nobody says that all of those verified before are held."""
+    change(
+        lab,
+        "DELETE FROM subject WHERE number > 1",
+        "DELETE FROM entry WHERE number > 1",
+        "DELETE FROM checkpoint WHERE size > 2",
+    )
+    (said,) = run(lab, pinned)[0].report.conclusions
+    assert said.endswith("of the 4 records verified before only 2 are there")
+
+
+def test_another_ledger_key_is_a_fault(lab: Any, pinned: Pinned) -> None:
+    """A ledger of the same name and root with another key of its own is not the one verified."""
+    verifier, again = run(lab, replace(pinned, ledger=str(VKEY)))
+    assert (codes(verifier.report), again) == (["pinned.ledger"], None)
 
 
 def test_the_memory_of_another_ledger_is_refused(tmp_path: Path) -> None:
     """What was verified of one ledger says nothing of another."""
-    PINNED.save(tmp_path, VKEY)
+    PINNED.save(tmp_path, VKEY.name, ROOT)
     (file,) = (tmp_path / "verified").iterdir()
     file.write_text(file.read_text().replace("evidence.example.com", "other.example.com"))
     with pytest.raises(InputError) as caught:
-        Pinned.load(tmp_path, VKEY)
+        Pinned.load(tmp_path, VKEY.name, ROOT)
     assert caught.value.code == "pinned.malformed"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import http.client
+import shutil
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +21,14 @@ from muniment.evidence.checkpoint import Checkpoint, sign_checkpoint
 from muniment.evidence.keyfiles import KeyFiles
 from muniment.evidence.keys import SigningKey, new_ed25519
 from muniment.evidence.merkle import consistency_proof, hash_leaf, root_of
-from muniment.evidence.note import COSIGNATURE_V1, ED25519, SignedNote, VerifierKey, cosign_note
+from muniment.evidence.note import (
+    COSIGNATURE_V1,
+    ED25519,
+    SignedNote,
+    VerifierKey,
+    cosign_note,
+    sign_note,
+)
 from muniment.evidence.policy import Policy, cosigned_at
 from muniment.evidence.policy import Witness as Known
 from muniment.evidence.tiles import add_leaf, node_reader
@@ -164,6 +174,49 @@ def test_what_was_cosigned_survives(tmp_path: Path, log: Log, clock: Any) -> Non
     assert lost.value.code == "witness.state-lost"
 
 
+def test_what_was_cosigned_and_is_gone(tmp_path: Path, log: Log, clock: Any) -> None:
+    """Where a ledger's file was removed, even while nothing ran, its forks are not cosigned; other
+    ledgers go on. A memory of before there were marks gets its mark when it is read."""
+    keys = KeyFiles(tmp_path, lambda name: None)
+    other = VerifierKey("other.example.com", ED25519, log.key.public)
+    fork = Log(clock, "zyxwvutsrq", log.key)
+    first, lock = open_witness(tmp_path, NAME, [log.vkey, other], keys, clock=clock)
+    assert first.add_checkpoint(log.request(0, 5)).status == 200
+    (file,) = tmp_path.glob("witnesses/*/logs/*")
+    (mark,) = tmp_path.glob("witnesses/*/known/*")
+    mark.unlink()
+    assert status(first.add_checkpoint(log.request(0, 5))) == (409, b"5\n")
+    lock.close()
+    file.unlink()
+    again, lock = open_witness(tmp_path, NAME, [log.vkey, other], keys, clock=clock)
+    assert again.add_checkpoint(fork.request(0, 5)).status == 503
+    text = Checkpoint("other.example.com", 1, hash_leaf(b"x")).to_text()
+    note = SignedNote(text, (sign_note(text, "other.example.com", log.key),)).to_bytes()
+    assert again.add_checkpoint(ask(0, [], note)).status == 200
+    lock.close()
+    for name in ("logs", "known"):
+        (folder,) = tmp_path.glob(f"witnesses/*/{name}")
+        shutil.rmtree(folder)
+    folder.with_name("logs").mkdir()
+    with pytest.raises(StoreError) as lost:
+        open_witness(tmp_path, NAME, [log.vkey], keys)
+    assert lost.value.code == "witness.state-lost"
+
+
+def test_a_ledger_cannot_fill_the_memory(witness: Witness, log: Log) -> None:
+    """A key can make any number of lines that hold; one is kept, and the witness can go on."""
+    note = log.signed(5).note
+    at = int(log.clock().timestamp())
+    lines = [cosign_note(note.text, ORIGIN, log.key, at + number) for number in range(98)]
+    cosigner = log.vkey.cosigner()
+    witness._logs[ORIGIN].append(cosigner)
+    full = SignedNote(note.text, (*note.signatures, *lines)).to_bytes()
+    assert witness.add_checkpoint(ask(0, [], full)).status == 200
+    kept = SignedNote.from_bytes(next(witness._memory.iterdir()).read_bytes())
+    assert [line.name for line in kept.signatures] == [ORIGIN, ORIGIN, NAME]
+    assert witness.add_checkpoint(log.request(5, 7)).status == 200
+
+
 def test_damaged_memory_cosigns_nothing(
     witness: Witness, log: Log, tmp_path: Path, clock: Any
 ) -> None:
@@ -252,6 +305,30 @@ def test_http_requests_without_form_are_refused(served: WitnessServer) -> None:
         answer.read()
         connection.close()
         assert answer.status == expected, (method, path, headers)
+
+
+def test_connections_end(witness: Witness, log: Log) -> None:
+    """Who trickles a request is cut off, and who comes when all places are taken is not answered;
+    afterwards there is room again."""
+    server = WitnessServer(witness, "127.0.0.1", 0, lambda line: None)
+    server.most, server.lifetime = 1, 0.5
+    server._free = threading.BoundedSemaphore(1)
+    with running(server):
+        slow = socket.create_connection(server.server_address[:2])  # type: ignore[arg-type]
+        slow.sendall(b"POST /add-checkpoint HTTP/1.1\r\n")
+        while server._free._value:
+            time.sleep(0.01)
+        late = socket.create_connection(server.server_address[:2])  # type: ignore[arg-type]
+        late.settimeout(60)
+        assert late.recv(1) == b""
+        slow.settimeout(60)
+        assert slow.recv(1) == b""
+        assert server._free.acquire(timeout=60)
+        server._free.release()
+        known = Known("w", witness.vkey, server.url)
+        assert cosign(known, log.signed(5), 0, lambda old: [])[0].name == NAME
+        slow.close()
+        late.close()
 
 
 def test_a_ledger_is_cosigned_over_http(lab: Any, tmp_path: Path) -> None:
@@ -362,6 +439,36 @@ def test_a_forged_line_is_not_taken(log: Log) -> None:
     with scripted((200, "", forged)) as other, pytest.raises(MunimentError) as caught:
         cosign(replace(known, url=other.url), log.signed(5), 0, lambda old: [])
     assert caught.value.code == "signature.invalid"
+
+
+def cosigned(log: Log, *lines: tuple[str, int], before: bytes = b"") -> int | str:
+    """The time taken from a witness that signs these texts at these times; or the error's code."""
+    key, at, start = new_ed25519(), log.signed(5), int(log.clock().timestamp())
+    signed = [
+        str(cosign_note(at.note.text + more, "w.example.com", key, start + late))
+        for more, late in lines
+    ]
+    vkey = VerifierKey("w.example.com", COSIGNATURE_V1, key.public)
+    with scripted((200, "", before + "".join(signed).encode())) as known:
+        try:
+            return cosign(replace(known, vkey=vkey), at, 0, lambda old: [], log.clock)[1]
+        except MunimentError as error:
+            return error.code
+
+
+def test_an_answer_holds_signature_lines_alone(log: Log) -> None:
+    """Text that an answer smuggles in before its lines does not become part of the checkpoint."""
+    assert cosigned(log, ("\nx\n", 0), before=b"x\n\n") == "note.malformed"
+    assert cosigned(log, ("", 0), before=b"\n") == "note.malformed"
+
+
+@pytest.mark.parametrize("late", [-90_000, 90_000, 1 << 62])
+def test_a_time_that_cannot_be_is_refused(log: Log, late: int) -> None:
+    """A cosignature a day before the checkpoint or a day after now is not taken; a second line
+    with a better time does not help it."""
+    assert cosigned(log, ("", 60)) == int(log.clock().timestamp()) + 60
+    assert cosigned(log, ("", late)) == "witness.time"
+    assert cosigned(log, ("", late), ("", 0)) == "witness.time"
 
 
 @pytest.mark.parametrize("url", [None, "file:///etc/hosts", "ftp://example.com", "nonsense"])

@@ -108,7 +108,7 @@ def test_every_proof_verifies(ledger: Workspace, tmp_path: Path) -> None:
     assert len(files) == SIZE
     for number, path in enumerate(files):
         index, proof, note = parse_tlog_proof(path.read_bytes())
-        leaf = (out / f"record-{number:06d}.leaf.json").read_bytes()
+        leaf = (out / f"receipt-{number:06d}.leaf.json").read_bytes()
         signed = verify_checkpoint(note, vkey)
         assert index == number
         verify_inclusion(hash_leaf(leaf), index, signed.size, proof, signed.root)
@@ -140,6 +140,19 @@ def test_a_full_folder_is_left_alone(workspace: Workspace, tmp_path: Path, form:
         Workspace(workspace.root).export(form, out)
     assert caught.value.code == "export.not-empty"
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_the_folder_one_stands_in_is_filled(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty folder stays the one it is, so that who stands in it sees the export."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    before = (tmp_path / "here").stat().st_ino
+    Workspace(workspace.root).export("tiles", Path())
+    assert (tmp_path / "here").stat().st_ino == before
+    assert Path("checkpoint").is_file() and Path("tile").is_dir()
+    assert [*tmp_path.glob(".*"), *Path().glob(".*")] == []
 
 
 def test_an_unsound_ledger_is_not_exported(ledger: Workspace, tmp_path: Path) -> None:

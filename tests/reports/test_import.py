@@ -18,8 +18,9 @@ from muniment.evidence.dsse import PAYLOAD_TYPE, pae
 from muniment.evidence.keys import SigningKey, load_public, new_ed25519, new_p256
 from muniment.evidence.note import COSIGNATURE_V1, VerifierKey, cosign_note
 from muniment.evidence.storage import AnchorRow
+from muniment.reports.imports import _Restore
 from muniment.reports.workspace import Attached, Holder, Workspace
-from muniment.schemas.errors import InputError, SignatureError, VerificationError
+from muniment.schemas.errors import InputError, MunimentError, SignatureError, VerificationError
 from muniment.schemas.record import Role
 
 from ..tsa import Chain, token
@@ -156,12 +157,12 @@ def test_cosignatures_are_judged_on_import(
     key, name = new_ed25519(), "witness.example.com"
     note = source.ledger.checkpoint().note.text
     signer = new_ed25519() if line == "forged" else key
-    made = cosign_note(note, name, signer, 1_800_000_000)
+    made = cosign_note(note, name, signer, 1_775_000_000)
     vkey = VerifierKey(name, COSIGNATURE_V1, key.public)
     if line == "forged":
         made = type(made)(name, vkey.id, made.signature)
     if line == "another's":
-        made = cosign_note(note, "other.example.com", key, 1_800_000_000)
+        made = cosign_note(note, "other.example.com", key, 1_775_000_000)
     anchor(source, "witness", b"\xff" if line == "malformed" else str(made).encode())
     if trust is not None:
         (empty.root / "witnesses").write_text(trust.format(vkey=vkey))
@@ -186,6 +187,35 @@ def test_an_export_of_the_import_is_the_same(
         for root in (exported, tmp_path / "again")
     )
     assert first == again and len(first) > 8
+
+
+def test_two_imports_at_once(
+    exported: Path, empty: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import that fails takes nothing away from another that went through meanwhile, and one
+    that comes second does not take its place."""
+    broken = shutil.copytree(exported, tmp_path / "broken")
+    (broken / "anchors.jsonl").write_text("{}\n")
+    anchors = _Restore._anchors
+
+    def meanwhile(self: _Restore, sizes: set[int]) -> int:
+        monkeypatch.setattr(_Restore, "_anchors", anchors)
+        other = Workspace(empty.root, clock=empty.clock)
+        other.restore(exported)
+        other.storage.close()
+        return anchors(self, sizes)
+
+    for folder, code in ((broken, "export.malformed"), (exported, "import.exists")):
+        monkeypatch.setattr(_Restore, "_anchors", meanwhile)
+        with pytest.raises(MunimentError) as caught:
+            empty.restore(folder)
+        assert caught.value.code == code
+        after = Workspace(empty.root, clock=empty.clock)
+        assert after.verified().report.ok
+        after.storage.close()
+        names = {item.name for item in (empty.root / ".muniment").iterdir()}
+        assert names == {".gitignore", "ledger.db"}
+        (empty.root / ".muniment" / "ledger.db").unlink()
 
 
 def test_an_import_goes_on(source: Workspace, exported: Path, empty: Workspace) -> None:
@@ -426,7 +456,7 @@ def test_an_erased_record_is_a_leaf(source: Workspace, tmp_path: Path) -> None:
     for form in ("tiles", "proofs", "bundles", "intoto"):
         assert source.export(form, tmp_path / form).erased == 1
     assert not (tmp_path / "bundles/receipt-000005.sigstore.json").exists()
-    assert (tmp_path / "proofs/record-000005.tlog-proof").exists()
+    assert (tmp_path / "proofs/receipt-000005.tlog-proof").exists()
     for form in ("tiles", "intoto"):
         lines = (tmp_path / form / "records.intoto.jsonl").read_bytes().splitlines()
         assert len(lines) == SIZE
@@ -579,6 +609,40 @@ def test_one_bad_line_spoils_the_file(office: Workspace, tmp_path: Path) -> None
     assert office.ledger.checkpoint().size == 2
 
 
+def test_one_statement_signed_twice(office: Workspace, tmp_path: Path) -> None:
+    """Two envelopes around the same bytes, each by another signer: a record for each, which says
+    who signed that one, and both verify later."""
+    ci, lab = new_p256(), new_ed25519()
+    file = tmp_path / "all.intoto.jsonl"
+    lines = [_envelope(_statement(), key) for key in (ci, lab)]
+    file.write_text("\n".join(map(json.dumps, lines)))
+    taken = office.import_attestations(file, [ci.public, lab.public])
+    assert [item.record.statement.body["keys"][0]["fingerprint"] for item in taken] == [
+        ci.public.fingerprint,
+        lab.public.fingerprint,
+    ]
+    assert list(office.verify().findings) == []
+
+
+@pytest.mark.parametrize("version", ["", "/v0.1", "/v9"])
+@pytest.mark.parametrize(
+    ("family", "field"),
+    [
+        ("https://in-toto.io/attestation/test-result", "result"),
+        ("https://slsa.dev/verification_summary", "verificationResult"),
+    ],
+)
+def test_a_no_is_read_whatever_the_version(
+    office: Workspace, tmp_path: Path, family: str, field: str, version: str
+) -> None:
+    """A type with a version or without: what it concluded is read, and a failure stays one."""
+    ci, file = new_ed25519(), tmp_path / "a.json"
+    statement = _statement(predicateType=family + version, predicate={field: "FAILED"})
+    file.write_text(json.dumps(_envelope(statement, ci)))
+    (taken,) = office.import_attestations(file, [ci.public])
+    assert taken.record.statement.body["result"] == "failed"
+
+
 BROKEN: dict[str, tuple[Any, dict[str, Any], str]] = {
     "no statement": ([1], {}, "attestation.malformed"),
     "another type": (_statement(_type="https://example.com/v1"), {}, "attestation.malformed"),
@@ -592,6 +656,8 @@ BROKEN: dict[str, tuple[Any, dict[str, Any], str]] = {
         "attestation.no-digest",
     ),
     "an unknown result": (_statement(predicate={"result": "OK"}), {}, "attestation.malformed"),
+    "a list of results": (_statement(predicate={"result": ["FAILED"]}), {},
+                          "attestation.malformed"),
     "no time": (_statement(predicateType="a:b", predicate={"timeVerified": "soon"}), {},
                 "attestation.malformed"),
     "another bundle": (_statement(), {"mediaType": "text/plain"}, "attestation.malformed"),

@@ -8,8 +8,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from muniment.evidence.keys import new_p256
+from muniment.evidence.statements import withdrawal_statement
+from muniment.evidence.trust import KeyRing
 from muniment.evidence.withdrawal import erase
+from muniment.evidence.workspace import Evidence, Holder
 from muniment.schemas.errors import MunimentError
+from muniment.schemas.record import Role
 
 EMPTIED = (
     "envelope = :none, fingerprint = '', predicate_type = '', kind = '', system_id = '', "
@@ -155,3 +160,133 @@ def test_no_row_is_replaced_by_an_insertion(sqlite_victim: Any, table: str) -> N
     engine = sqlite_victim.open().storage._engine
     with engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
         connection.execute(text(f"INSERT OR REPLACE INTO {table} SELECT * FROM {table} LIMIT 1"))
+
+
+def own_client(monkeypatch: pytest.MonkeyPatch, **says: Any) -> None:
+    """Somebody's own program: it erases whatever it likes, and says of it what it likes."""
+    from muniment.evidence import erasure, withdrawal
+    from muniment.evidence.statements import erased_item
+
+    def item(*arguments: Any) -> dict[str, Any]:
+        return {**erased_item(*arguments), **says}
+
+    monkeypatch.setattr(erasure, "KEPT_KINDS", frozenset())
+    monkeypatch.setattr(erasure, "erased_item", item)
+    monkeypatch.setattr(withdrawal, "erased_item", item)
+
+
+@pytest.mark.parametrize("says", [{}, {"kind": "policy"}, {"kind": "link"}])
+def test_a_rejection_erased_with_an_own_client(
+    victim: Any, monkeypatch: pytest.MonkeyPatch, says: dict[str, Any]
+) -> None:
+    """An approval that is gone is a fault, whether its order says what it was or calls it evidence,
+    which the approver's key could not sign."""
+    own_client(monkeypatch, **says)
+    erase(victim.open(key="carl"), ["#6"], "law", "reason")
+    assert victim.codes() == ["erasure.kind"]
+
+
+def order(victim: Any, place: int, kind: str) -> None:
+    """An approver erases any record at all, and calls it what they like."""
+    workspace = victim.open(key="carl")
+    target = workspace.entry(f"#{place}")
+    body = {
+        "records": [{**target.ref.to_json(), "kind": kind}],
+        "artifacts": [],
+        "basis": "law",
+        "reason": "reason",
+    }
+    about = workspace.entry("#5").statement.system
+    workspace.append(
+        withdrawal_statement(
+            "erasure", [target], about, workspace.clock(), body, workspace.references
+        )
+    )
+
+
+def test_a_revocation_erased_with_an_own_client(
+    victim: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody's key comes back to life by an order that says it erases a key record."""
+    people = victim.open(key="ada").people
+    revoked = people.revoke(people.find("bea@example.com"), "Left the bank.").record
+    own_client(monkeypatch)
+    order(victim, revoked.index, "key")
+    assert victim.codes() == ["erasure.kind"]
+
+
+@pytest.mark.parametrize("is_root_alone", [True, False])
+def test_a_revocation_called_a_policy(
+    victim: Any, monkeypatch: pytest.MonkeyPatch, is_root_alone: bool
+) -> None:
+    """The key of a root who signs nothing else shows the lie; of one who also contributes, verify
+    says that nobody can tell."""
+    workspace = victim.open(key="ada")
+    if is_root_alone:
+        key = new_p256()
+        workspace.keys.save(workspace.keys.path("rita"), key, None)
+        workspace.people.enrol(key.public, Holder("Rita", "rita@example.com"), roles=[Role.ROOT])
+        workspace = victim.open(key="rita")
+    people = workspace.people
+    revoked = people.revoke(people.find("bea@example.com"), "Left the bank.").record
+    own_client(monkeypatch, kind="policy")
+    order(victim, revoked.index, "policy")
+    if is_root_alone:
+        assert victim.codes() == ["erasure.kind"]
+    else:
+        assert victim.codes() == []
+        assert notes(victim) == [("record.erased-unproven", revoked.index)]
+
+
+def test_an_erased_record_of_nobody(victim: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was erased must have been signed by a key that was enrolled before it."""
+    monkeypatch.setattr(KeyRing, "at", lambda *_: None)
+    erase(victim.open(key="carl"), ["#5"], "law", "reason")
+    assert victim.codes() == ["erasure.kind"]
+
+
+def test_an_incremental_verification_judges_older_records_too(
+    victim: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that was verified before and is erased since is judged by its key all the same."""
+    assert victim.open().verify(incremental=True).ok
+    own_client(monkeypatch, kind="policy")
+    erase(victim.open(key="carl"), ["#6"], "law", "reason")
+    report = victim.open().verify(incremental=True)
+    assert [finding.code for finding in report.findings] == ["erasure.kind"]
+
+
+def test_a_changed_kind_column_erases_nothing(victim: Any) -> None:
+    """What a record is, its signed statement says, not the column beside it."""
+    victim.sql("UPDATE entry SET kind = 'policy' WHERE number = 6")
+    with pytest.raises(MunimentError) as caught:
+        erase(victim.open(key="carl"), ["#6"], "law", "reason")
+    assert caught.value.code == "erasure.kind"
+    assert victim.codes() == ["column.differs"]
+
+
+def test_a_machine_erases_nothing(victim: Any) -> None:
+    """A machine's key with an approver's role orders no erasure."""
+    workspace = victim.open(key="ada")
+    key = new_p256()
+    workspace.keys.save(workspace.keys.path("bot"), key, None)
+    holder = Holder("Bot", "bot@example.com", "machine")
+    workspace.people.enrol(key.public, holder, roles=[Role.APPROVER], functions=["risk"])
+    with pytest.raises(MunimentError) as caught:
+        erase(victim.open(key="bot"), ["#5"], "law", "reason")
+    assert caught.value.code == "trust.machine"
+    assert victim.codes() == []
+
+
+def test_the_last_record_of_a_system_stays(victim: Any) -> None:
+    """A system version is not made to vanish; once it is registered anew, the old record goes."""
+    with pytest.raises(MunimentError) as caught:
+        erase(victim.open(key="carl"), ["#4"], "law", "reason")
+    assert caught.value.code == "erasure.kind"
+    workspace = victim.open(key="ada")
+    old = workspace.entry("#4").statement
+    body = {**old.body, "owner": {"name": "Bea", "email": "bea@example.com"}}
+    workspace.add(Evidence("system", old.system, body=body, supersedes="#4"))
+    erase(victim.open(key="carl"), ["#4"], "law", "reason")
+    assert victim.codes() == []
+    assert victim.open().systems() == [old.system]

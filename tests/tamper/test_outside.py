@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import zlib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from muniment.evidence.outside import remembered_path
 from muniment.evidence.policy import Policy
 from muniment.evidence.witness import cosign
 from muniment.evidence.witness_server import Witness
+from muniment.schemas.errors import GitError
 from muniment.schemas.finding import Check, Outcome
 
 NAME = "witness.example.com/one"
@@ -67,6 +69,12 @@ def checks(victim: Any, **options: Any) -> dict[str, Check]:
     return found
 
 
+def forget(victim: Any) -> None:
+    """Remove what this machine remembers of the ledger."""
+    config = victim.open().config
+    remembered_path(Path(os.environ["MUNIMENT_CONFIG"]), config.origin, config.root).unlink()
+
+
 def codes(check: Check) -> list[str]:
     return [finding.code for finding in check.findings]
 
@@ -87,7 +95,7 @@ def test_an_old_checkpoint_shows_it(victim: Any, attack: str) -> None:
     """One kept checkpoint tells a rollback from a fork; before the attack it holds."""
     kept = victim.open().ledger.checkpoint().note.to_bytes()
     assert checks(victim, since=kept)["since"].outcome is Outcome.HELD
-    remembered_path(Path(os.environ["MUNIMENT_CONFIG"]), victim.open().ledger.vkey).unlink()
+    forget(victim)
     run, code = ATTACKS[attack]
     run(victim)
     assert codes(checks(victim, since=kept)["since"]) == [code]
@@ -112,12 +120,132 @@ def test_git_shows_it(victim: Any, attack: str, monkeypatch: pytest.MonkeyPatch)
     subprocess.run(["git", "-C", str(victim.root), "init", "-q"], check=True)
     anchor_in_git(victim.root, victim.open().ledger)
     assert checks(victim)["git-anchor"].outcome is Outcome.HELD
-    remembered_path(Path(os.environ["MUNIMENT_CONFIG"]), victim.open().ledger.vkey).unlink()
+    forget(victim)
     run, code = ATTACKS[attack]
     run(victim)
     found = checks(victim)["git-anchor"]
     assert codes(found) == [code]
     assert f"{DEFAULT_REF}:checkpoints/evidence.example.com/10" in found.findings[0].message
+
+
+def git(victim: Any, *arguments: str, text: str = "") -> str:
+    command = ["git", "-C", str(victim.root), "-c", "user.name=x", "-c", "user.email=x@example.com"]
+    done = subprocess.run(
+        [*command, *arguments], input=text, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def in_git(victim: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Anchor the ledger in git and forget it on this machine; gives the file's name there."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    git(victim, "init", "-q")
+    anchor_in_git(victim.root, victim.open().ledger)
+    return "checkpoints/evidence.example.com/10"
+
+
+def add_commit(victim: Any, line: str) -> None:
+    """Put one more commit on the ref, fast-forward, with one more entry beside the checkpoints."""
+    tree = git(victim, "ls-tree", f"{DEFAULT_REF}:checkpoints/evidence.example.com")
+    made = git(victim, "mktree", "--missing", text=f"{tree}\n{line}\n")
+    for name in ("evidence.example.com", "checkpoints"):
+        made = git(victim, "mktree", text=f"040000 tree {made}\t{name}\n")
+    tip = git(victim, "commit-tree", made, "-p", DEFAULT_REF, "-m", "x")
+    git(victim, "update-ref", DEFAULT_REF, tip)
+
+
+def put_now(victim: Any, mode: str = "100644") -> None:
+    """Put a commit on the ref that holds the checkpoint as it is now, and nothing else."""
+    note = bytes(victim.value("checkpoint", "note", "size = 10")).decode()
+    blob = git(victim, "hash-object", "-w", "--stdin", text=note)
+    made = git(victim, "mktree", text=f"{mode} blob {blob}\t10\n")
+    for folder in ("evidence.example.com", "checkpoints"):
+        made = git(victim, "mktree", text=f"040000 tree {made}\t{folder}\n")
+    tip = git(victim, "commit-tree", made, "-p", DEFAULT_REF, "-m", "x")
+    git(victim, "update-ref", DEFAULT_REF, tip)
+
+
+def loose(victim: Any, name: str) -> Path:
+    """The file of a git object."""
+    id_ = git(victim, "rev-parse", name)
+    file = Path(victim.root / ".git" / "objects" / id_[:2] / id_[2:])
+    file.chmod(0o600)
+    return file
+
+
+@pytest.mark.parametrize("mode", ["160000 commit", "120000 blob", "100644 blob"])
+def test_what_else_is_put_into_git_hides_nothing(
+    victim: Any, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One commit more that adds a submodule, a link or a file whose bytes are not there: the fork
+    that the checkpoint beside it shows is shown."""
+    in_git(victim, monkeypatch)
+    rebuild(victim)
+    add_commit(victim, f"{mode} {'1' * 40}\t999")
+    missing = ["git.corrupt"] if mode.startswith("100") else []
+    assert sorted(codes(checks(victim)["git-anchor"])) == [*missing, "outside.fork"]
+
+
+def test_another_version_of_a_checkpoint_hides_nothing(
+    victim: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later commit that puts the rebuilt ledger's checkpoint into the place of the old one, or a
+    link: what stood there before is read all the same."""
+    name = in_git(victim, monkeypatch)
+    rebuild(victim)
+    for mode in ("100644", "120000"):
+        put_now(victim, mode)
+        found = checks(victim)["git-anchor"]
+        assert (codes(found), found.checked) == (["outside.fork"], 2)
+        assert name in found.findings[0].message
+
+
+DAMAGE: dict[str, Callable[[Any, str], object]] = {
+    "the checkpoint is gone": lambda victim, name: loose(victim, f"{DEFAULT_REF}:{name}").unlink(),
+    "it is junk": lambda victim, name: loose(victim, f"{DEFAULT_REF}:{name}").write_bytes(b"x"),
+    "other bytes have its id": lambda victim, name: loose(
+        victim, f"{DEFAULT_REF}:{name}"
+    ).write_bytes(zlib.compress(b"blob 1\0x")),
+    "a tree is gone": lambda victim, _: loose(victim, f"{DEFAULT_REF}:checkpoints").unlink(),
+    "a commit is gone": lambda victim, _: loose(victim, DEFAULT_REF).unlink(),
+    "the ref is junk": lambda victim, _: (victim.root / ".git" / DEFAULT_REF).write_text("x\n"),
+    "the ref leads nowhere": lambda victim, _: (victim.root / ".git" / DEFAULT_REF).write_text(
+        "1" * 40 + "\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_cannot_be_read_in_git_is_a_fault(
+    victim: Any, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the ref is there and what it holds is not, the answer is no, not "not checked"."""
+    name = in_git(victim, monkeypatch)
+    DAMAGE[damage](victim, name)
+    assert codes(checks(victim)["git-anchor"]) == ["git.corrupt"]
+    with pytest.raises(GitError) as caught:
+        anchor_in_git(victim.root, victim.open().ledger)
+    assert caught.value.code == "git.corrupt"
+
+
+@pytest.mark.parametrize("cut", ["shallow", "info/grafts"])
+def test_a_history_that_is_cut_off(victim: Any, cut: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a shallow repository what is there is read, and what may be missing is said; a file of
+    grafts cuts nothing off."""
+    in_git(victim, monkeypatch)
+    rebuild(victim)
+    empty = git(victim, "mktree")
+    tip = git(victim, "commit-tree", empty, "-p", DEFAULT_REF, "-m", "x")
+    git(victim, "update-ref", DEFAULT_REF, tip)
+    put_now(victim)
+    now = git(victim, "rev-parse", DEFAULT_REF)
+    (victim.root / ".git" / cut).write_text(f"{now}\n")
+    found = checks(victim)["git-anchor"]
+    if cut == "shallow":
+        assert (codes(found), found.checked) == ([], 1)
+        assert "shallow clone" in found.not_checked[0]
+    else:
+        assert (codes(found), found.not_checked) == (["outside.fork"], [])
 
 
 @pytest.fixture
@@ -131,7 +259,7 @@ def witnessed(victim: Any, size: int = 10) -> None:
     """Put a cosignature of the checkpoint of some size into the database."""
     note = bytes(victim.value("checkpoint", "note", f"size = {size}"))
     text = note.decode().partition("\n\n")[0] + "\n"
-    anchor(victim, size, str(cosign_note(text, NAME, KEY, 1_800_000_000)).encode())
+    anchor(victim, size, str(cosign_note(text, NAME, KEY, 1_775_000_000)).encode())
 
 
 def anchor(victim: Any, size: int, proof: bytes) -> None:
@@ -179,7 +307,7 @@ def test_a_forged_line(victim: Any, policy: Path) -> None:
     """A line in the witness's name and with its key's id, made by another key, is called so."""
     note = bytes(victim.value("checkpoint", "note", "size = 10"))
     text = note.decode().partition("\n\n")[0] + "\n"
-    other = cosign_note(text, NAME, new_ed25519(), 1_800_000_000)
+    other = cosign_note(text, NAME, new_ed25519(), 1_775_000_000)
     forged = str(type(other)(NAME, VKEY.id, other.signature))
     anchor(victim, 10, forged.encode())
     assert codes(checks(victim, policy=policy)["witnesses"]) == [
@@ -200,6 +328,25 @@ def test_a_line_of_a_checkpoint_that_is_gone(victim: Any, policy: Path) -> None:
 def test_a_line_that_is_none(victim: Any, policy: Path) -> None:
     """Bytes that are no signature line are a fault, not a crash."""
     anchor(victim, 10, b"\xff\x00")
+    assert codes(checks(victim, policy=policy)["witnesses"]) == ["note.malformed", "witness.quorum"]
+
+
+@pytest.mark.parametrize("time", [0, 1_772_000_000, 1 << 62])
+def test_a_time_that_cannot_be(victim: Any, policy: Path, time: int) -> None:
+    """A cosignature from before the checkpoint was there, or from the future, does not count."""
+    note = bytes(victim.value("checkpoint", "note", "size = 10"))
+    text = note.decode().partition("\n\n")[0] + "\n"
+    anchor(victim, 10, str(cosign_note(text, NAME, KEY, time)).encode())
+    found = checks(victim, policy=policy)["witnesses"]
+    assert codes(found) == ["witness.time", "witness.quorum"]
+
+
+def test_a_cosignature_of_another_text(victim: Any, policy: Path) -> None:
+    """What stands before the signature lines is not taken for a part of the checkpoint."""
+    note = bytes(victim.value("checkpoint", "note", "size = 10"))
+    text = note.decode().partition("\n\n")[0] + "\n"
+    line = cosign_note(text + "\nx\n", NAME, KEY, 1_775_000_000)
+    anchor(victim, 10, b"x\n\n" + str(line).encode())
     assert codes(checks(victim, policy=policy)["witnesses"]) == ["note.malformed", "witness.quorum"]
 
 
