@@ -33,6 +33,11 @@ class Answer:
     exit_code: int = 0
     """0 held, 1 answered "no"."""
 
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """What ``--json`` prints, but for its version."""
+        return {"ok": self.exit_code == 0, "data": self.data}
+
 
 class StdoutError(Exception):
     """Stdout cannot be written: whoever read it has gone, or the disk is full."""
@@ -60,7 +65,7 @@ def command(function: Callable[P, Answer]) -> Callable[P, None]:
 def _say(answer: Answer, as_json: bool) -> None:
     try:
         if as_json:
-            _print_json({"ok": answer.exit_code == 0, "data": answer.data})
+            _print_json(answer.document)
         else:
             answer.text()
     except OSError as error:
@@ -100,15 +105,23 @@ def _error(error: MunimentError) -> dict[str, Any]:
 
 
 def _print_json(document: Mapping[str, Any]) -> None:
+    print(as_document(document))
+
+
+def as_document(document: Mapping[str, Any]) -> str:
+    """The text of one ``--json`` document."""
+    from muniment.schemas.text import disarm
+
     # NOTE: ASCII alone, so that no bidi mark or control code of a stranger's reaches a terminal.
-    print(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2))
+    text = json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2)
+    return disarm(text, sharp="\\u0023")
 
 
 def _print_error(error: MunimentError) -> None:
-    from muniment.schemas.text import shorten, visible
+    from muniment.schemas.text import disarm, shorten, visible
 
     def say(line: str) -> None:
-        print(visible(shorten(line, 2000)), file=sys.stderr)
+        print(disarm(visible(shorten(line, 2000))), file=sys.stderr)
 
     say(f"muniment: error: {error.message} [{error.code}]")
     if isinstance(error, SchemaError):

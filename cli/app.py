@@ -19,6 +19,7 @@ from . import (
     controls,
     demo,
     exchange,
+    gate,
     keys,
     kinds,
     maintain,
@@ -75,7 +76,7 @@ app.command("retract")(withdraw.retract)
 app.command("erase")(withdraw.erase)
 app.add_typer(records.app, name="record")
 app.command("coverage")(review.coverage)
-app.command("gate")(review.gate)
+app.add_typer(gate.app, name="gate")
 app.command("packet")(review.packet)
 app.command("verify")(review.verify)
 app.command("timestamp")(timestamp.timestamp)

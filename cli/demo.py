@@ -28,14 +28,14 @@ def demo(
     """
     from muniment.reports.demo import story
 
-    from . import review, show
+    from . import gate, review, show
 
     folder = folder or _free_folder()
     told = story.tell(folder, show.note)
 
     def text() -> None:
         review.print_coverage(told.coverage, counts_only=True)
-        review.print_gate(told.gated)
+        gate.print_gate(told.gated)
         show.line()
         show.line(f"packet: {told.packet} ({told.packet.stat().st_size:,} bytes)")
         review.print_report(told.verified, brief=True)

@@ -1,6 +1,5 @@
-"""``muniment coverage``, ``gate``, ``packet`` and ``verify``: for those who judge."""
+"""``muniment coverage``, ``packet`` and ``verify``: for those who judge."""
 
-import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,14 +21,12 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage, Reason
+    from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage
     from muniment.reports.verifyfile import Here
-    from muniment.reports.workspace import Gated
     from muniment.schemas.finding import Check, VerificationReport
 
 _MARKS = {"held": "✓", "failed": "✗", "not-checked": "–"}
 _BRIEF = 5
-_NUMBER = re.compile(r"#[0-9]+")
 
 
 @command
@@ -65,48 +62,6 @@ def coverage(
 
 
 @command
-def gate(
-    system: OfSystem = None,
-    profile: WithProfile = "production",
-    as_of: AsOf = None,
-    artifact: OfArtifact = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Do not sign and append the decision.")
-    ] = False,
-    workspace: InWorkspace = None,
-    key: WithKey = None,
-    as_json: AsJson = False,
-) -> Answer:
-    """Say whether the system may launch: exit 0 if it may, 1 if not.
-
-    Example: muniment gate --profile production --artifact model.onnx
-    """
-    from . import show
-    from .records import record_summary
-
-    opened = open_workspace(workspace, key)
-    with show.progress("verifying") as bar:
-        gated = opened.gate(
-            system,
-            profile=profile,
-            as_of=moment(as_of),
-            artifact=artifact,
-            dry_run=dry_run,
-            progress=bar,
-        )
-    decision = gated.decision
-    data = {
-        "passed": decision.passed,
-        "profile": decision.profile.id,
-        "system": decision.coverage.system.to_json(),
-        "blocking": [control.to_json() for control in decision.blocking],
-        "reasons": [reason.to_json() for reason in decision.reasons],
-        "record": record_summary(gated.attached.record) if gated.attached else None,
-    }
-    return Answer(data, lambda: print_gate(gated), 0 if decision.passed else 1)
-
-
-@command
 def packet(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="PDF file to write.")
@@ -124,16 +79,11 @@ def packet(
 
     Example: muniment packet --framework nist-ai-rmf-1.0 -o packet.pdf
     """
-    from muniment.reports.files import write_atomically
-    from muniment.schemas.errors import InputError
+    from muniment.reports.files import require_target, write_atomically
 
     from . import show
 
-    if not output.parent.is_dir():
-        raise InputError("file.missing", f"there is no folder {output.parent}")
-    if output.exists() and not output.is_file():
-        # NOTE: a device or a pipe would be replaced by a file, as the packet is put there whole.
-        raise InputError("file.special", f"{output} is no plain file; name one")
+    require_target(output)
     opened = open_workspace(workspace, key)
     with show.progress("verifying the ledger, rendering") as bar:
         pdf = opened.packet(
@@ -285,7 +235,7 @@ def print_coverage(
         if not counts_only:
             _print_controls(catalog, detail)
     for reason in coverage.left_out:
-        show.line(f"left out: {_reason(reason)}")
+        show.line(f"left out: {reason.full()}")
 
 
 def _print_counts(catalog: "CatalogCoverage") -> None:
@@ -338,55 +288,7 @@ def _counted(catalog: "CatalogCoverage") -> str:
 
 
 def _why(control: "ControlResult") -> str:
-    return "\n".join(map(_reason, control.reasons))
-
-
-def _reason(reason: "Reason") -> str:
-    """A reason with the numbers of the records it does not name itself."""
-    said = set(_NUMBER.findall(reason.text))
-    more = [f"#{ref.index}" for ref in reason.records if f"#{ref.index}" not in said]
-    return f"{reason.text} ({', '.join(more)})" if more else reason.text
-
-
-def print_gate(gated: "Gated") -> None:
-    """The verdict, what blocks, and what would unblock it."""
-    from . import show
-
-    decision = gated.decision
-    show.line()
-    word = "PASSED" if decision.passed else "NOT PASSED"
-    show.line(
-        f"gate {decision.profile.id} for {decision.coverage.system}: {word}",
-        "bold green" if decision.passed else "bold red",
-    )
-    show.line(f"model {decision.coverage.artifact or 'not named'}")
-    for reason in (*decision.reasons, *_about_model(decision.coverage)):
-        show.line(reason.text)
-    if decision.blocking:
-        show.line(f"{len(decision.blocking)} of {len(decision.scope)} controls block:")
-        show.line()
-        show.table(
-            ["control", "state", "what is wanted", "what would unblock it"],
-            [
-                [
-                    control.id.partition(":")[2],
-                    str(control.state),
-                    control.title,
-                    f"{control.unblock or ''}\n{control.command or ''}".strip(),
-                ]
-                for control in decision.blocking
-            ],
-            style=1,
-        )
-    show.line()
-    if gated.attached:
-        show.line(f"the decision is signed and recorded as {gated.attached.record}")
-    else:
-        show.line("dry run: the decision was not recorded")
-
-
-def _about_model(coverage: "Coverage") -> list["Reason"]:
-    return [reason for reason in coverage.left_out if reason.code.startswith("model.")]
+    return "\n".join(reason.full() for reason in control.reasons)
 
 
 def print_report(report: "VerificationReport", *, brief: bool = False) -> None:

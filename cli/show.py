@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from muniment.schemas.text import visible
+from muniment.schemas.text import disarm, visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,12 +46,13 @@ def _put(what: Text | Table, *, soft_wrap: bool = False) -> None:
     Console(file=drawn, force_terminal=sys.stdout.isatty(), width=width, highlight=False).print(
         what, soft_wrap=soft_wrap
     )
-    print("\n".join(part.rstrip() for part in drawn.getvalue().removesuffix("\n").split("\n")))
+    lines = drawn.getvalue().removesuffix("\n").split("\n")
+    print(disarm("\n".join(part.rstrip() for part in lines)))
 
 
 def note(text: str) -> None:
     """One line of talk on stderr."""
-    print(visible(text), file=sys.stderr)
+    print(disarm(visible(text)), file=sys.stderr)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, style: int = -1) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from typing import Any
 from muniment.controls.crosswalk import Pair
 from muniment.schemas.statement import RecordRef, SystemRef
 from muniment.schemas.times import format_time
+
+_NUMBER = re.compile(r"#[0-9]+")
 
 
 class State(StrEnum):
@@ -48,6 +51,12 @@ class Reason:
     records: tuple[RecordRef, ...] = ()
     path: tuple[Pair, ...] = ()
     """The pairs that the evidence came over; empty where it is the control's own."""
+
+    def full(self) -> str:
+        """The sentence with the numbers of the records it does not name itself."""
+        said = set(_NUMBER.findall(self.text))
+        more = [f"#{ref.index}" for ref in self.records if f"#{ref.index}" not in said]
+        return f"{self.text} ({', '.join(more)})" if more else self.text
 
     def to_json(self) -> dict[str, Any]:
         """The reason as the ``--json`` documents show it; ``path`` only where there is one."""

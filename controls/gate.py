@@ -33,6 +33,42 @@ class GateDecision:
     reasons: tuple[Reason, ...] = ()
     """What the verdict rests on beside the controls, such as that there were none."""
 
+    @property
+    def met(self) -> tuple[ControlResult, ...]:
+        """Controls in scope that the evidence carries."""
+        return tuple(control for control in self.scope if control.state is State.MET)
+
+    @property
+    def excepted(self) -> tuple[ControlResult, ...]:
+        """Controls in scope that a signed record waives or rules out: never counted as met."""
+        return tuple(
+            control
+            for control in self.scope
+            if control.state is not State.MET and not control.state.is_gap
+        )
+
+    @property
+    def outside(self) -> tuple[ControlResult, ...]:
+        """Evaluated controls that the profile does not block on."""
+        scope = {control.id for control in self.scope}
+        return tuple(control for control in self.coverage.controls if control.id not in scope)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerState:
+    """What the decision was made from: every record under one checkpoint, and none later."""
+
+    origin: str
+    """Name of the ledger."""
+    size: int
+    """Number of its records."""
+    root: str
+    """Root hash over them, in hexadecimal."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The state as the decision's statement holds it."""
+        return {"origin": self.origin, "size": self.size, "sha256": self.root}
+
 
 def decide(coverage: Coverage, profile: Profile) -> GateDecision:
     """Pass only if the model is known and every control the profile blocks on is no gap.
@@ -65,11 +101,12 @@ def decide(coverage: Coverage, profile: Profile) -> GateDecision:
     return GateDecision(passed, blocking, coverage, scope, profile, tuple(reasons))
 
 
-def to_body(decision: GateDecision, muniment_version: str) -> dict[str, Any]:
+def to_body(decision: GateDecision, muniment_version: str, ledger: LedgerState) -> dict[str, Any]:
     """The predicate of the decision, but for what the statement itself adds (subject, time).
 
     Args:
         muniment_version: version of the program that decided.
+        ledger: what it read: whoever has these records can compute the verdict again.
     """
     profile, passed = decision.profile, decision.passed
     crosswalk = decision.coverage.crosswalk_sha256
@@ -89,6 +126,7 @@ def to_body(decision: GateDecision, muniment_version: str) -> dict[str, Any]:
         "slsaVersion": _SLSA_VERSION,
         "muniment_decision": {
             "profile": profile.id,
+            "ledger": ledger.to_json(),
             "catalogs": {
                 **decision.coverage.sources,
                 **{item.catalog: item.sha256 for item in decision.coverage.catalogs},

@@ -204,6 +204,20 @@ class ArtifactStore:
             _sync_folder(folder)
 
 
+def digest_of(artifact: Path | str) -> str:
+    """SHA-256 of a file, or the SHA-256 itself where that is what was given; in hexadecimal.
+
+    Raises:
+        InputError, StoreError: what ``hash_file`` raises.
+    """
+    return str(artifact) if is_digest(artifact) else hash_file(Path(artifact)).sha256
+
+
+def is_digest(artifact: Path | str) -> bool:
+    """Whether ``artifact`` is a SHA-256 in hexadecimal and no file of that name."""
+    return bool(_DIGEST.fullmatch(str(artifact))) and not Path(artifact).exists()
+
+
 def hash_file(path: Path, on_bytes: Callable[[int], None] | None = None) -> HashedFile:
     """Hash ``path`` without keeping its bytes.
 

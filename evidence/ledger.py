@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -16,15 +16,15 @@ from typing import Any
 from muniment.schemas import times
 from muniment.schemas.errors import (
     InputError,
-    MunimentError,
     StoreError,
     TrustError,
     VerificationError,
 )
 from muniment.schemas.kinds import KindRegistry, check_body
 from muniment.schemas.record import Record
-from muniment.schemas.statement import GENESIS, RecordRef, Statement
+from muniment.schemas.statement import RecordRef, Statement
 
+from .admission import DatedEntry, admit, replay_keys
 from .checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint, verify_checkpoint
 from .dsse import Envelope
 from .entry import Entry
@@ -44,18 +44,14 @@ from .storage import (
     Writer,
 )
 from .tiles import add_leaf, node_reader
-from .trust import KEY_KIND, KeyRing, Since
+from .trust import KEY_KIND, KeyRing
 
-DatedEntry = tuple[Entry, datetime]
-"""An entry with its recorded time."""
 _CLOCK_SLACK = timedelta(seconds=60)
 _MANY = 100
 """From here on the signatures of a batch are checked in threads; OpenSSL lets them run."""
 _THREADS = 2
 _PRESENT = timedelta(minutes=5)
 """A time this near to now was not given by anybody."""
-FUTURE = timedelta(days=1)
-"""How far facts may lie after their recording, for clocks and time zones that are wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,19 +294,21 @@ class Ledger:
         note, size = reader.last_checkpoint(), reader.size()
         if note is None:
             if size:
-                raise StoreError("ledger.damaged", "the ledger has entries but no checkpoint")
+                raise VerificationError(
+                    "ledger.damaged", "the ledger has entries but no checkpoint"
+                )
             return None
         try:
             last = verify_checkpoint(note, self.vkey)
             root = tree_root(last.size, node_reader(reader.tile))
         except VerificationError as error:
-            raise StoreError(
+            raise VerificationError(
                 "ledger.damaged",
                 f"the last checkpoint does not hold: {error}",
                 hint="muniment verify says what was changed",
             ) from error
         if last.size != size or root != last.root:
-            raise StoreError(
+            raise VerificationError(
                 "ledger.damaged",
                 "the ledger is not the one its last checkpoint signs",
                 expected=f"{last.size} entries, root {last.root.hex()}",
@@ -353,7 +351,7 @@ class Ledger:
         """The first checkpoint that covers an entry."""
         note = reader.covering_checkpoint(index)
         if note is None:
-            raise StoreError("ledger.damaged", f"no checkpoint covers #{index}")
+            raise VerificationError("ledger.damaged", f"no checkpoint covers #{index}")
         return verify_checkpoint(note, self.vkey)
 
     def _known(
@@ -424,19 +422,19 @@ class Ledger:
         with self.storage.read() as reader:
             row = reader.entry(0)
         if row is None:
-            raise StoreError("ledger.damaged", "the ledger has no genesis")
+            raise VerificationError("ledger.damaged", "the ledger has no genesis")
         return RecordRef(0, hash_leaf(row.leaf).hex())
 
     def checkpoint(self) -> SignedCheckpoint:
         """The last checkpoint, verified against the tree.
 
         Raises:
-            StoreError: ``ledger.damaged``.
+            VerificationError: ``ledger.damaged``.
         """
         with self.storage.read() as reader:
             last = self._last(reader)
         if last is None:
-            raise StoreError("ledger.damaged", "the ledger has no checkpoint")
+            raise VerificationError("ledger.damaged", "the ledger has no checkpoint")
         return last
 
     def proven(self, index: int) -> Entry:
@@ -444,7 +442,7 @@ class Ledger:
 
         Raises:
             InputError: ``record.unknown``.
-            StoreError: ``ledger.damaged``.
+            VerificationError: ``ledger.damaged``.
         """
         with self.storage.read() as reader:
             last, row = self._last(reader), reader.entry(index)
@@ -458,7 +456,7 @@ class Ledger:
                 proof = inclusion_proof(index, last.size, node_reader(reader.tile))
                 verify_inclusion(entry.leaf_hash, index, last.size, proof, last.root)
             except VerificationError as error:
-                raise StoreError(
+                raise VerificationError(
                     "ledger.damaged",
                     f"#{index} is not what the ledger's checkpoint signs: {error}",
                     hint="muniment verify says what was changed",
@@ -506,95 +504,6 @@ def _checked(envelopes: Sequence[tuple[Envelope, RecordKey]]) -> list[Entry]:
     return new
 
 
-def admit(
-    entry: Entry,
-    ring: KeyRing,
-    recorded_at: datetime,
-    kinds: KindRegistry,
-    genesis: str | None,
-    *,
-    is_new: bool = False,
-) -> Record:
-    """Judge an entry at its place: schema, ledger, signer. A key record moves the ring on.
-
-    Args:
-        genesis: digest of entry 0; None if this is entry 0.
-        is_new: it is about to be added; a key record must then make sense as things stand.
-
-    Raises:
-        SchemaError: ``kind.unknown`` or ``body.malformed``.
-        TrustError: the signer was not entitled.
-        VerificationError: ``statement.foreign-ledger`` or ``statement.future``.
-    """
-    check_body(entry.statement, kinds)
-    if genesis is None:
-        signer = ring.apply_genesis(entry.statement, entry.key)
-        return Record(entry.index, entry.sha256, entry.statement, signer, recorded_at)
-    fingerprint = entry.key.fingerprint
-    return entitle(
-        entry.ref, entry.statement, fingerprint, ring, recorded_at, genesis, is_new=is_new
-    )
-
-
-def entitle(
-    place: RecordRef,
-    statement: Statement,
-    fingerprint: str,
-    ring: KeyRing,
-    recorded_at: datetime,
-    genesis: str,
-    *,
-    is_new: bool = False,
-) -> Record:
-    """Judge a statement that fits its kind: ledger and signer. A key record moves the ring on.
-
-    Args:
-        fingerprint: of the key that signed it.
-        genesis: digest of entry 0.
-        is_new: as in ``admit``.
-
-    Raises:
-        TrustError: the signer was not entitled.
-        VerificationError: ``statement.foreign-ledger`` or ``statement.future``.
-    """
-    if statement.genesis != genesis:
-        raise VerificationError(
-            "statement.foreign-ledger",
-            "the statement was made for another ledger",
-            expected=f"a {GENESIS} reference to {genesis}",
-            found=str(statement.genesis),
-        )
-    # NOTE: recorded times can be made later by whoever removes checkpoints; facts from the future
-    # would gain by it.
-    if statement.collected_at > recorded_at + FUTURE:
-        raise VerificationError(
-            "statement.future",
-            "the facts are said to be from after their recording",
-            expected=f"{times.format_time(recorded_at)} or earlier",
-            found=times.format_time(statement.collected_at),
-        )
-    signer = ring.authorise(statement, fingerprint, recorded_at)
-    distrusted = ring.distrust(fingerprint, place.index, recorded_at)
-    record = Record(place.index, place.sha256, statement, signer, recorded_at, distrusted)
-    if statement.kind != KEY_KIND:
-        return record
-    if distrusted is not None:
-        ring.void(record)
-        return record
-    try:
-        ring.apply(record)
-    except TrustError as error:
-        if is_new or not ring.compromised:
-            raise
-        # It made sense when it was added: what it rests on has lost its trust since.
-        ring.void(record)
-        return replace(record, distrusted=f"it rests on what counts for nothing: {error.message}")
-    if ring.compromised:
-        # NOTE: a change that took effect when it was added may now wait for votes that were lost.
-        ring.void(record)
-    return record
-
-
 def _speaks_of(row: StoredEntry, digests: Sequence[bytes]) -> bool:
     """Whether a record may speak of one of these: a quick look at bytes that are not checked."""
     try:
@@ -611,50 +520,3 @@ def _approved(statement: Statement) -> set[str]:
 
 def _named(statement: Statement) -> set[str]:
     return {str(item["sha256"]) for item in statement.body["records"]}
-
-
-def replay_keys(dated: Sequence[DatedEntry], kinds: KindRegistry) -> KeyRing:
-    """The state of all keys after ``key`` entries from the genesis on.
-
-    Raises:
-        VerificationError: one of them does not hold.
-    """
-    ring = KeyRing(find_compromised(dated, kinds))
-    genesis: str | None = None
-    for entry, recorded_at in dated:
-        admit(entry, ring, recorded_at, kinds, genesis)
-        genesis = genesis or entry.sha256
-    return ring
-
-
-def find_compromised(dated: Sequence[DatedEntry], kinds: KindRegistry) -> dict[str, Since]:
-    """Keys that a trusted revocation calls compromised, each with since when.
-
-    A revocation takes trust from records before it, key records among them, so the state is built
-    again after each one that is found, the first in the ledger first. What was called compromised
-    stays so, whatever is found later: a root that turns on another is answered by a threshold, not
-    by whoever speaks last.
-
-    Args:
-        dated: sound ``key`` entries from the genesis on, with their recorded times.
-    """
-    known: dict[str, Since] = {}
-    while True:
-        ring, genesis = KeyRing(known), None
-        for entry, recorded_at in dated:
-            try:
-                admit(entry, ring, recorded_at, kinds, genesis)
-            except MunimentError:
-                continue  # what does not hold is the full verification's to report
-            finally:
-                genesis = genesis or entry.sha256
-        found = [
-            key
-            for key in ring
-            if key.compromised_since is not None and key.signer.fingerprint not in known
-        ]
-        if not found:
-            return known
-        first = min(found, key=lambda key: key.compromised_by or 0)
-        assert first.compromised_since is not None
-        known[first.signer.fingerprint] = first.compromised_since

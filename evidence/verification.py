@@ -42,13 +42,13 @@ from muniment.schemas.statement import RecordRef, Statement, Subject, predicate_
 from muniment.schemas.text import counted
 from muniment.schemas.times import format_time, parse_time
 
+from .admission import DatedEntry, admit, entitle, find_compromised
 from .artifacts import ArtifactStore
 from .checkpoint import SignedCheckpoint, verify_checkpoint
 from .dsse import Envelope
 from .entry import Entry
 from .erasurecheck import ErasureCheck
 from .exact import exact_bytes
-from .ledger import DatedEntry, admit, entitle, find_compromised
 from .merkle import hash_leaf
 from .note import VerifierKey
 from .pinned import Pinned

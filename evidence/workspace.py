@@ -624,6 +624,8 @@ def as_input_error() -> Iterator[None]:
     try:
         yield
     except VerificationError as error:
+        if error.code == "ledger.damaged":
+            raise
         hint = error.hint or (
             "muniment key list shows the keys as they stand"
             if error.code == "trust.key-record"

@@ -13,6 +13,19 @@ from pathlib import Path
 from muniment.schemas.errors import InputError, ReportError
 
 
+def require_target(path: Path) -> None:
+    """Refuse, before any work is done, a path at which no file can be put.
+
+    Raises:
+        InputError: ``file.missing`` or ``file.special``.
+    """
+    if not path.parent.is_dir():
+        raise InputError("file.missing", f"there is no folder {path.parent}")
+    if path.exists() and not path.is_file():
+        # NOTE: a device or a pipe would be replaced by a file, as it is put there whole.
+        raise InputError("file.special", f"{path} is no plain file; name one")
+
+
 def write_atomically(path: Path, data: bytes) -> str:
     """Write ``data`` through a temporary file beside ``path``; a link is followed.
 

@@ -27,10 +27,10 @@ from muniment.controls.crosswalk import Crosswalk, load_crosswalk
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import decide
 from muniment.controls.profile import Profile, load_profile
+from muniment.evidence.admission import admit, find_compromised
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
 from muniment.evidence.entry import Entry
 from muniment.evidence.keys import is_fingerprint
-from muniment.evidence.ledger import admit, find_compromised
 from muniment.evidence.merkle import verify_consistency, verify_inclusion
 from muniment.evidence.note import VerifierKey
 from muniment.evidence.receipt import Receipt

@@ -7,7 +7,6 @@ else.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,12 +19,13 @@ from muniment.controls.claims import remarks
 from muniment.controls.coverage import Coverage
 from muniment.controls.crosswalk import load_crosswalk
 from muniment.controls.evaluator import evaluate
-from muniment.controls.gate import GateDecision, decide, to_body
+from muniment.controls.gate import GateDecision, LedgerState, decide, to_body
 from muniment.controls.profile import Profile, load_profile
 from muniment.controls.standing import Erased, erased, standings
 from muniment.evidence import withdrawal
 from muniment.evidence import workspace as base
-from muniment.evidence.artifacts import hash_file
+from muniment.evidence.artifacts import digest_of, is_digest
+from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.evidence.draft import Evidence
 from muniment.evidence.statements import Holder
 from muniment.evidence.verification import verify_artifacts
@@ -54,7 +54,6 @@ __all__ = ["Around", "Attached", "Gated", "Holder", "Workspace"]
 DEFAULT_PROFILE = "production"
 _MADE_ELSEWHERE = {"key": "key add", GATE_DECISION: "gate", "attestation": "import"}
 """Kinds whose records a command of their own computes."""
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,8 +320,19 @@ class Workspace(base.Workspace):
         self._require_artifacts(verified, named)
         coverage = self._evaluate(verified, named, known, tuple(known.blocks), as_of, artifact)
         decision = decide(coverage, known)
-        attached = None if dry_run else self.append(self._vsa(decision, artifact))
+        attached = (
+            None if dry_run else self.append(self._vsa(decision, verified.require(), artifact))
+        )
         return Gated(decision, attached)
+
+    def receipt(self, record: Record) -> bytes:
+        """A record as a Sigstore bundle, with the proof of it under the last checkpoint.
+
+        What ``reports.vsa.check_decision`` reads of a gate decision.
+        """
+        checkpoint = self.ledger.checkpoint()
+        (receipt,) = self.ledger.receipts([record.index], checkpoint)
+        return receipt.to_bundle(self.ledger.vkey, checkpoint.size, checkpoint.root)
 
     def packet(
         self,
@@ -444,7 +454,9 @@ class Workspace(base.Workspace):
             [load_catalog(name) for name in crosswalk.reaching(catalogs, used)],
         )
 
-    def _vsa(self, decision: GateDecision, artifact: str | Path | None) -> Statement:
+    def _vsa(
+        self, decision: GateDecision, checkpoint: SignedCheckpoint, artifact: str | Path | None
+    ) -> Statement:
         import secrets
 
         from muniment import __version__
@@ -452,33 +464,23 @@ class Workspace(base.Workspace):
         coverage = decision.coverage
         subject = coverage.system.descriptor()
         if coverage.artifact is not None:
-            name = Path(artifact).name if artifact and not _is_digest(artifact) else "model"
+            name = Path(artifact).name if artifact and not is_digest(artifact) else "model"
             subject = Subject(name, {"sha256": coverage.artifact})
         genesis = self.ledger.genesis
+        ledger = LedgerState(checkpoint.checkpoint.origin, checkpoint.size, checkpoint.root.hex())
         return Statement(
             subjects=(subject,),
             predicate_type=VSA_TYPE,
             system=coverage.system,
             collected_at=self.clock(),
-            body=to_body(decision, __version__),
+            body=to_body(decision, __version__, ledger),
             salt=secrets.token_hex(16),
             references=({"relation": GENESIS, **genesis.to_json()},),
         )
 
 
 def _digest(artifact: str | Path | None) -> str | None:
-    """SHA-256 of the model in question.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    if artifact is None or _is_digest(artifact):
-        return str(artifact) if artifact is not None else None
-    return hash_file(Path(artifact)).sha256
-
-
-def _is_digest(artifact: str | Path) -> bool:
-    return bool(_SHA256.fullmatch(str(artifact))) and not Path(artifact).exists()
+    return None if artifact is None else digest_of(artifact)
 
 
 def _is_signer(record: Record, text: str) -> bool:

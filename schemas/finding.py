@@ -38,9 +38,9 @@ PROMISES = {
     ),
     "nothing was removed": ("checkpoints", "since", "remembered", "git-anchor", "witnesses"),
     "who signed": ("root", "signatures", "trust", "reviewer"),
-    "when": ("checkpoint", "history", "timestamps"),
-    "what it says": ("schema", "rules", "coverage"),
-    "what the artifacts are": ("artifacts", "git", "attestations"),
+    "when": ("checkpoint", "history", "timestamps", "age"),
+    "what it says": ("schema", "rules", "coverage", "verdict", "system", "profile"),
+    "what the artifacts are": ("artifacts", "git", "attestations", "artifact"),
     "what this cannot show": ("beyond",),
 }
 """What a reader wants to know, and the checks that answer it."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 # NOTE: bidi overrides and isolates can make one text read as another (Trojan Source,
 # CVE-2021-42574); escape codes can rewrite what a terminal already shows.
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+# NOTE: CI runners take commands from what a program prints: GitHub `::error …` at the start of a
+# line and `##[…]` anywhere in it, Azure `##vso[…]`, TeamCity `##teamcity[…]`.
+_COMMAND_AT_START = re.compile(r"^(\s*):(?=:)", re.M)
+_COMMAND = re.compile(r"#(?=#\w*\[)")
 
 
 def visible(text: str, *, keep: str = "") -> str:
@@ -23,6 +28,16 @@ def visible(text: str, *, keep: str = "") -> str:
         else char
         for char in text
     )
+
+
+def disarm(text: str, *, colon: str = "[U+003A]", sharp: str = "[U+0023]") -> str:
+    """Return ``text`` so that no CI runner finds a command of its own in any line of it.
+
+    Args:
+        colon, sharp: what stands for the first character of such a command.
+    """
+    text = _COMMAND_AT_START.sub(lambda found: found[1] + colon, text)
+    return _COMMAND.sub(lambda found: sharp, text)
 
 
 def shorten(text: str, limit: int) -> str:

@@ -10,6 +10,13 @@ from muniment.schemas.errors import InputError
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
+_UNITS = {
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
 
 
 def now() -> datetime:
@@ -66,3 +73,19 @@ def parse_moment(text: str, *, day_begins: bool = False) -> datetime:
     except InputError as error:
         error.expected = "a date such as 2026-01-31, or a time such as 2026-01-31T09:30:00Z"
         raise
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read what a person types for a length of time: ``90m``, ``12h``, ``7d`` or ``2w``.
+
+    Raises:
+        InputError: ``duration.malformed``.
+    """
+    if match := _DURATION.fullmatch(text):
+        return int(match[1]) * _UNITS[match[2]]
+    raise InputError(
+        "duration.malformed",
+        f"{text!r} is no length of time",
+        expected="a whole number with m, h, d or w, such as 7d",
+        found=text,
+    )

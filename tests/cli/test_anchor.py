@@ -83,7 +83,7 @@ def test_anchor_at_a_witness(place: Path, cli: Cli, serve: Any) -> None:
     assert check(cli("verify", "--json").json, "witnesses")["outcome"] == "held"
     cli(*ATTACH_POLICY, "--set", "title=Another")
     late = check(cli("verify", "--json").json, "witnesses")
-    assert late["outcome"] == "held" and late["not_checked"][0].startswith("#7 to #7")
+    assert late["outcome"] == "held" and late["not_checked"][0].startswith("#7 came after")
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, f"witness {NAME} stopped\n")

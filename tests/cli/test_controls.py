@@ -11,7 +11,7 @@ import pikepdf
 import pytest
 
 from muniment.controls.catalog import SHIPPED, load_catalog, load_catalogs
-from muniment.controls.gate import decide, to_body
+from muniment.controls.gate import LedgerState, decide, to_body
 from muniment.controls.profile import load_profile
 from muniment.reports.workspace import Workspace
 
@@ -151,6 +151,8 @@ def test_the_gate_signs_the_crosswalk(place: Path, cli: Cli) -> None:
     profile = replace(load_profile("production"), blocks={"nist-ai-rmf-1.0": ("MEASURE 2.3",)})
     coverage = Workspace(place).coverage()
     coverage = replace(coverage, profile_sha256=profile.sha256)
-    body = to_body(decide(coverage, profile), "0")["muniment_decision"]
+    body = to_body(decide(coverage, profile), "0", LedgerState("e", 1, "0" * 64))[
+        "muniment_decision"
+    ]
     assert body["crosswalk"] == coverage.crosswalk_sha256
     assert set(coverage.sources) < set(body["catalogs"])

@@ -10,12 +10,13 @@ import pytest
 from muniment.controls.catalog import load_catalog, load_catalogs
 from muniment.controls.coverage import Coverage, State
 from muniment.controls.evaluator import evaluate
-from muniment.controls.gate import decide, to_body
+from muniment.controls.gate import LedgerState, decide, to_body
 from muniment.controls.profile import Profile, load_profile, load_profiles
 from muniment.schemas.errors import InputError
 from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.statement import VSA_TYPE, Statement
 
+LEDGER = LedgerState("evidence.example.com", 3, "e" * 64)
 PILOT = ["RG-5", "RG-8", "RG-9", "RG-14", "RG-18", "RG-19"]
 
 
@@ -184,7 +185,7 @@ def test_failed_decision(book: Any) -> None:
     problem = {"kpiOwner": "Pat", "fixedOn": "2026-02-01", "modelChosenOn": "2026-01-01"}
     record = book.add("decision", "readiness-gate:RG-14", businessProblem=problem)
     book.add("policy", "nist-ai-rmf-1.0:GOVERN 1.1")
-    body = to_body(decide(book.coverage(), load_profile("production")), "0.1.0")
+    body = to_body(decide(book.coverage(), load_profile("production")), "0.1.0", LEDGER)
     assert KindRegistry().get("gate-decision").problems(body) == []
     assert body["verificationResult"] == "FAILED"
     assert body["verifiedLevels"] == ["FAILED"]
@@ -206,7 +207,7 @@ def test_failed_decision(book: Any) -> None:
 def test_passed_decision(book: Any) -> None:
     """A passed decision names the level reached and nothing that blocks."""
     decision = decide(_all_met(book.coverage()), load_profile("production"))
-    body = to_body(decision, "0.1.0")
+    body = to_body(decision, "0.1.0", LEDGER)
     assert KindRegistry().get("gate-decision").problems(body) == []
     assert (body["verificationResult"], body["verifiedLevels"]) == (
         "PASSED",

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from muniment.evidence.admission import admit
 from muniment.evidence.entry import Entry
 from muniment.evidence.keys import new_ed25519, new_p256
-from muniment.evidence.ledger import admit
 from muniment.evidence.note import COSIGNATURE_V1, ED25519, VerifierKey
 from muniment.evidence.trust import KeyRing
 from muniment.evidence.verification import LedgerVerifier

@@ -102,7 +102,7 @@ def test_a_fault_behind_a_sound_record_is_found(lab: Any, monkeypatch: pytest.Mo
     sound = lab.statement(title="Sound")
     broken = replace(sound, body={"title": "Broken"}, salt="1" * 32)
     with monkeypatch.context() as patched:
-        patched.setattr("muniment.evidence.ledger.check_body", lambda statement, kinds: None)
+        patched.setattr("muniment.evidence.admission.check_body", lambda statement, kinds: None)
         lab.append(sound, broken)
     for files_only in (False, True):
         with lab.storage.read() as reader:

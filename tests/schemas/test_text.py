@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muniment.schemas.text import shorten, visible
+from muniment.schemas.text import disarm, shorten, visible
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,18 @@ def test_shorten_marks_the_cut() -> None:
     """Only text that is too long is cut."""
     assert shorten("abc", 3) == "abc"
     assert shorten("abcd", 3) == "ab…"
+
+
+@pytest.mark.parametrize(
+    ("text", "harmless"),
+    [
+        ("::error::x", "[U+003A]:error::x"),
+        ("a\n \t::add-mask::x", "a\n \t[U+003A]:add-mask::x"),
+        ("a ##[error]b ##vso[c] ###[d]", "a [U+0023]#[error]b [U+0023]#vso[c] #[U+0023]#[d]"),
+        ("a::b # c ## d #[e] ##", "a::b # c ## d #[e] ##"),
+    ],
+)
+def test_no_line_commands_a_runner(text: str, harmless: str) -> None:
+    """What a CI runner would obey is broken where it begins; all else stays."""
+    assert disarm(text) == harmless
+    assert disarm(disarm(text)) == harmless

@@ -75,3 +75,16 @@ def test_now_is_whole_seconds_in_utc() -> None:
     """The clock gives UTC in whole seconds."""
     moment = times.now()
     assert moment.tzinfo is UTC and moment.microsecond == 0
+
+
+def test_lengths_of_time() -> None:
+    """A whole number of minutes, hours, days or weeks."""
+    said = [times.parse_duration(text) for text in ("90m", "12h", "7d", "2w")]
+    assert said == [timedelta(hours=1.5), timedelta(hours=12), timedelta(7), timedelta(14)]
+
+
+@pytest.mark.parametrize("text", ["", "7", "d", "0d", "-1d", "1.5d", "7 d", "7D", "1y", "9999999d"])
+def test_no_length_of_time(text: str) -> None:
+    """Whatever else is typed is refused, never guessed at."""
+    with pytest.raises(InputError, match="no length of time"):
+        times.parse_duration(text)

@@ -1,0 +1,376 @@
+"""``muniment gate`` and ``gate check``: whether a system may launch, and whether it was said."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from muniment.reports.gateforms.form import GateForm
+
+from .answer import Answer, as_document, command
+from .options import (
+    AsJson,
+    AsOf,
+    InWorkspace,
+    OfArtifact,
+    OfSystem,
+    WithKey,
+    WithProfile,
+    moment,
+    open_workspace,
+)
+
+if TYPE_CHECKING:
+    from muniment.controls.coverage import ControlResult, Coverage, Reason
+    from muniment.evidence.note import VerifierKey
+    from muniment.reports.workspace import Gated
+
+_ON_GITHUB = "GITHUB_ACTIONS"
+_SUMMARY = "GITHUB_STEP_SUMMARY"
+"""File to which a step on GitHub Actions appends Markdown for the run's page."""
+
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def gate(
+    context: typer.Context,
+    system: OfSystem = None,
+    profile: WithProfile = "production",
+    as_of: AsOf = None,
+    artifact: OfArtifact = None,
+    form: Annotated[GateForm, typer.Option("--format", help="Form of the answer.")] = GateForm.TEXT,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write that form here; stdout stays as it is."
+        ),
+    ] = None,
+    vsa: Annotated[
+        Path | None,
+        typer.Option(
+            "--vsa", metavar="FILE", help="Write the signed decision here, for gate check."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do not sign and append the decision.")
+    ] = False,
+    workspace: InWorkspace = None,
+    key: WithKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether the system may launch: exit 0 if it may, 1 if not.
+
+    On GitHub Actions the answer is added to the step's summary (GITHUB_STEP_SUMMARY) as well.
+
+    Example: muniment gate --profile production --artifact model.onnx --format junit -o gate.xml
+    """
+    if context.invoked_subcommand is not None:
+        _refuse_stray(context)
+        return
+    _gate(
+        system=system,
+        profile=profile,
+        as_of=as_of,
+        artifact=artifact,
+        form=form,
+        output=output,
+        vsa=vsa,
+        dry_run=dry_run,
+        workspace=workspace,
+        key=key,
+        as_json=as_json or (form is GateForm.JSON and output is None),
+    )
+
+
+@command
+def _gate(
+    *,
+    system: str | None,
+    profile: str,
+    as_of: str | None,
+    artifact: str | None,
+    form: GateForm,
+    output: Path | None,
+    vsa: Path | None,
+    dry_run: bool,
+    workspace: Path | None,
+    key: str | None,
+    as_json: bool,
+) -> Answer:
+    from muniment.reports.files import write_atomically
+    from muniment.reports.gateforms.form import render
+
+    from . import show
+
+    _require_sense(form, output, vsa, dry_run, as_json)
+    opened = open_workspace(workspace, key)
+    with show.progress("verifying") as bar:
+        gated = opened.gate(
+            system,
+            profile=profile,
+            as_of=moment(as_of),
+            artifact=artifact,
+            dry_run=dry_run,
+            progress=bar,
+        )
+    _summarise(gated)
+    code = 0 if gated.decision.passed else 1
+    answer = Answer(_data(gated), lambda: print_gate(gated), code)
+    if vsa is not None and gated.attached is not None:
+        write_atomically(vsa, opened.receipt(gated.attached.record))
+        signer = gated.attached.record.signer.fingerprint
+        show.note(f"wrote {vsa}; keep for gate check: --key {signer} --vkey {opened.ledger.vkey}")
+    if form is GateForm.TEXT and output is None:
+        return answer
+    written = render(
+        gated,
+        form,
+        text=_captured(answer),
+        document=as_document(answer.document) + "\n",
+    )
+    if output is None:
+        return Answer(answer.data, lambda: print(written, end=""), code)
+    write_atomically(output, written.encode())
+    show.note(f"wrote {output}")
+    return answer
+
+
+@app.command("check")
+@command
+def check(
+    vsa: Annotated[
+        Path, typer.Argument(metavar="VSA", help="The decision, as muniment gate --vsa wrote it.")
+    ],
+    artifact: Annotated[
+        str,
+        typer.Option("--artifact", metavar="FILE", help="What ships: a file, or its SHA-256."),
+    ],
+    key: Annotated[
+        list[str],
+        typer.Option(
+            "--key",
+            metavar="KEY",
+            help="Who may have signed: fingerprint, PEM or OpenSSH .pub file; repeatable.",
+        ),
+    ],
+    vkey: Annotated[
+        str | None,
+        typer.Option(
+            "--vkey", metavar="VKEY", help="The ledger's verifier key, or a file that holds it."
+        ),
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option("--system", metavar="ID@VERSION", help="The system expected.")
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="NAME", help="The profile expected, or its SHA-256."),
+    ] = None,
+    max_age: Annotated[
+        str | None,
+        typer.Option("--max-age", metavar="TIME", help="Oldest decision that counts, such as 7d."),
+    ] = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """Check a decision where only its file is at hand.
+
+    It needs no workspace, ledger or network. Exit 0 only if the gate passed this very artifact and
+    all that was asked holds; what was not asked is listed as not checked.
+
+    Example: muniment gate check decision.json --artifact model.onnx --key SHA256:… --max-age 7d
+    """
+    from muniment.evidence.artifacts import digest_of
+    from muniment.reports.vsa import MAX_FILE, Pinned, check_decision
+    from muniment.schemas.files import read_small
+    from muniment.schemas.statement import SystemRef
+    from muniment.schemas.times import now, parse_duration
+
+    from .review import print_report
+
+    pinned = Pinned(
+        fingerprints=frozenset(map(_fingerprint, key)),
+        artifact=digest_of(artifact),
+        ledger=None if vkey is None else _ledger_key(vkey),
+        system=None if system is None else SystemRef.parse(system),
+        profile=None if profile is None else _profile_digest(profile),
+        max_age=None if max_age is None else parse_duration(max_age),
+    )
+    report = check_decision(read_small(vsa, MAX_FILE), vsa.name, pinned, now())
+    return Answer(report.to_json(), lambda: print_report(report), 0 if report.ok else 1)
+
+
+def _refuse_stray(context: typer.Context) -> None:
+    """Options of the gate before ``check`` would mean nothing."""
+    from muniment.schemas.errors import InputError
+
+    from .answer import fail
+
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            fail(
+                InputError(
+                    "usage",
+                    "options of gate stand before its command, where they mean nothing",
+                    hint=f"write them behind: muniment gate {context.invoked_subcommand} …",
+                ),
+                bool(context.params.get("as_json")),
+            )
+
+
+def _require_sense(
+    form: GateForm, output: Path | None, vsa: Path | None, dry_run: bool, as_json: bool
+) -> None:
+    """Refuse what cannot be done before anything is signed."""
+    from muniment.reports.files import require_target
+    from muniment.schemas.errors import InputError
+
+    if as_json and output is None and form not in (GateForm.TEXT, GateForm.JSON):
+        raise InputError(
+            "usage.format",
+            f"--json and --format {form} both want stdout",
+            hint="leave one out, or write the second to a file with -o",
+        )
+    if vsa is not None and dry_run:
+        raise InputError("usage.vsa", "a dry run signs nothing that --vsa could write")
+    for path in (output, vsa):
+        if path is not None:
+            require_target(path)
+    if output is not None and vsa is not None and output.resolve() == vsa.resolve():
+        raise InputError("usage.vsa", "-o and --vsa name the same file")
+
+
+def _data(gated: "Gated") -> dict[str, Any]:
+    from .records import record_summary
+
+    decision = gated.decision
+    return {
+        "passed": decision.passed,
+        "profile": decision.profile.id,
+        "system": decision.coverage.system.to_json(),
+        "blocking": [control.to_json() for control in decision.blocking],
+        "excepted": [control.to_json() for control in decision.excepted],
+        "reasons": [reason.to_json() for reason in decision.reasons],
+        "record": record_summary(gated.attached.record) if gated.attached else None,
+    }
+
+
+def _captured(answer: Answer) -> str:
+    """What the answer prints for a person, without colour."""
+    from contextlib import redirect_stdout
+    from io import StringIO
+
+    with redirect_stdout(StringIO()) as said:
+        answer.text()
+    return said.getvalue()
+
+
+def _summarise(gated: "Gated") -> None:
+    """Add the answer to the step's summary where GitHub runs this."""
+    from muniment.reports.gateforms.markdown import to_markdown
+
+    from . import show
+
+    path = os.environ.get(_SUMMARY)
+    if os.environ.get(_ON_GITHUB) != "true" or not path:
+        return
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(to_markdown(gated))
+    except OSError as error:
+        # The decision stands; a page that lacks it is not worth losing it.
+        show.note(f"the step's summary cannot be written: {error.strerror}")
+
+
+def _fingerprint(text: str) -> str:
+    from muniment.evidence.keys import is_fingerprint, load_public
+    from muniment.schemas.files import read_small
+
+    return (
+        text if is_fingerprint(text) else load_public(read_small(Path(text), 1 << 16)).fingerprint
+    )
+
+
+def _ledger_key(text: str) -> "VerifierKey":
+    """A verifier key, given as it is or in a file.
+
+    Raises:
+        InputError: ``vkey.malformed``, or the file cannot be read.
+    """
+    from muniment.evidence.note import VerifierKey
+    from muniment.schemas.errors import CheckpointError, InputError
+    from muniment.schemas.files import read_small
+
+    if "+" not in text or Path(text).exists():
+        text = read_small(Path(text), 1 << 12).decode("utf-8", "replace")
+    try:
+        return VerifierKey.parse(text)
+    except CheckpointError as error:
+        raise InputError(
+            error.code,
+            error.message,
+            expected="NAME+HASH+KEY, as ledger.vkey of an export holds it",
+            found=error.found,
+        ) from error
+
+
+def _profile_digest(text: str) -> str:
+    import re
+
+    from muniment.controls.profile import load_profile
+
+    return text if re.fullmatch(r"[0-9a-f]{64}", text) else load_profile(text).sha256
+
+
+def print_gate(gated: "Gated") -> None:
+    """The verdict, what blocks, what would unblock it, and what a signed record excepts."""
+    from . import show
+
+    decision = gated.decision
+    show.line()
+    word = "PASSED" if decision.passed else "NOT PASSED"
+    show.line(
+        f"gate {decision.profile.id} for {decision.coverage.system}: {word}",
+        "bold green" if decision.passed else "bold red",
+    )
+    show.line(f"model {decision.coverage.artifact or 'not named'}")
+    for reason in (*decision.reasons, *_about_model(decision.coverage)):
+        show.line(reason.text)
+    if decision.blocking:
+        show.line(f"{len(decision.blocking)} of {len(decision.scope)} controls block:")
+        show.line()
+        show.table(
+            ["control", "state", "what is wanted", "what would unblock it"],
+            [
+                [*_named(control), f"{control.unblock or ''}\n{control.command or ''}".strip()]
+                for control in decision.blocking
+            ],
+            style=1,
+        )
+    if decision.excepted:
+        show.line()
+        show.line(f"{len(decision.excepted)} do not block by a signed record, and are not met:")
+        show.line()
+        show.table(
+            ["control", "state", "what is wanted", "why"],
+            [
+                [*_named(control), "\n".join(reason.full() for reason in control.reasons)]
+                for control in decision.excepted
+            ],
+            style=1,
+        )
+    show.line()
+    if gated.attached:
+        show.line(f"the decision is signed and recorded as {gated.attached.record}")
+    else:
+        show.line("dry run: the decision was not recorded")
+
+
+def _named(control: "ControlResult") -> list[str]:
+    return [control.id.partition(":")[2], str(control.state), control.title]
+
+
+def _about_model(coverage: "Coverage") -> list["Reason"]:
+    return [reason for reason in coverage.left_out if reason.code.startswith("model.")]

@@ -1,0 +1,113 @@
+"""The gate's answer as GitHub-flavoured Markdown: the verdict, what blocks, the rest folded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from muniment.schemas.times import format_time
+
+from .form import headline, recorded, said, summary, why
+
+if TYPE_CHECKING:
+    from muniment.controls.coverage import ControlResult
+    from muniment.reports.workspace import Gated
+
+_MOST = 190_000
+"""Bytes of one table, of which there are five; GitHub refuses a summary over 1 MiB."""
+_MOST_IN_CELL = 600
+_SPECIAL = re.compile(r"[!-$&*+:<-@\[-`{-~]|(?<=www)\.", re.I)
+"""Whatever could be markup, a link, a mention or an emoji."""
+
+
+def to_markdown(gated: Gated) -> str:
+    """The document; every text of a record is in it as text alone."""
+    decision = gated.decision
+    coverage = decision.coverage
+    model = f"model <code>{coverage.artifact}</code>" if coverage.artifact else "model not named"
+    left_out = [reason.full() for reason in coverage.left_out]
+    parts = [
+        f"## {escape(headline(decision)[0].upper() + headline(decision)[1:])}",
+        f"{model}, as of {escape(format_time(coverage.as_of))}; {escape(recorded(gated))}.",
+        *(f"**{escape(said(reason.text))}**" for reason in decision.reasons),
+        f"{escape(summary(decision))}.",
+        _blocking(decision.blocking),
+        _folded("waived or ruled out by a signed record", decision.excepted),
+        _folded("met", decision.met),
+        _folded("evaluated, but not asked for by this profile", decision.outside),
+        _details(
+            f"{len(left_out)} remarks on records that count for nothing",
+            _table(["remark"], [[escape(_cut(said(text)))] for text in left_out]),
+        )
+        if left_out
+        else "",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escape(text: str) -> str:
+    """``text`` with every character that Markdown or HTML could read as markup made an entity."""
+    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", text)
+
+
+def _blocking(controls: Sequence[ControlResult]) -> str:
+    return _table(
+        ["control", "state", "what is wanted", "why", "what would unblock it"],
+        [
+            [
+                *_cells(control),
+                "<br>".join(
+                    [
+                        escape(_cut(said(control.unblock or ""))),
+                        *(
+                            [f"<code>{escape(_cut(said(control.command)))}</code>"]
+                            if control.command
+                            else []
+                        ),
+                    ]
+                ),
+            ]
+            for control in controls
+        ],
+    )
+
+
+def _folded(what: str, controls: Sequence[ControlResult]) -> str:
+    if not controls:
+        return ""
+    word = "control" if len(controls) == 1 else "controls"
+    table = _table(["control", "state", "what is wanted", "why"], map(_cells, controls))
+    return _details(f"{len(controls)} {word} {what}", table)
+
+
+def _cells(control: ControlResult) -> list[str]:
+    """Id, state, title and reasons."""
+    short = control.id.partition(":")[2]
+    return [
+        f"<b>{escape(_cut(said(short)))}</b>",
+        escape(str(control.state)),
+        escape(_cut(said(control.title))),
+        escape(_cut(why(control))),
+    ]
+
+
+def _details(summary_line: str, body: str) -> str:
+    return f"<details><summary>{escape(summary_line)}</summary>\n\n{body}\n\n</details>"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    listed = [f"| {' | '.join(row)} |" for row in rows]
+    if not listed:
+        return ""
+    sizes = accumulate(len(line.encode()) + 1 for line in listed)
+    shown = sum(size <= _MOST for size in sizes)
+    head = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
+    table = "\n".join([*head, *listed[:shown]])
+    hidden = len(listed) - shown
+    return f"{table}\n\nand {hidden} more: muniment gate lists them" if hidden else table
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_IN_CELL else text[: _MOST_IN_CELL - 1] + "…"
