@@ -8,7 +8,10 @@ from .answer import Answer, command
 from .options import AsJson, Frameworks
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from muniment.controls.catalog import Control
+    from muniment.controls.crosswalk import Outside, Path
 
 app = typer.Typer(
     help="The controls of every framework, and what they ask for.", no_args_is_help=True
@@ -85,49 +88,17 @@ def show_control(control: OneControl, as_json: AsJson = False) -> Answer:
 @app.command("map")
 @command
 def map_control(control: OneControl, as_json: AsJson = False) -> Answer:
-    """Show which controls of other frameworks lend a control their evidence, and how.
+    """Show which other controls lend one their evidence.
 
     Example: muniment controls map "MEASURE 2.3"
     """
-    from muniment.controls.catalog import SHIPPED, catalogs_of
-    from muniment.controls.crosswalk import Fit, Paths, load_crosswalk
-
-    from . import show
+    from muniment.controls.catalog import SHIPPED
+    from muniment.controls.crosswalk import Paths, load_crosswalk
 
     found = _control(control)
     crosswalk = load_crosswalk()
     paths = Paths(crosswalk, set(SHIPPED)).to(found.id)
     outside = [item for item in crosswalk.outside if item.control == found.id]
-    titles = {
-        item.id: item.title
-        for catalog in catalogs_of(path.start for path in paths)
-        for item in catalog.controls
-    }
-
-    def text() -> None:
-        show.line(f"{found.id} · {found.title}", "bold")
-        if not paths:
-            show.line("no pair of the crosswalk leads here")
-        else:
-            show.table(
-                ["evidence of", "title", "", "fit", "source", "by way of"],
-                [
-                    [
-                        path.start,
-                        titles[path.start],
-                        "carries over" if path.fit is Fit.CLOSE else "helps",
-                        str(path.fit),
-                        str(path.source),
-                        ", ".join(path.ids[1:-1]),
-                    ]
-                    for path in paths
-                ],
-            )
-        for pair in (hop for path in paths for hop in path.hops if hop.doubt):
-            show.line(f"doubt about {pair.first} and {pair.second}: {pair.doubt}")
-        for item in outside:
-            show.line(f"beside the catalogs: {item.topic} ({item.fit}, {item.source})")
-
     return Answer(
         {
             "control": found.id,
@@ -136,7 +107,7 @@ def map_control(control: OneControl, as_json: AsJson = False) -> Answer:
                     "from": path.start,
                     "fit": str(path.fit),
                     "source": str(path.source),
-                    "carries": path.fit is Fit.CLOSE,
+                    "carries": path.carries,
                     "pairs": [pair.to_json() for pair in path.hops],
                 }
                 for path in paths
@@ -146,8 +117,42 @@ def map_control(control: OneControl, as_json: AsJson = False) -> Answer:
                 for item in outside
             ],
         },
-        text,
+        lambda: _print_map(found, paths, outside),
     )
+
+
+def _print_map(control: "Control", paths: "Sequence[Path]", outside: "Sequence[Outside]") -> None:
+    from muniment.controls.catalog import catalogs_of
+
+    from . import show
+
+    titles = {
+        item.id: item.title
+        for catalog in catalogs_of(path.start for path in paths)
+        for item in catalog.controls
+    }
+    show.line(f"{control.id} · {control.title}", "bold")
+    if paths:
+        show.table(
+            ["evidence of", "title", "", "fit", "source", "by way of"],
+            [
+                [
+                    path.start,
+                    titles[path.start],
+                    "carries over" if path.carries else "helps",
+                    str(path.fit),
+                    str(path.source),
+                    ", ".join(path.ids[1:-1]),
+                ]
+                for path in paths
+            ],
+        )
+    else:
+        show.line("no pair of the crosswalk leads here")
+    for pair in (hop for path in paths for hop in path.hops if hop.doubt):
+        show.line(f"doubt about {pair.first} and {pair.second}: {pair.doubt}")
+    for item in outside:
+        show.line(f"beside the catalogs: {item.topic} ({item.fit}, {item.source})")
 
 
 def _control(text: str) -> "Control":

@@ -101,6 +101,11 @@ class Path:
         return max((hop.fit for hop in self.hops), key=_WEAKNESS.__getitem__)
 
     @property
+    def carries(self) -> bool:
+        """Whether evidence carries over; otherwise it only helps."""
+        return self.fit is Fit.CLOSE
+
+    @property
     def source(self) -> Source:
         """Inferred if any hop is."""
         inferred = any(hop.source is Source.INFERRED for hop in self.hops)

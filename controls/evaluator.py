@@ -25,7 +25,7 @@ from .case import (
 )
 from .catalog import Catalog, Control
 from .coverage import CatalogCoverage, ControlResult, Coverage, Reason, State
-from .crosswalk import NONE, Crosswalk, Fit, Path, Paths
+from .crosswalk import NONE, Crosswalk, Path, Paths
 from .explain import explain, unblock
 from .index import APPROVAL, LINK, RETRACTION, SYSTEM, Index, build_index
 from .outcome import Verdict, outcome
@@ -138,9 +138,9 @@ class _Evaluator:
         for path in paths.to(case.control.id):
             source, state = cases[path.start], states[path.start]
             if state in (State.MET, State.PARTIAL):
-                counts = state is State.MET and path.fit is Fit.CLOSE
+                counts = state is State.MET and path.carries
                 found += self._would_do(case.requirement, source, path, counts)
-            elif state is State.FAILED and path.fit is Fit.CLOSE:
+            elif state is State.FAILED and path.carries:
                 failed.append(path)
         best: dict[str, Carried] = {}
         for item in sorted(found, key=lambda item: item.rank):

@@ -19,9 +19,11 @@ def explain(case: Case, state: State) -> None:
         text = f"carried by {kinds}, and met only because evidence of other controls carries over"
         case.reasons.insert(0, Reason("control.met-by-carry-over", text, refs(case.evidence)))
     elif state is State.PARTIAL:
-        there = f"{len(case.kinds)} of {requirement.minimum_kinds} kinds needed are there"
+        there = f"{len(case.kinds)} of {requirement.minimum_kinds} kinds needed are there: {kinds}"
+        if not kinds:
+            there = "evidence of other controls helps, but none carries this one"
         lacking = _one_of([kind for kind in requirement.any_of if kind not in case.kinds])
-        text = f"{there}{': ' if kinds else ''}{kinds}; {lacking} is wanted"
+        text = f"{there}; {lacking} is wanted"
         case.reasons.insert(0, Reason("control.partial", text, refs(case.evidence)))
     elif state is State.MISSING:
         wanted = " or ".join(requirement.any_of)

@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -178,6 +180,19 @@ def test_only_the_catalog_asked_for_is_read() -> None:
         "catalogs/nist-ai-rmf-1.0.yaml",
         "catalogs/evidence-needs.yaml",
     }
+
+
+def test_the_guide_lists_every_catalog() -> None:
+    """The table in docs/controls.md has the catalogs that ship with their numbers of controls."""
+    text = (Path(__file__).parents[2] / "docs" / "controls.md").read_text("utf-8")
+    listed = re.findall(r"^\| `([a-z0-9.-]+)` \| (\d+) \|", text, re.M)
+    assert listed == [(item.id, str(len(item.controls))) for item in _by_table(load_catalogs())]
+
+
+def _by_table(catalogs: Sequence[Catalog]) -> list[Catalog]:
+    """Each profile under its framework, our own scheme last."""
+    order = [NIST, GENERATIVE, ISO, EU, GATE]
+    return sorted(catalogs, key=lambda catalog: order.index(catalog.id))
 
 
 def test_what_is_used_goes_first() -> None:
