@@ -26,11 +26,14 @@ BODY = {
 
 
 def new_workspace(folder: Path, records: int = 0) -> Workspace:
-    """A workspace with a system and ``records`` evaluations, a thousand under each checkpoint."""
+    """A workspace with a system and ``records`` evaluations, a thousand under each checkpoint.
+
+    Its origin is the folder's name: two ledgers of one name and root would be a fork.
+    """
     workspace = Workspace.init(
         folder,
         organisation="Example Bank",
-        origin="evidence.example.com/credit",
+        origin=f"evidence.example.com/{folder.name}",
         frameworks=["nist-ai-rmf-1.0"],
         holder=Holder("Ana", "ana@example.com"),
     )
