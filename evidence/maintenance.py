@@ -17,6 +17,7 @@ from pathlib import Path
 from muniment.schemas.errors import InputError, MunimentError, StoreError, VerificationError
 from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.statement import Statement
+from muniment.schemas.text import counted
 
 from .checkpoint import SignedCheckpoint, verify_checkpoint
 from .entry import Entry
@@ -56,11 +57,12 @@ def fsck(
     Raises:
         StoreError: the database did not answer; nothing was written.
     """
-    if not repair:
-        with ledger.storage.read() as reader:
-            return _Rebuilding(reader, ledger, progress).report
+    with ledger.storage.read() as reader:
+        missing = reader.missing_triggers()
+        if not repair:
+            return _Rebuilding(reader, ledger, missing, progress).report
     with ledger.storage.rebuild() as rebuilder:
-        rebuilding = _Rebuilding(rebuilder, ledger, progress)
+        rebuilding = _Rebuilding(rebuilder, ledger, missing, progress)
         rebuilding.write(rebuilder)
     return rebuilding.report
 
@@ -73,19 +75,27 @@ class _Rebuilding:
     3. the derived columns are those of the entries;
     4. so are the subject rows;
     5. so are the tiles;
-    6. so is the table of erasures, and what is erased was ordered to be.
+    6. so is the table of erasures, and what is erased was ordered to be;
+    7. the triggers are there; writing anything makes them anew.
 
     Signatures and signers are not judged; verification does that.
     """
 
-    def __init__(self, reader: Reader, ledger: Ledger, progress: Progress | None) -> None:
+    def __init__(
+        self, reader: Reader, ledger: Ledger, missing: Sequence[str], progress: Progress | None
+    ) -> None:
         self._reader = reader
         self._entries = Check("entries", "the entries are those that the last checkpoint signs")
         self._columns = Check("columns", "the derived columns are those of the entries")
         self._subjects = Check("subjects", "the subject rows are those of the entries")
         self._tiles = Check("tiles", "the tiles are those of the leaves")
         self._erasures = Check("erasures", "the table of erasures is what the erasure records say")
+        self._triggers = Check("triggers", "the database refuses to change or remove rows", 1)
+        for name in missing:
+            text = f"the trigger {name} is gone, switched off or another"
+            self._triggers.findings.append(Finding("trigger.missing", text))
         checks = [self._entries, self._columns, self._subjects, self._tiles, self._erasures]
+        checks.append(self._triggers)
         self.report = VerificationReport(ledger.vkey.name, checks)
         self._emptied: list[tuple[StoredEntry, SubjectRows]] = []
         self._orders: dict[int, tuple[str, int]] = {}
@@ -271,10 +281,11 @@ class _Rebuilding:
             rebuilder.rewrite_erasures(self._new_erasures)
         for place, hashes in self._new_tiles.items():
             rebuilder.rewrite_tile(*place, hashes)
-        left = len(self._entries.findings)
-        done = sum(1 for _ in self.report.findings) - left
+        left, triggers = len(self._entries.findings), len(self._triggers.findings)
+        done = sum(1 for _ in self.report.findings) - left - triggers
         self.report.conclusions.append(
             f"{done} repaired from the entries"
+            + (f", {counted(triggers, 'trigger')} made anew" if triggers else "")
             + (f", {left} not: envelopes are never written anew" if left else "")
         )
 

@@ -466,6 +466,26 @@ def read_remembered(folder: Path, origin: str, root: str) -> bytes | None:
     return read_small(path, _MAX_NOTE) if path.exists() else None
 
 
+def require_remembered(
+    folder: Path, vkey: VerifierKey, root: str, now: SignedCheckpoint, reader: Reader
+) -> None:
+    """Refuse a ledger that is not the one this machine verified, before anybody signs into it.
+
+    Raises:
+        VerificationError: ``outside.rollback``, ``outside.fork`` or ``outside.other-ledger``.
+        InputError: the remembered checkpoint cannot be read.
+    """
+    old = read_remembered(folder, vkey.name, root)
+    if old is None:
+        return
+    try:
+        require_extension(old, vkey, now, node_reader(reader.tile))
+    except VerificationError as error:
+        where = remembered_path(folder, vkey.name, root)
+        error.hint = f"nothing was signed; after a restored backup, docs/witnesses.md ({where})"
+        raise
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """Put ``data`` in the place of a file, whole or not at all, and on the disk on return.
 

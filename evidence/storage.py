@@ -46,7 +46,7 @@ from .tables import (
     SubjectRow,
     TileRow,
 )
-from .versions import SCHEMA_VERSION, arm, disarm, upgrade_tables, version_of
+from .versions import SCHEMA_VERSION, arm, disarm, missing_triggers, upgrade_tables, version_of
 
 __all__ = [
     "DERIVED",
@@ -251,6 +251,10 @@ class Reader:
     def _stream(self, query: Any) -> Iterator[Any]:
         options = {"yield_per": _AT_ONCE}
         return iter(self._session.connection().execute(query, execution_options=options))
+
+    def missing_triggers(self) -> list[str]:
+        """Names of the triggers that should keep the tables append-only, and do not."""
+        return missing_triggers(self._session.connection())
 
     def meta(self, key: str) -> str | None:
         """One fact about the database."""

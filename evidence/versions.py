@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -68,11 +69,35 @@ def upgrade_tables(connection: Connection, found: int, wanted: int) -> None:
 
 def arm(connection: Connection) -> None:
     """Make the triggers."""
+    for statement in _arming(connection):
+        connection.execute(text(statement))
+
+
+def missing_triggers(connection: Connection) -> list[str]:
+    """Names of triggers that are gone, switched off or (in SQLite) not what they were made as."""
+    wanted = {
+        words[2]: statement
+        for statement in _arming(connection)
+        if (words := statement.split())[:2] == ["CREATE", "TRIGGER"]
+    }
+    if connection.dialect.name == "sqlite":
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        there = {name for name, made in connection.execute(text(query)) if made == wanted.get(name)}
+    else:
+        query = (
+            "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid "
+            "WHERE NOT tgisinternal AND tgenabled IN ('O', 'A') "
+            "AND relnamespace = current_schema()::regnamespace"
+        )
+        there = set(connection.execute(text(query)).scalars())
+    return sorted(set(wanted) - there)
+
+
+def _arming(connection: Connection) -> Iterator[str]:
     schema = ""
     if connection.dialect.name == "postgresql":
         schema = connection.execute(text("SELECT quote_ident(current_schema())")).scalar_one()
-    for statement in arming(connection.dialect.name, schema):
-        connection.execute(text(statement))
+    return arming(connection.dialect.name, schema)
 
 
 def disarm(connection: Connection) -> None:

@@ -352,13 +352,22 @@ class Workspace:
         Raises:
             SchemaError: the body breaks its kind.
             InputError: the key may not sign this; the code begins with ``trust.``.
+            VerificationError: the ledger is damaged, or not the one this machine verified before.
         """
         check_body(statement, self.kinds)
+        self._require_remembered()
         ledger_key = self.keys.load(self.keys.ledger_path(self.ledger.vkey))
         envelope = Envelope.sign(statement.to_payload(), self.signing_key)
         with as_input_error():
             (appended,) = self.ledger.append(ledger_key, [(envelope, self.signing_key)], self.kinds)
         return Attached(appended.record, appended.is_new)
+
+    def _require_remembered(self) -> None:
+        from .outside import require_remembered
+
+        ledger, last = self.ledger, self.ledger.checkpoint()
+        with self.storage.read() as reader:
+            require_remembered(config_folder(), ledger.vkey, ledger.root, last, reader)
 
     def approve(
         self,

@@ -33,6 +33,7 @@ PROMISES = {
             "tree",
             "tiles",
             "erasures",
+            "triggers",
             "receipts",
         ),
     ),

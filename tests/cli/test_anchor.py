@@ -247,3 +247,18 @@ def test_a_folder_that_cannot_be_written(place: Path, cli: Cli) -> None:
     (place.parent / "config").chmod(0o700)
     assert done.code == 0
     assert "could not be remembered" in check(done.json, "remembered")["not_checked"][-1]
+
+
+def test_nothing_is_signed_into_a_ledger_that_was_taken_back(place: Path, cli: Cli) -> None:
+    """Where this machine verified more than there is, adding evidence is refused: what would follow
+    is a fork, with its owner's own signature."""
+    early = (place / ".muniment" / "ledger.db").read_bytes()
+    cli(*ATTACH_POLICY, "--set", "title=Another")
+    assert cli("verify").code == 0
+    for leftover in (place / ".muniment").glob("ledger.db*"):
+        leftover.unlink()
+    (place / ".muniment" / "ledger.db").write_bytes(early)
+    done = cli(*ATTACH_POLICY, "--set", "title=A third", "--json")
+    assert (done.code, done.json["error"]["code"]) == (1, "outside.rollback")
+    assert "docs/witnesses.md" in done.json["error"]["hint"]
+    assert (place / ".muniment" / "ledger.db").read_bytes() == early

@@ -20,7 +20,7 @@ from muniment.evidence.maintenance import backup, fsck
 from muniment.evidence.statements import erased_item
 from muniment.evidence.storage import AnchorRow, Reader, Rebuilder, Storage
 from muniment.evidence.verification import LedgerVerifier
-from muniment.schemas.errors import MunimentError, StoreError
+from muniment.schemas.errors import MunimentError, StoreError, VerificationError
 from muniment.schemas.statement import Statement, Subject
 
 SIGNED = ("entry", "checkpoint", "anchor", "meta")
@@ -159,16 +159,16 @@ def ledger(lab: Any) -> Ledger:
 def damage(url: str, statements: str) -> None:
     """Change the database as whoever holds it can."""
     engine = create_engine(url)
+    triggers: list[str] = []
     with engine.begin() as connection:
         if connection.dialect.name == "sqlite":
-            found = connection.execute(
-                text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-            )
-            for (name,) in found.all():
+            query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+            for name, made in connection.execute(text(query)).all():
                 connection.execute(text(f"DROP TRIGGER {name}"))
+                triggers.append(made)
         else:
             connection.execute(text("SET LOCAL session_replication_role = replica"))
-        for statement in statements.split(";"):
+        for statement in [*statements.split(";"), *triggers]:
             connection.execute(text(statement))
     engine.dispose()
 
@@ -206,6 +206,7 @@ def test_a_sound_ledger_has_no_differences(lab: Any) -> None:
             "subjects": 260,
             "tiles": 3,
             "erasures": 1,
+            "triggers": 1,
         }
     assert progress[-1] == (260, 260)
     assert stored(lab.url) == before
@@ -480,7 +481,7 @@ def test_a_damaged_ledger_gives_no_backup(lab: Any, tmp_path: Path) -> None:
     """A copy whose tree is not the one its checkpoint signs gets no name."""
     damage(lab.url, "DELETE FROM tile")
     (tmp_path / "copies").mkdir()
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(VerificationError) as caught:
         backup(lab.ledger, tmp_path / "copies" / "ledger.db")
     assert caught.value.code == "ledger.damaged"
     assert list((tmp_path / "copies").iterdir()) == []
@@ -520,3 +521,13 @@ def test_a_backup_of_nothing(ledger_url: str, tmp_path: Path, lab: Any) -> None:
         backup(Ledger(missing, lab.vkey, lab.ledger.root), tmp_path / "copy.db")
     assert caught.value.code == "store.missing"
     assert not (tmp_path / "copy.db").exists()
+
+
+def test_a_trigger_that_is_gone(ledger: Ledger, lab: Any) -> None:
+    """fsck names a trigger that somebody dropped, and repairing makes it again."""
+    is_sqlite = lab.storage._engine.dialect.name == "sqlite"
+    with lab.storage._engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP TRIGGER entry_keep{'' if is_sqlite else ' ON entry'}")
+    for repair, expected in ((False, 1), (True, 1), (False, 0)):
+        found = [item.code for item in fsck(ledger, repair=repair).findings]
+        assert found == ["trigger.missing"] * expected
