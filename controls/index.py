@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from muniment.controls.coverage import Reason
+from muniment.controls.outcome import outcome
 from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record, Role
 from muniment.schemas.statement import GATE_DECISION, RecordRef, SystemRef
@@ -127,8 +128,9 @@ def _drop_withdrawn(
 ) -> None:
     """Keep what no later record retracted or superseded.
 
-    What was retracted supersedes nothing; what was erased still does, or a record that was put
-    right would come back to life.
+    What was retracted supersedes nothing. What was erased still does, or a record that was put
+    right would come back to life; but whether it rightly did is not known any more, so it takes no
+    "no" away.
     """
     gone = _retracted(index, about)
     retracted = frozenset(gone)
@@ -175,7 +177,11 @@ def _retracted(index: Index, about: Mapping[str, Record]) -> set[str]:
 
 
 def _erased(index: Index, erasure: Record) -> set[str]:
-    """Say what an erasure took away; digests of what the erased records had superseded."""
+    """Say what an erasure took away; digests of what the erased records had superseded.
+
+    Left standing is what says "no", and what was superseded by a record that an approver had taken
+    back before it was erased.
+    """
     body = erasure.statement.body
     places = ", ".join(f"#{item['index']} ({item['kind']})" for item in body["records"])
     was, it = ("was", "it") if len(body["records"]) == 1 else ("were", "they")
@@ -188,10 +194,21 @@ def _erased(index: Index, erasure: Record) -> set[str]:
         for item in body["records"]
         if item.get("superseded", item["index"]) < item["index"]
     }
+    withdrawn = {
+        item["sha256"]
+        for record in index.considered
+        if record.kind == RETRACTION and Role.APPROVER in record.signer.roles
+        for item in record.statement.body["records"]
+    }
     gone = set()
     for record in index.considered:
         item = replaced.get(record.index)
-        if item is not None and item["kind"] == record.kind != APPROVAL:
+        if item is None or not item["kind"] == record.kind != APPROVAL:
+            continue
+        if item["sha256"] in withdrawn or not outcome(record).holds:
+            text = f"{record} stands: #{item['index']}, which superseded it, is erased"
+            _leave_out(index, "record.supersede-refused", text, record, erasure)
+        else:
             text = f"{record} was superseded by #{item['index']}, which is erased"
             _leave_out(index, "record.superseded", text, record, erasure)
             gone.add(record.sha256)

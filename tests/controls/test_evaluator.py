@@ -724,6 +724,37 @@ def test_an_erased_record_leaves_what_it_replaced_behind(book: Any) -> None:
     assert "record.erased" in codes(book.coverage())
 
 
+def _erase(book: Any, record: Any, superseded: int) -> None:
+    named = {**record.ref.to_json(), "kind": record.kind, "superseded": superseded}
+    book.add("erasure", signer="bob", records=[named], artifacts=[], basis="law", reason="x")
+    book.records.remove(record)
+
+
+def test_an_erasure_takes_no_rejection_away(book: Any) -> None:
+    """A record that says no was put right by one that is erased since: whether that was rightful
+    nobody can see any more, so the no stands."""
+    old = book.add("eval-result", EVAL, evaluated=0)
+    newer = book.add("eval-result", EVAL, supersedes=old)
+    book.approve(newer)
+    assert book.result(EVAL).state is MET
+    _erase(book, newer, old.index)
+    assert book.result(EVAL).state is FAILED
+    assert "record.supersede-refused" in codes(book.coverage())
+
+
+@pytest.mark.parametrize(("signer", "state"), [("bob", MET), ("alice", MISSING)])
+def test_what_was_taken_back_before_its_erasure(book: Any, signer: str, state: State) -> None:
+    """A correction that an approver took back supersedes nothing, erased or not; of one that
+    somebody else took back it is not known whether they might."""
+    old = book.add("eval-result", EVAL)
+    book.approve(old)
+    newer = book.add("eval-result", EVAL, supersedes=old)
+    book.add("retraction", records=[newer.ref.to_json()], reason="x", signer=signer)
+    assert book.result(EVAL).state is MET
+    _erase(book, newer, old.index)
+    assert book.result(EVAL).state is state
+
+
 def test_a_distrusted_record_counts_for_nothing(book: Any) -> None:
     """What a compromised key signed is left out, and the coverage says so."""
     evidence = book.add("owner-assignment", OWNER)
