@@ -90,11 +90,9 @@ def list_systems(workspace: InWorkspace = None, as_json: AsJson = False) -> Answ
     """
     from . import show
 
-    verified = open_workspace(workspace).verified()
+    opened = open_workspace(workspace)
     latest = {
-        str(record.statement.system): record
-        for record in verified.records
-        if record.kind == "system"
+        str(system): record for system, record in opened.registrations(opened.verified()).items()
     }
     data = [
         {"system": name, "record": record.index, "body": dict(record.statement.body)}
@@ -140,8 +138,7 @@ def show_system(
     ref = opened.system(system)
     verified = opened.verified()
     about = [record for record in verified.records if record.statement.system == ref]
-    latest = [record for record in about if record.kind == "system"][-1]
-    shown = answer_record(opened, verified, latest)
+    shown = answer_record(opened, verified, opened.registrations(verified)[ref])
     states = opened.standings(verified)
 
     def text() -> None:

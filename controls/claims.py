@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from muniment.controls.catalog import Catalog, Control
 from muniment.controls.outcome import outcome
 from muniment.schemas.record import Record
+from muniment.schemas.text import with_article
 
 
 def remarks(record: Record, catalogs: Sequence[Catalog]) -> list[str]:
@@ -27,12 +28,13 @@ def remarks(record: Record, catalogs: Sequence[Catalog]) -> list[str]:
 def _remark(record: Record, control: Control) -> str | None:
     requirement = control.requirement
     if record.kind in requirement.supporting:
-        return f"{control.short_id}: a {record.kind} supports this control, but does not carry it"
+        kind = with_article(record.kind)
+        return f"{control.short_id}: {kind} supports this control, but does not carry it"
     if requirement.is_unset:
         return f"{control.short_id}: nobody has written what evidence meets this control"
     if record.kind not in requirement.any_of:
         return (
-            f"{control.short_id}: a {record.kind} does not count for this control; "
+            f"{control.short_id}: {with_article(record.kind)} does not count for this control; "
             f"it asks for {' or '.join(requirement.any_of)}"
         )
     if requirement.section is not None and requirement.section not in record.statement.body:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from muniment.schemas.record import Record
 from muniment.schemas.statement import SystemRef
 
-from .index import ERASURE, build_index
+from .index import ERASURE, SYSTEM, build_index
 
 COUNTS = "counts"
 _WORDS = {
@@ -52,6 +52,18 @@ def standings(records: Iterable[Record]) -> dict[int, str]:
                 if reason.code == code:
                     target, by = reason.records
                     found[target.index] = f"{word} by #{by.index}"
+    return found
+
+
+def registrations(records: Iterable[Record]) -> dict[SystemRef, Record]:
+    """The record that registers each system version: the last that counts, or the last of all."""
+    everything = list(records)
+    states, found = standings(everything), dict[SystemRef, Record]()
+    for counts in (False, True):
+        for record in everything:
+            is_wanted = states[record.index] == COUNTS or not counts
+            if record.kind == SYSTEM and is_wanted and record.statement.system is not None:
+                found[record.statement.system] = record
     return found
 
 

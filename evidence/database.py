@@ -171,9 +171,10 @@ def _connect_sqlite(path: Path) -> sqlite3.Connection:
     # NOTE: SQLite keeps the log and the locks of its readers in two files beside the ledger's, and
     # reads nothing where it can neither find nor make them. An auditor's copy in a folder that may
     # not be written has none; then nothing but the file itself can hold rows, and it is read as it
-    # is. Whether somebody who may write did so meanwhile is seen by its stamp.
-    has_locks = os.access(path.parent, os.W_OK) or _beside(path, "-shm").exists()
-    if has_locks and os.access(path, os.W_OK):
+    # is. Whether somebody who may write did so meanwhile is seen by its stamp. Nor does who may not
+    # write the ledger make those files: they would be theirs, and shut its owner out.
+    has_locks = _beside(path, "-shm").exists()
+    if os.access(path, os.W_OK) and (has_locks or os.access(path.parent, os.W_OK)):
         return _open(path, "mode=rw", sqlite3.Connection)
     if has_locks or _length(_beside(path, "-wal")):
         return _open(path, "mode=ro", _ReadOnly)
@@ -196,14 +197,22 @@ def one_view(connection: Connection, path: Path | None) -> Iterator[None]:
     Raises:
         StoreLockedError: ``store.locked``.
     """
-    yield
     driver = connection.connection.driver_connection
+    cause: Exception | None = None
+    try:
+        yield
+    except Exception as error:
+        # NOTE: what looks like a fault may be nothing but two states of the file, half and half.
+        cause = error
     if path is not None and isinstance(driver, _Frozen) and driver.stamp != _stamp(path):
+        connection.invalidate()
         raise StoreLockedError(
             "store.locked",
             "somebody wrote to the ledger while it was read",
             hint="try again; nothing that was read counts",
-        )
+        ) from cause
+    if cause is not None:
+        raise cause
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

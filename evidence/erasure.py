@@ -51,8 +51,11 @@ def _check_registered(reader: Reader, erased: Statement, number: int, erasure: E
     if erased.kind != "system" or system is None:
         return
     going = {item["index"] for item in erasure.statement.body["records"]}
-    alike = reader.find(kind="system", system_id=system.id, system_version=system.version)
-    if all(row.number in going for row in alike):
+    of_it = {"system_id": system.id, "system_version": system.version}
+    for row in reader.find(0, kind="retraction", **of_it):
+        taken_back = Entry.from_stored(row.number, row.envelope, row.leaf).statement
+        going |= {item["index"] for item in taken_back.body["records"]}
+    if all(row.number in going for row in reader.find(0, kind="system", **of_it)):
         raise InputError(
             "erasure.kind",
             f"#{number} is the only record that registers {system}, which would go with it",

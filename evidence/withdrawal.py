@@ -29,7 +29,7 @@ def retract(workspace: Workspace, records: Sequence[str], reason: str) -> Attach
             record is unknown.
     """
     targets = [workspace.entry(text) for text in records]
-    _check_entitled(workspace, targets)
+    require_author(workspace, targets)
     body = {
         "records": [target.ref.to_json() for target in targets],
         "reason": reason,
@@ -69,7 +69,12 @@ def _is_taken_back(workspace: Workspace, ring: KeyRing, target: Entry, later: En
     return is_own or (Role.APPROVER in signer.signer.roles and target.statement.kind != "approval")
 
 
-def _check_entitled(workspace: Workspace, targets: Sequence[Entry]) -> None:
+def require_author(workspace: Workspace, targets: Sequence[Entry]) -> None:
+    """Refuse to withdraw what others said, unless as an approver; coverage would not heed it.
+
+    Raises:
+        InputError: ``withdrawal.not-yours``.
+    """
     ring = workspace.people.ring()
     me = ring.get(workspace.keys.public(workspace.key_name).fingerprint)
     if me is None or Role.APPROVER in me.signer.roles:
@@ -79,7 +84,7 @@ def _check_entitled(workspace: Workspace, targets: Sequence[Entry]) -> None:
         if author is None or author.signer.person != me.signer.person:
             raise InputError(
                 "withdrawal.not-yours",
-                f"#{target.index} is not {me.signer.name}'s to take back",
+                f"#{target.index} is not {me.signer.name}'s to take back or replace",
                 hint="its author may, and an approver",
             )
 

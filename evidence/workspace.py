@@ -47,6 +47,7 @@ from .statements import Holder, approval_statement, key_statement
 from .storage import Storage, check_shareable, translated_errors
 from .trust import ANY_APPROVER, KeyRing
 from .verification import LedgerVerifier, Progress
+from .withdrawal import require_author
 
 if TYPE_CHECKING:
     from .timestamp import Timestamp
@@ -334,6 +335,7 @@ class Workspace:
                 f"{with_article(target.statement.kind or 'record')}",
                 hint="only like supersedes like",
             )
+        require_author(self, [target])
         return target.ref
 
     def _check_signer(self, statement: Statement) -> None:

@@ -362,7 +362,7 @@ def _check_anchors(
             yield verify_timestamps(reader, vkey, roots)
         except InputError as error:
             check = verify_timestamps(reader, vkey, None)
-            check.not_checked.append(error.message)
+            check.not_checked = [error.message]
             yield check
 
 

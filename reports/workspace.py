@@ -26,7 +26,7 @@ from muniment.controls.crosswalk import Crosswalk, load_crosswalk
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import GateDecision, LedgerState, decide, to_body
 from muniment.controls.profile import Profile, load_profile
-from muniment.controls.standing import Erased, erased, standings
+from muniment.controls.standing import Erased, erased, registrations, standings
 from muniment.evidence import withdrawal
 from muniment.evidence import workspace as base
 from muniment.evidence.artifacts import digest_of, is_digest
@@ -266,6 +266,10 @@ class Workspace(base.Workspace):
     def standings(self, verified: VerifiedLedger) -> dict[int, str]:
         """By place, whether a record still counts; see ``muniment.controls.standing``."""
         return standings(verified.records)
+
+    def registrations(self, verified: VerifiedLedger) -> dict[SystemRef, Record]:
+        """The record that registers each system version."""
+        return registrations(verified.records)
 
     def erased(
         self, verified: VerifiedLedger, *, system: str | None = None, kind: str | None = None

@@ -98,6 +98,9 @@ def test_retraction(place: Path, cli: Cli) -> None:
     assert cli(*enrol).code == 0
     refused = cli("retract", "#3", "--reason", "x", "--key", "dev")
     assert (refused.code, "withdrawal.not-yours" in refused.err) == (2, True)
+    said = ("--set", "title=Others", "--reason", "x", "--key", "dev")
+    refused = cli("supersede", "#3", *said)
+    assert (refused.code, "withdrawal.not-yours" in refused.err) == (2, True)
     assert cli("retract", "#3", "--reason", "The wrong file", "--key", "risk").code == 0
     assert "eval-result" in cli("record", "list").out
     data = cli("coverage", "--json").json["data"]

@@ -95,10 +95,10 @@ def finish(workspace: Workspace) -> None:
     """Erase again: nothing is added, and nothing is outstanding any more."""
     with workspace.storage.read() as reader:
         size = reader.size()
-    assert notes(workspace) == {"record.erased", "erasure.not-scrubbed"}
+    assert notes(workspace) == {"record.erased-unproven", "erasure.not-scrubbed"}
     again = order(workspace)
     assert (again.is_new, again.record.kind, again.record.index) == (False, "erasure", 3)
-    assert notes(workspace) == {"record.erased"}
+    assert notes(workspace) == {"record.erased-unproven"}
     with workspace.storage.read() as reader:
         assert reader.size() == size
 
@@ -126,7 +126,7 @@ def test_an_erasure_leaves_no_bytes(embedded: Workspace) -> None:
     assert held_bytes(embedded)
     assert order(embedded).is_new
     assert held_bytes(embedded) == []
-    assert notes(embedded) == {"record.erased"}
+    assert notes(embedded) == {"record.erased-unproven"}
 
 
 def test_a_reader_who_stays(embedded: Workspace) -> None:
@@ -167,7 +167,7 @@ def test_an_interrupted_scrub_is_finished_by_the_next(
     with embedded.storage.read() as reader:
         assert reader.unscrubbed() == {2}
     embedded.storage.scrub()
-    assert notes(embedded) == {"record.erased"}
+    assert notes(embedded) == {"record.erased-unproven"}
 
 
 def test_notes_that_make_no_sense(embedded: Workspace) -> None:

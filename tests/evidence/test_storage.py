@@ -248,8 +248,11 @@ def test_an_auditor_without_rights_reads(
         size_of(owner)
     file.chmod(file_rights)
     file.parent.chmod(folder_rights)
+    before = sorted(file.parent.iterdir())
     assert without_rights(public_folder, audit) == "no error"
     assert (target / "copy.db").is_file()
+    # What a reader leaves behind would be theirs, and shut the owner out.
+    assert sorted(file.parent.iterdir()) == before
     owner.close()
 
 

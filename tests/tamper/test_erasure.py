@@ -235,7 +235,7 @@ def test_a_revocation_called_a_policy(
         assert victim.codes() == ["erasure.kind"]
     else:
         assert victim.codes() == []
-        assert notes(victim) == [("record.erased-unproven", revoked.index)]
+        assert ("record.erased-unproven", revoked.index) in notes(victim)
 
 
 def test_an_erased_record_of_nobody(victim: Any, monkeypatch: pytest.MonkeyPatch) -> None:
