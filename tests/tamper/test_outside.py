@@ -276,7 +276,7 @@ def test_a_quorum_holds(victim: Any, policy: Path) -> None:
     witnessed(victim, size=7)
     found = checks(victim, policy=policy)["witnesses"]
     assert (found.outcome, codes(found)) == (Outcome.HELD, [])
-    assert found.not_checked[0].startswith("#7 to #9: they came after")
+    assert found.not_checked[0].startswith("#7 to #9 came after")
     witnessed(victim)
     assert checks(victim, policy=policy)["witnesses"].not_checked == []
 
