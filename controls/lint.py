@@ -17,6 +17,7 @@ from muniment.controls.profile import Override, Profile
 from muniment.controls.requirement import SecondPerson
 from muniment.schemas.errors import InputError, Problem, SchemaError
 from muniment.schemas.kinds import KindRegistry
+from muniment.schemas.text import with_article
 
 _CARRY_NOTHING = frozenset({"link", "gate-decision", "retraction", "erasure", "key"})
 """Kinds whose records count for no control."""
@@ -192,7 +193,7 @@ class _Linter:
             yield Fault("profile.impossible", f"{where}.validityDays", text, True)
         able = [kind for kind in changed.any_of if self._can_carry(kind, changed.section)]
         if len(able) < changed.minimum_kinds and not changed.is_unset:
-            part = f" with a {changed.section} part" if changed.section else ""
+            part = f" with {with_article(changed.section)} part" if changed.section else ""
             text = (
                 f"{name} wants {changed.minimum_kinds} kinds of evidence{part}, and "
                 f"{len(able) or 'none'} of those it names can carry it"

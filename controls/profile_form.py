@@ -89,7 +89,7 @@ def _properties() -> dict[str, Any]:
         "overrides": _each(override),
         "thresholds": _each(threshold),
         "inferred": {"type": "boolean"},
-        "waivedBy": _IDS,
+        "waivedBy": {**_IDS, "minItems": 0},
         "maxWaiverDays": {**_DAYS, "minimum": 1},
     }
 
