@@ -60,7 +60,7 @@ def lint(
         catalog: a catalog by its id; raises ``InputError`` where there is none.
 
     Raises:
-        InputError: ``profile.unknown``.
+        InputError: ``profile.unknown``, and what reading a catalog raises.
     """
     try:
         layers = lineage(name, documents)
@@ -114,6 +114,8 @@ class _Linter:
             try:
                 found[name] = self._load(name)
             except InputError as error:
+                if error.code not in ("catalog.unknown", "catalog.ambiguous"):
+                    raise
                 found[name] = error
         return found
 

@@ -87,7 +87,7 @@ def _properties() -> dict[str, Any]:
         "description": _TEXT,
         "blocks": _each({"anyOf": [{"const": ALL}, _IDS, block]}),
         "overrides": _each(override),
-        "thresholds": _each(threshold),
+        "thresholds": {**_each(threshold), "maxProperties": 100},
         "inferred": {"type": "boolean"},
         "waivedBy": {**_IDS, "minItems": 0},
         "maxWaiverDays": {**_DAYS, "minimum": 1},

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from muniment.controls.catalog import load_catalog, load_catalogs
@@ -113,12 +114,14 @@ _layer = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(_layer, _layer, _layer)
 def test_layering_is_associative(one: Any, two: Any, three: Any) -> None:
     """It does not matter which two neighbouring layers are put together first."""
     assert joined(joined(one, two), three) == joined(one, joined(two, three))
 
 
+@settings(deadline=None)
 @given(st.lists(_layer, min_size=1, max_size=5))
 def test_a_later_layer_has_the_last_word(layers: list[Any]) -> None:
     """Every entry is that of the last layer that has it, and nothing is lost."""
@@ -131,11 +134,12 @@ def test_a_later_layer_has_the_last_word(layers: list[Any]) -> None:
             assert whole[part][name] == last
 
 
+@settings(deadline=None)
 @given(st.permutations(["a", "b", "c", "base"]))
 def test_resolving_is_deterministic(order: list[str]) -> None:
     """The order in which documents lie about changes nothing; a base that two share stands once,
     below both, and undoes nothing."""
-    made = {
+    made: dict[str, dict[str, Any]] = {
         "base": {**HEAD, "profile": "base", "blocks": {"x": "all", "y": "all"}},
         "a": {**HEAD, "profile": "a", "extends": "base", "blocks": {"x": ["1"]}},
         "b": {**HEAD, "profile": "b", "extends": "base", "blocks": {"y": ["2"]}},
@@ -430,6 +434,49 @@ def test_a_monitoring_report_must_name_the_model(book: Any) -> None:
     assert result(book, own).state is State.MET
     book.add("monitoring-report", metrics=figures(0.5))
     assert result(book, own).state is State.FAILED
+
+
+_report = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["eval-result", "monitoring-report"]),
+        "claims": st.booleans(),
+        "approved": st.booleans(),
+        "value": st.sampled_from([None, 0.05, 0.05, 0.2]),
+        "slice": st.booleans(),
+        "age": st.sampled_from([1, 100, 4000]),
+    }
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(_report, max_size=5), st.randoms())
+def test_order_and_removal_of_measurements(new_book: Any, reports: list[Any], luck: Any) -> None:
+    """The order of records changes nothing, and without a record that does not itself say no, a
+    control is never better off."""
+    book = new_book()
+    book.add("system")
+    for item in reports:
+        more = {"slice": "age<25"} if item["slice"] else {}
+        claims = [MEASURE] if item["claims"] else []
+        metrics = figures(item["value"], **more)
+        record = book.add(item["kind"], *claims, age=item["age"], metrics=metrics)
+        if item["approved"]:
+            book.approve(record)
+    own = limited(controls=[MEASURE])
+    nist = load_catalog("nist-ai-rmf-1.0")
+    only = tuple(control for control in nist.controls if control.id == MEASURE)
+
+    def judge(records: list[Any]) -> Coverage:
+        return evaluate(records, [replace(nist, controls=only)], own, book.system, book.now)
+
+    whole = judge(book.records)
+    shuffled = book.records.copy()
+    luck.shuffle(shuffled)
+    assert judge(shuffled) == whole
+    best, state = list(State), whole.controls[0].state
+    for gone in range(1, len(book.records) if state is not State.FAILED else 0):
+        left = judge([item for item in book.records if item.index != gone])
+        assert best.index(left.controls[0].state) <= best.index(state)
 
 
 def test_a_limit_on_whatever_may_show_it(book: Any) -> None:
