@@ -6,7 +6,7 @@ that they cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -77,29 +77,17 @@ def evaluate(
     used = crosswalk.among(cases.keys())
     pairs = used if profile.inferred else used.published()
     evaluator.carry_over(cases, Paths(pairs, carrying.keys()))
-    covered = tuple(
-        CatalogCoverage(
-            catalog.id,
-            catalog.name,
-            catalog.sha256,
-            tuple(evaluator.result(cases[control.id]) for control in catalog.controls),
-        )
-        for catalog in catalogs
-    )
+    covered = [evaluator.catalog(catalog, cases) for catalog in catalogs]
+    remarks = (*index.left_out, *exempt.values())
     return Coverage(
         system=system,
         as_of=as_of,
         profile=str(profile),
         profile_sha256=profile.sha256,
         artifact=index.artifact,
-        catalogs=covered,
+        catalogs=tuple(covered),
         considered=len(index.considered),
-        left_out=(
-            *index.left_out,
-            *exempt.values(),
-            *_unknown_claims(index, catalogs),
-            *_unused(index, covered, exempt.values()),
-        ),
+        left_out=(*remarks, *_unknown_claims(index, catalogs), *_unused(index, covered, remarks)),
         artifact_from=index.artifact_from,
         crosswalk_sha256=used.sha256 if used.pairs else None,
         sources={name: item.sha256 for name, item in carrying.items()} if used.pairs else {},
@@ -194,6 +182,11 @@ class _Evaluator:
             and self._is_approved(record, requirement)
             and self._broken_rule(record, requirement) is None
         )
+
+    def catalog(self, catalog: Catalog, cases: Mapping[str, Case]) -> CatalogCoverage:
+        """Decide every control of one catalog."""
+        results = tuple(self.result(cases[control.id]) for control in catalog.controls)
+        return CatalogCoverage(catalog.id, catalog.name, catalog.sha256, results)
 
     def result(self, case: Case) -> ControlResult:
         """Decide one control."""
@@ -416,10 +409,10 @@ def _unknown_claims(index: Index, catalogs: Sequence[Catalog]) -> list[Reason]:
 
 
 def _unused(
-    index: Index, covered: Sequence[CatalogCoverage], remarks: Iterable[Reason]
+    index: Index, covered: Sequence[CatalogCoverage], remarks: Sequence[Reason]
 ) -> list[Reason]:
     """Every record that no control and no other remark mentions, so that none goes unsaid."""
-    said = {ref for reason in (*index.left_out, *remarks) for ref in reason.records}
+    said = {ref for reason in remarks for ref in reason.records}
     for control in (control for catalog in covered for control in catalog.controls):
         said.update(control.evidence, control.approvals)
         said.update(ref for reason in control.reasons for ref in reason.records)

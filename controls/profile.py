@@ -258,12 +258,6 @@ def shipped_layers() -> Mapping[str, Document]:
     return documents
 
 
-@cache
-def load_profiles() -> tuple[Profile, ...]:
-    """The built-in profiles, by id."""
-    return tuple(resolve_profile(name, shipped_layers()) for name in shipped_layers())
-
-
 def load_profile(name: str) -> Profile:
     """One built-in profile.
 

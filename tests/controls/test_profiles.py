@@ -19,7 +19,6 @@ from muniment.controls.layering import MAX_LAYERS, joined, layered
 from muniment.controls.lint import Fault, lint, require_sound
 from muniment.controls.profile import (
     Profile,
-    load_profiles,
     resolve_profile,
     shipped_layers,
 )
@@ -498,7 +497,7 @@ def faults(*layers: dict[str, Any], name: str = "bank") -> list[Fault]:
     return lint(name, documents(*layers), load_catalog, KindRegistry())
 
 
-@pytest.mark.parametrize("name", [item.id for item in load_profiles()])
+@pytest.mark.parametrize("name", list(shipped_layers()))
 def test_what_ships_is_sound(name: str) -> None:
     """No profile that ships has a fault."""
     assert faults(name=name) == []
