@@ -158,3 +158,13 @@ def test_two_files_of_one_name(bank: Path, cli: Cli, place: Path) -> None:
     other.rename(bank.with_name("other.yaml"))
     said = cli("gate", "--profile", "pilot", "--json")
     assert (said.code, said.json["error"]["code"]) == (2, "profile.duplicate")
+
+
+def test_the_example_of_the_documents(tmp_path: Path, cli: Cli) -> None:
+    """The profile that docs/controls.md shows is sound."""
+    text = (Path(__file__).parents[2] / "docs" / "controls.md").read_text("utf-8")
+    (example,) = (block for block in text.split("```") if block.startswith("yaml\nprofile:"))
+    file = tmp_path / "example.yaml"
+    file.write_text(example.removeprefix("yaml\n"))
+    said = cli("profile", "lint", str(file))
+    assert (said.code, said.out) == (0, "nothing is wrong with profile bank\n")
