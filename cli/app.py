@@ -23,6 +23,7 @@ from . import (
     keys,
     kinds,
     maintain,
+    profiles,
     records,
     review,
     setup,
@@ -68,6 +69,7 @@ app.add_typer(systems.app, name="system")
 app.add_typer(keys.app, name="key")
 app.add_typer(kinds.app, name="kind")
 app.add_typer(controls.app, name="controls")
+app.add_typer(profiles.app, name="profile")
 app.command("attach")(attach.attach)
 app.command("approve")(attach.approve)
 app.command("assign")(attach.assign)

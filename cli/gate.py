@@ -373,4 +373,6 @@ def _named(control: "ControlResult") -> list[str]:
 
 
 def _about_model(coverage: "Coverage") -> list["Reason"]:
-    return [reason for reason in coverage.left_out if reason.code.startswith("model.")]
+    return [
+        reason for reason in coverage.left_out if reason.code.startswith(("model.", "profile."))
+    ]

@@ -59,6 +59,10 @@ class Case:
     supporting: list[Record] = field(default_factory=list)
     carried: dict[str, Carried] = field(default_factory=dict)
     """Kind to the best record that a crosswalk brings, where the control has none of its own."""
+    measured: dict[str, Record] = field(default_factory=dict)
+    """Metric that the profile limits to the record that shows it and lasts longest."""
+    unmeasured: list[str] = field(default_factory=list)
+    """Metrics that the profile limits and no record shows now."""
 
     @property
     def kinds(self) -> set[str]:
@@ -89,7 +93,7 @@ def state_of(case: Case) -> State:
     if case.failed:
         return State.FAILED
     if len(case.kinds) >= case.requirement.minimum_kinds:
-        return State.MET
+        return State.PARTIAL if case.unmeasured else State.MET
     if case.good or case.carried:
         return State.PARTIAL
     if case.unapproved or case.rejected:

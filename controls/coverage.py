@@ -14,6 +14,8 @@ from muniment.controls.crosswalk import Pair
 from muniment.schemas.statement import RecordRef, SystemRef
 from muniment.schemas.times import format_time
 
+EXEMPT = "profile.exempt"
+"""Code of the reason why a catalog does not block for a system."""
 _NUMBER = re.compile(r"#[0-9]+")
 
 
@@ -162,6 +164,8 @@ class Coverage:
     """Digest of the pairs between the catalogs, in hexadecimal; None where there are none."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Catalogs that evidence may carry over from, by id, with their digests."""
+    exempt: tuple[str, ...] = ()
+    """Catalogs on which the profile blocks, but not for a system of this phase and risk tier."""
 
     @property
     def controls(self) -> tuple[ControlResult, ...]:
@@ -179,6 +183,7 @@ class Coverage:
             "artifact_from": self.artifact_from.to_json() if self.artifact_from else None,
             "crosswalk_sha256": self.crosswalk_sha256,
             "sources": dict(self.sources),
+            "exempt": list(self.exempt),
             "considered": self.considered,
             "left_out": [reason.to_json() for reason in self.left_out],
             "catalogs": [catalog.to_json() for catalog in self.catalogs],

@@ -24,7 +24,7 @@ from .case import (
     state_of,
 )
 from .catalog import Catalog, Control
-from .coverage import CatalogCoverage, ControlResult, Coverage, Reason, State
+from .coverage import EXEMPT, CatalogCoverage, ControlResult, Coverage, Reason, State
 from .crosswalk import NONE, Crosswalk, Path, Paths
 from .explain import explain, unblock
 from .index import APPROVAL, LINK, RETRACTION, SYSTEM, Index, build_index
@@ -32,6 +32,7 @@ from .outcome import Verdict, outcome
 from .profile import Profile
 from .requirement import Requirement, SecondPerson
 from .rule import broken, rule_variables
+from .threshold import Threshold, measures
 
 _CLOCK_SLACK = timedelta(days=1)
 """How far facts may lie after their recording before it is remarked upon."""
@@ -66,7 +67,8 @@ def evaluate(
     index = build_index(records, system, as_of, artifact)
     carrying = {catalog.id: catalog for catalog in (catalogs if sources is None else sources)}
     weighed = {catalog.id: catalog for catalog in catalogs} | carrying
-    evaluator = _Evaluator(index, as_of)
+    exempt = _exempt(index, profile)
+    evaluator = _Evaluator(index, as_of, profile)
     cases = {
         control.id: evaluator.weigh(control)
         for catalog in weighed.values()
@@ -75,45 +77,46 @@ def evaluate(
     used = crosswalk.among(cases.keys())
     pairs = used if profile.inferred else used.published()
     evaluator.carry_over(cases, Paths(pairs, carrying.keys()))
-    covered = tuple(
-        CatalogCoverage(
-            catalog.id,
-            catalog.name,
-            catalog.sha256,
-            tuple(evaluator.result(cases[control.id]) for control in catalog.controls),
-        )
-        for catalog in catalogs
-    )
+    covered = [evaluator.catalog(catalog, cases) for catalog in catalogs]
+    remarks = (*index.left_out, *exempt.values())
     return Coverage(
         system=system,
         as_of=as_of,
         profile=str(profile),
         profile_sha256=profile.sha256,
         artifact=index.artifact,
-        catalogs=covered,
+        catalogs=tuple(covered),
         considered=len(index.considered),
-        left_out=(*index.left_out, *_unknown_claims(index, catalogs), *_unused(index, covered)),
+        left_out=(*remarks, *_unknown_claims(index, catalogs), *_unused(index, covered, remarks)),
         artifact_from=index.artifact_from,
         crosswalk_sha256=used.sha256 if used.pairs else None,
         sources={name: item.sha256 for name, item in carrying.items()} if used.pairs else {},
+        exempt=tuple(exempt),
     )
 
 
 class _Evaluator:
     """Decides controls one by one over one index; each record's verdict is worked out once."""
 
-    def __init__(self, index: Index, as_of: datetime) -> None:
+    def __init__(self, index: Index, as_of: datetime, profile: Profile) -> None:
         self._index = index
         self._as_of = as_of
+        self._profile = profile
         self._verdicts: dict[str, Verdict] = {}
+        self._figures: dict[str, list[tuple[Record, str | None]]] = {}
 
     def weigh(self, control: Control) -> Case:
-        """Weigh what is claimed for one control."""
-        case = Case(control)
+        """Weigh what is claimed for one control, by what catalog and profile ask of it."""
+        case = Case(self._profile.adapt(control))
+        if override := self._profile.overrides.get(control.id):
+            text = f"{self._profile} asks otherwise than the catalog: {override.reason}"
+            case.say("requirement.overridden", text)
         for record in _by_place(self._index.claims.get(control.id, {})):
             self._weigh(case, record)
         for record in _by_place(self._index.elsewhere.get(control.id, {})):
             case.say("evidence.other-model", f"{record} is not about the model in question", record)
+        for name, limit in self._profile.limits(case.control).items():
+            self._hold(case, name, limit)
         return case
 
     def carry_over(self, cases: Mapping[str, Case], paths: Paths) -> None:
@@ -180,6 +183,11 @@ class _Evaluator:
             and self._broken_rule(record, requirement) is None
         )
 
+    def catalog(self, catalog: Catalog, cases: Mapping[str, Case]) -> CatalogCoverage:
+        """Decide every control of one catalog."""
+        results = tuple(self.result(cases[control.id]) for control in catalog.controls)
+        return CatalogCoverage(catalog.id, catalog.name, catalog.sha256, results)
+
     def result(self, case: Case) -> ControlResult:
         """Decide one control."""
         control, state = case.control, state_of(case)
@@ -212,15 +220,64 @@ class _Evaluator:
 
     def _failure(self, case: Case, record: Record) -> tuple[str, str] | None:
         """Why the record says no; whatever its age and kind, a current "no" is heard."""
-        if record.sha256 not in self._verdicts:
-            self._verdicts[record.sha256] = outcome(record)
-        verdict = self._verdicts[record.sha256]
+        verdict = self._verdict(record)
         if not verdict.holds:
             return "evidence.failed", f"{record} ({record.kind}) says no: {verdict.text}"
         if why := self._broken_rule(record, case.requirement):
             words = case.requirement.reason
             return "evidence.rule-failed", f"{record} breaks the rule ({words}): {why}"
         return None
+
+    def _verdict(self, record: Record) -> Verdict:
+        if record.sha256 not in self._verdicts:
+            self._verdicts[record.sha256] = outcome(record)
+        return self._verdicts[record.sha256]
+
+    def _hold(self, case: Case, name: str, limit: Threshold) -> None:
+        """Hold a limit of the profile against every record that has the metric.
+
+        A figure beyond it is heard as any "no" is; one within it counts as evidence would.
+        """
+        requirement, there = case.requirement, []
+        for record, why in self._measured(name, limit):
+            if why is not None:
+                if record not in case.failed:
+                    case.failed.append(record)
+                text = f"{record} ({record.kind}) breaks a limit of {self._profile}: {why}"
+                case.say("threshold.failed", text, record)
+            elif self._shows(record, name, requirement):
+                there.append((fresh_until(record, requirement), record.index, record))
+        if not there:
+            case.unmeasured.append(name)
+            near = [record for record, why in self._measured(name, limit) if why is None]
+            text = f"nothing that counts shows {name} of the model; {self._profile} limits it"
+            case.say("threshold.missing", text, *near)
+            return
+        _, _, record = max(there)
+        case.measured[name] = record
+        text = f"{record} ({record.kind}) shows {name} within the limit of {self._profile}"
+        case.say("threshold.held", text, record, *self._index.approvals(record))
+
+    def _measured(self, name: str, limit: Threshold) -> list[tuple[Record, str | None]]:
+        """The records that have the metric, each with how it breaks the limit."""
+        if name not in self._figures:
+            self._figures[name] = [
+                (record, why)
+                for record in self._index.measuring
+                if (why := limit.fault(name, record)) is not None or measures(name, record)
+            ]
+        return self._figures[name]
+
+    def _shows(self, record: Record, name: str, requirement: Requirement) -> bool:
+        """Whether a record may stand for a metric where this is required."""
+        return (
+            measures(name, record)
+            and self._index.names_model(record)
+            and self._verdict(record).holds
+            and fresh_until(record, requirement) >= self._as_of
+            and not self._index.rejections(record)
+            and self._is_approved(record, requirement)
+        )
 
     def _broken_rule(self, record: Record, requirement: Requirement) -> str | None:
         """Why the record breaks the rule; None where it holds or there is nothing to hold."""
@@ -274,17 +331,21 @@ class _Evaluator:
                 case.say("evidence.rejected", text, record, vote)
         elif not self._is_approved(record, case.requirement):
             case.unapproved.append(record)
-            text = f"nobody but its signer, {record.signer.name}, has approved {record}"
+            who = f"nobody but its signer, {record.signer.name},"
+            if case.requirement.approver is not None:
+                who = f"nobody who approves as {case.requirement.approver}"
+            text = f"{who} has approved {record}"
             case.say("evidence.unapproved", text, record)
         else:
             case.good.setdefault(record.kind, []).append(record)
 
     def _is_approved(self, record: Record, requirement: Requirement) -> bool:
-        return (
-            requirement.second_person is not SecondPerson.EXPECTED
-            or bool(self._index.approvals(record))
-            or self._index.is_second_word(record)
-        )
+        if requirement.second_person is not SecondPerson.EXPECTED:
+            return True
+        votes = [*self._index.approvals(record)]
+        votes += [record] if self._index.is_second_word(record) else []
+        wanted = requirement.approver
+        return any(wanted in (None, vote.statement.body.get("role")) for vote in votes)
 
     def _record_variable(self, record: Record) -> dict[str, Any]:
         """What a rule may know of the record beside its body."""
@@ -296,14 +357,40 @@ class _Evaluator:
         }
 
     def _lapses(self, case: Case) -> datetime:
-        """When fewer kinds than needed will be fresh, if nothing is added."""
+        """When fewer kinds than needed will be fresh, or a limited metric is not, if nothing is
+        added."""
         last = [
             max(fresh_until(record, case.requirement) for record in records)
             for records in case.good.values()
         ]
         last += [item.until for item in case.carried.values() if item.counts]
         last.sort(reverse=True)
-        return last[case.requirement.minimum_kinds - 1]
+        shown = [fresh_until(record, case.requirement) for record in case.measured.values()]
+        return min([last[case.requirement.minimum_kinds - 1], *shown])
+
+
+def _exempt(index: Index, profile: Profile) -> dict[str, Reason]:
+    """Catalogs that do not block for this system, each with why.
+
+    NOTE: where current records describe it differently, or none does, the block stands.
+    """
+    described = [record for record in index.current.values() if record.kind == SYSTEM]
+    bodies = [record.statement.body for record in described]
+    told = [(body.get("phase"), body.get("riskTier")) for body in bodies]
+    return {
+        catalog: Reason(
+            EXEMPT,
+            f"{catalog} does not block: {profile} blocks on it for {when}, and "
+            f"{', '.join(map(str, described))} says {_told(told)}",
+            refs(described),
+        )
+        for catalog, when in profile.when.items()
+        if described and not any(when.fits(*words) for words in told)
+    }
+
+
+def _told(told: Sequence[tuple[str | None, str | None]]) -> str:
+    return " and ".join(dict.fromkeys(f"phase {phase}, risk tier {tier}" for phase, tier in told))
 
 
 def _unknown_claims(index: Index, catalogs: Sequence[Catalog]) -> list[Reason]:
@@ -321,9 +408,11 @@ def _unknown_claims(index: Index, catalogs: Sequence[Catalog]) -> list[Reason]:
     ]
 
 
-def _unused(index: Index, covered: Sequence[CatalogCoverage]) -> list[Reason]:
+def _unused(
+    index: Index, covered: Sequence[CatalogCoverage], remarks: Sequence[Reason]
+) -> list[Reason]:
     """Every record that no control and no other remark mentions, so that none goes unsaid."""
-    said = {ref for reason in index.left_out for ref in reason.records}
+    said = {ref for reason in remarks for ref in reason.records}
     for control in (control for catalog in covered for control in catalog.controls):
         said.update(control.evidence, control.approvals)
         said.update(ref for reason in control.reasons for ref in reason.records)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from .case import Case, refs
 from .coverage import Reason, State
+from .requirement import SecondPerson
 
 
 def explain(case: Case, state: State) -> None:
@@ -24,6 +25,8 @@ def explain(case: Case, state: State) -> None:
             there = "evidence of other controls helps, but none carries this one"
         lacking = _one_of([kind for kind in requirement.any_of if kind not in case.kinds])
         text = f"{there}; {lacking} is wanted"
+        if _is_only_unmeasured(case):
+            text = f"{kinds} would carry it, but {', '.join(case.unmeasured)} is not shown"
         case.reasons.insert(0, Reason("control.partial", text, refs(case.evidence)))
     elif state is State.MISSING:
         wanted = " or ".join(requirement.any_of)
@@ -64,10 +67,19 @@ def unblock(case: Case, state: State) -> tuple[str | None, str | None]:
         )
     for record in case.unapproved:
         if record.kind not in case.kinds:
+            wanted = case.requirement.approver
             return (
-                f"have {record} approved by an approver other than {record.signer.name}",
+                f"have {record} approved by an approver other than {record.signer.name}"
+                + (f", as {wanted}" if wanted else ""),
                 f'muniment approve "{record}"',
             )
+    if _is_only_unmeasured(case):
+        expected = case.requirement.second_person is SecondPerson.EXPECTED
+        return (
+            "attach an eval-result or a monitoring-report that names the model and shows "
+            f"{', '.join(case.unmeasured)}{', and have it approved' if expected else ''}",
+            f"muniment attach eval-result … {control}",
+        )
     if state is State.UNAPPROVED:
         first = case.rejected[0]
         return (
@@ -86,6 +98,11 @@ def unblock(case: Case, state: State) -> tuple[str | None, str | None]:
         f"attach {_one_of(kinds)}{part}",
         f"muniment attach {kinds[0]} … {control}",
     )
+
+
+def _is_only_unmeasured(case: Case) -> bool:
+    """Whether nothing but metrics that the profile limits is wanted."""
+    return bool(case.unmeasured) and len(case.kinds) >= case.requirement.minimum_kinds
 
 
 def _one_of(kinds: Sequence[str]) -> str:

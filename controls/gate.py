@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from muniment.controls.coverage import ControlResult, Coverage, Reason, State
+from muniment.controls.coverage import EXEMPT, ControlResult, Coverage, Reason, State
 from muniment.controls.profile import Profile
 from muniment.schemas.errors import InputError
 from muniment.schemas.statement import RecordRef
@@ -83,7 +83,8 @@ def decide(coverage: Coverage, profile: Profile) -> GateDecision:
             expected=profile.sha256,
             found=coverage.profile_sha256,
         )
-    found = [control for control in coverage.controls if profile.blocks_on(control.id)]
+    exempt = coverage.exempt
+    found = [control for control in coverage.controls if profile.blocks_on(control.id, exempt)]
     scope = (*found, *_not_evaluated(coverage, profile))
     blocking = tuple(control for control in scope if control.state.is_gap)
     reasons = []
@@ -148,6 +149,8 @@ def _not_evaluated(coverage: Coverage, profile: Profile) -> list[ControlResult]:
     catalogs = {catalog.catalog for catalog in coverage.catalogs if catalog.controls}
     result = []
     for catalog, controls in profile.blocks.items():
+        if catalog in coverage.exempt:
+            continue
         wanted = [f"{catalog}:{control}" for control in controls or ()]
         if controls is None and catalog not in catalogs:
             wanted = [f"{catalog}:all controls"]
@@ -170,6 +173,8 @@ def _inputs(decision: GateDecision) -> list[RecordRef]:
     """Every record the verdict rests on, by place: the specification asks for all or none."""
     named = decision.coverage.artifact_from
     refs = {named} if named else set()
+    for reason in decision.coverage.left_out:
+        refs.update(reason.records if reason.code == EXEMPT else ())
     for control in decision.scope:
         refs.update(control.evidence, control.approvals)
         refs.update(ref for reason in control.reasons for ref in reason.records)

@@ -13,6 +13,7 @@ from typing import Any
 
 from muniment.controls.coverage import Reason
 from muniment.controls.outcome import outcome
+from muniment.controls.threshold import MEASURING
 from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record, Role
 from muniment.schemas.statement import GATE_DECISION, RecordRef, SystemRef
@@ -50,6 +51,8 @@ class Index:
     """Full control id to claiming records that speak of another model."""
     votes: dict[str, dict[str, Record]] = field(default_factory=dict)
     """Record digest to each approver's latest word on it, by person."""
+    measuring: list[Record] = field(default_factory=list)
+    """Current records with metrics that speak of no other model, in ledger order."""
     left_out: list[Reason] = field(default_factory=list)
 
     def approvals(self, record: Record) -> tuple[Record, ...]:
@@ -70,6 +73,10 @@ class Index:
                 for sha in _named_records(record, self.current)
             )
         )
+
+    def names_model(self, record: Record) -> bool:
+        """Whether ``record`` names the model in question, or there is none to name."""
+        return self.artifact is None or _about_model(record) == self.artifact
 
     def _votes(self, record: Record) -> list[Record]:
         return sorted(self.votes.get(record.sha256, {}).values(), key=lambda vote: vote.index)
@@ -111,6 +118,7 @@ def build_index(
     _drop_withdrawn(index, about, distrusted)  # (2)
     _settle_model(index, artifact)  # (3)
     bound = list(_bound_to_model(index, about))  # (4)
+    index.measuring = [record for record in bound if record.kind in MEASURING]
     for record in bound:
         if record.kind == APPROVAL:
             _gather_votes(index, record, about)  # (5)

@@ -36,6 +36,8 @@ class Requirement:
     """Part of the body that a record must have to count; None where the whole body counts."""
     rule: str | None = None
     """CEL text over the section that must hold; None where existing is enough."""
+    approver: str | None = None
+    """Function in which the second person must have approved; None for any. A profile sets it."""
 
     @property
     def is_unset(self) -> bool:

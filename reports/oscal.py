@@ -144,7 +144,9 @@ class _Writer:
         found: dict[str, Any] = {
             hrefs[catalog.id]: catalog_document(catalog, self.names, moment) for catalog in catalogs
         }
-        found[PROFILE] = profile_document(profile, catalogs, hrefs, self.names, moment)
+        found[PROFILE] = profile_document(
+            profile, catalogs, hrefs, self.names, moment, self.coverage.exempt
+        )
         found[RESULTS] = self._results()
         if self.unmet():
             found[POAM] = self._poam()

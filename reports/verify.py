@@ -27,7 +27,7 @@ from muniment.controls.catalog import Catalog, load_catalog
 from muniment.controls.crosswalk import Crosswalk, Pair, load_crosswalk
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import decide
-from muniment.controls.profile import Profile, load_profile
+from muniment.controls.profile import Profile, load_profile, shipped_layers
 from muniment.evidence.admission import admit, find_compromised
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
 from muniment.evidence.entry import Entry
@@ -369,7 +369,13 @@ class _PacketVerifier:
             )
         rest = replace(crosswalk, pairs=tuple(pair for pair in crosswalk.pairs if pair not in own))
         self._same(check, "crosswalk", rest.id, rest.sha256, lambda _: shipped)
-        self._same(check, "profile", profile.id, profile.sha256, load_profile)
+        if profile.id in shipped_layers():
+            self._same(check, "profile", profile.id, profile.sha256, load_profile)
+        else:
+            check.not_checked.append(
+                f"profile {profile} is the organisation's own; it stands whole in {proofs.INPUT}: "
+                "judge it yourself"
+            )
 
     def _same(self, check: Check, what: str, name: str, digest: str, load: Any) -> None:
         try:
@@ -501,6 +507,7 @@ def _frame(coverage: Mapping[str, Any]) -> dict[str, Any]:
         "artifact_sha256": coverage["artifact_sha256"],
         "crosswalk_sha256": coverage["crosswalk_sha256"],
         "sources": coverage["sources"],
+        "exempt": coverage["exempt"],
         "considered": coverage["considered"],
         "left_out": _reasons(coverage["left_out"]),
         "catalogs": [(item["catalog"], item["counts"]) for item in coverage["catalogs"]],

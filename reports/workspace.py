@@ -25,7 +25,8 @@ from muniment.controls.coverage import Coverage
 from muniment.controls.crosswalk import Crosswalk, load_crosswalk
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import GateDecision, LedgerState, decide, to_body
-from muniment.controls.profile import Profile, load_profile
+from muniment.controls.lint import Fault, lint, require_sound
+from muniment.controls.profile import Profile, resolve_profile
 from muniment.controls.standing import Erased, erased, registrations, standings
 from muniment.evidence import withdrawal
 from muniment.evidence import workspace as base
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from .frameworks import TakenIn
     from .imports import Restored
     from .oscal import OscalExport
+    from .profiles import Layer
 
 __all__ = ["Around", "Attached", "Gated", "Holder", "Workspace"]
 
@@ -118,6 +120,36 @@ class Workspace(base.Workspace):
         own = {framework.catalog.id: framework.catalog for framework in self.frameworks}
         found = catalog_id(name, tuple(own))
         return own[found] if found in own else load_catalog(found)
+
+    @cached_property
+    def profiles(self) -> Mapping[str, Layer]:
+        """The profiles that ship and the workspace's own, from ``profiles/``, by id."""
+        from .profiles import all_layers
+
+        return all_layers(self.root)
+
+    def profile(self, name: str) -> Profile:
+        """A profile with all its layers.
+
+        Raises:
+            InputError: ``profile.…``; one of the workspace's own that ``lint`` finds unsound is
+                refused.
+        """
+        layers = self.profiles
+        found = resolve_profile(name, {key: layer.document for key, layer in layers.items()})
+        if layers[name].file is not None:
+            require_sound(name, self.lint_profile(name))
+        return found
+
+    def lint_profile(self, name: str, layers: Mapping[str, Layer] | None = None) -> list[Fault]:
+        """Every fault of a profile; see ``muniment.controls.lint``.
+
+        Args:
+            layers: by id; by default those of ``profiles``.
+        """
+        known = self.profiles if layers is None else layers
+        documents = {key: layer.document for key, layer in known.items()}
+        return lint(name, documents, self.catalog, self.kinds)
 
     def control(self, text: str) -> str:
         """The full id of the control that a person means; those of the workspace's catalogs first.
@@ -326,7 +358,7 @@ class Workspace(base.Workspace):
         verified = self.verified(progress)
         verified.require()
         return self._evaluate(
-            verified, self.system(system), load_profile(profile), frameworks, as_of, artifact
+            verified, self.system(system), self.profile(profile), frameworks, as_of, artifact
         )
 
     def gate(
@@ -353,7 +385,7 @@ class Workspace(base.Workspace):
             )
         verified = self.verified(progress)
         verified.require()
-        known = load_profile(profile)
+        known = self.profile(profile)
         named = self.system(system)
         self._require_artifacts(verified, named)
         coverage = self._evaluate(verified, named, known, tuple(known.blocks), as_of, artifact)
@@ -392,7 +424,7 @@ class Workspace(base.Workspace):
 
         verified = self.verified(progress)
         verified.require()
-        known = load_profile(profile)
+        known = self.profile(profile)
         about, named = self.system(system), frameworks or self.config.frameworks
         self._require_artifacts(verified, about)
         coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
@@ -492,7 +524,7 @@ class Workspace(base.Workspace):
 
         verified = self.verified(progress)
         moment = as_of or verified.require().time
-        known, about = load_profile(profile), self.system(system)
+        known, about = self.profile(profile), self.system(system)
         self._require_artifacts(verified, about)
         named = (*(frameworks or self.config.frameworks), *known.blocks)
         coverage = self._evaluate(verified, about, known, named, moment, artifact)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -120,15 +120,17 @@ def profile_document(
     hrefs: Mapping[str, str],
     names: Names,
     moment: datetime,
+    exempt: Collection[str] = (),
 ) -> dict[str, Any]:
     """What the gate asks for: the controls of ``catalogs`` that block.
 
     Args:
         hrefs: catalog id to the file that holds it, relative to the profile.
+        exempt: catalogs that do not block for the system in question.
     """
     imports = []
     for catalog in catalogs:
-        wanted = [item.id for item in catalog.controls if profile.blocks_on(item.id)]
+        wanted = [item.id for item in catalog.controls if profile.blocks_on(item.id, exempt)]
         if wanted:
             chosen = {"with-ids": [control_token(control) for control in wanted]}
             imports.append({"href": hrefs[catalog.id], "include-controls": [chosen]})

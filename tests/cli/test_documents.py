@@ -138,7 +138,7 @@ def test_examples_in_help_are_real(line: str) -> None:
 
 def test_no_line_of_help_is_cut(cli: Cli) -> None:
     """Lists of commands show each first line whole."""
-    groups = ("key", "kind", "controls", "record", "system", "export", "anchor", "gate")
+    groups = ("key", "kind", "controls", "record", "system", "export", "anchor", "gate", "profile")
     for group in ([], *([name] for name in groups)):
         assert not re.search(r"\w\.\.\.$", cli(*group, "--help").out, re.M)
 

@@ -13,7 +13,8 @@ import pytest
 from defusedxml.ElementTree import fromstring
 
 from muniment.controls import profile
-from muniment.controls.profile import Profile, load_profile, load_profiles
+from muniment.controls.profile import Profile, load_profile, shipped_layers
+from muniment.reports import profiles
 
 from .conftest import SYSTEM, Cli, Said, isolated
 
@@ -24,9 +25,15 @@ FORMS = ["text", "json", "junit", "sarif", "markdown"]
 @pytest.fixture
 def small(place: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
     """A profile that the story's evidence passes."""
-    known = (*load_profiles(), SMALL)
-    monkeypatch.setattr(profile, "load_profiles", lambda: known)
+    ship(SMALL, monkeypatch)
     return SMALL
+
+
+def ship(asked: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a profile be one of those that ship."""
+    known = {**shipped_layers(), asked.id: asked.to_json()}
+    for module in (profile, profiles):
+        monkeypatch.setattr(module, "shipped_layers", lambda: known)
 
 
 @pytest.fixture
@@ -273,7 +280,7 @@ def test_names_of_strangers_command_no_runner(
 ) -> None:
     """Neither an answer nor an error has a line that a CI runner would obey."""
     asked = replace(SMALL, blocks={"nist-ai-rmf-1.0": ("MEASURE 2.3", f"{HOSTILE}")})
-    monkeypatch.setattr(profile, "load_profiles", lambda: (asked,))
+    ship(asked, monkeypatch)
     for form in FORMS:
         said = cli("gate", "--dry-run", "--profile", "small", "--format", form)
         assert said.code == 1
@@ -294,4 +301,4 @@ def harmless(said: Said) -> None:
 
 def test_load_profile_of_the_tests_is_the_real_one(small: Profile) -> None:
     """The small profile is looked up as every other."""
-    assert load_profile("small") is SMALL
+    assert load_profile("small") == SMALL
