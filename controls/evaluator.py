@@ -25,9 +25,20 @@ from .case import (
 )
 from .catalog import Catalog, Control
 from .coverage import CatalogCoverage, ControlResult, Coverage, Reason, State
+from .crosschecks import Faults, cross_faults, monitoring_gaps, refused_approvals
 from .crosswalk import NONE, Crosswalk, Path, Paths
+from .exceptions import gather_exceptions, settle
 from .explain import explain, unblock
-from .index import APPROVAL, LINK, RETRACTION, SYSTEM, Index, build_index
+from .index import (
+    APPLICABILITY,
+    APPROVAL,
+    LINK,
+    RETRACTION,
+    SYSTEM,
+    WAIVER,
+    Index,
+    build_index,
+)
 from .outcome import Verdict, outcome
 from .profile import Profile
 from .requirement import Requirement, SecondPerson
@@ -106,12 +117,17 @@ class _Evaluator:
         self._index = index
         self._as_of = as_of
         self._verdicts: dict[str, Verdict] = {}
+        self._exceptions = gather_exceptions(index)
+        self._faults = cross_faults(index, as_of)
+        self._refused = refused_approvals(index)
 
     def weigh(self, control: Control) -> Case:
         """Weigh what is claimed for one control."""
         case = Case(control)
-        for record in _by_place(self._index.claims.get(control.id, {})):
-            self._weigh(case, record)
+        records = _by_place(self._index.claims.get(control.id, {}))
+        faults = {**self._faults, **monitoring_gaps(records, self._as_of)}
+        for record in records:
+            self._weigh(case, record, faults)
         for record in _by_place(self._index.elsewhere.get(control.id, {})):
             case.say("evidence.other-model", f"{record} is not about the model in question", record)
         return case
@@ -187,7 +203,7 @@ class _Evaluator:
         wanted, command = unblock(case, state)
         good = case.evidence
         approvals = {vote.index: vote for record in good for vote in self._index.approvals(record)}
-        return ControlResult(
+        result = ControlResult(
             id=control.id,
             title=control.title,
             group=control.group,
@@ -199,14 +215,19 @@ class _Evaluator:
             unblock=wanted,
             command=command,
         )
+        claiming = self._index.claims.get(control.id, {})
+        return settle(self._exceptions, result, claiming, self._as_of)
 
-    def _weigh(self, case: Case, record: Record) -> None:
+    def _weigh(self, case: Case, record: Record, faults: Faults) -> None:
         """Put one claiming record where it belongs, the worst that holds of it first."""
         for link in self._index.links.get((case.control.id, record.sha256), ()):
             case.say("evidence.linked", f"{link} ties {record} to this control", record, link)
         if fault := self._failure(case, record):
             case.failed.append(record)
             case.say(*fault, record)
+        elif record.sha256 in faults:
+            case.failed.append(record)
+            case.reasons += faults[record.sha256]
         elif self._carries(case, record):
             self._weigh_carrier(case, record)
 
@@ -276,6 +297,7 @@ class _Evaluator:
             case.unapproved.append(record)
             text = f"nobody but its signer, {record.signer.name}, has approved {record}"
             case.say("evidence.unapproved", text, record)
+            case.reasons += self._refused.get(record.sha256, ())
         else:
             case.good.setdefault(record.kind, []).append(record)
 
@@ -341,6 +363,8 @@ def _why_unused(record: Record) -> str:
         LINK: "links nothing that counts for a control now",
         GATE_DECISION: "is a gate decision; no control rests on it",
         RETRACTION: "takes back nothing that could count",
+        WAIVER: "waives no control of these catalogs",
+        APPLICABILITY: "speaks of no control of these catalogs",
     }.get(record.kind, f"({record.kind}) claims no control of these catalogs")
 
 

@@ -189,7 +189,9 @@ def soon_stale(packet: PacketInput, days: int = 30) -> tuple[ControlResult, ...]
     found = [
         (control.fresh_until, control)
         for control in packet.coverage.controls
-        if control.fresh_until and (control.fresh_until - as_of).days < days
+        if control.state is State.MET
+        and control.fresh_until
+        and (control.fresh_until - as_of).days < days
     ]
     return tuple(control for _, control in sorted(found, key=lambda item: item[0]))
 
