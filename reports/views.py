@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
 from muniment.controls.coverage import CatalogCoverage, ControlResult, State
+from muniment.controls.soa import CATALOG, Soa, statement_of_applicability
 from muniment.schemas import strictjson
 from muniment.schemas.record import Record
 from muniment.schemas.statement import RecordRef, Subject
@@ -181,6 +182,13 @@ def exceptions(packet: PacketInput) -> tuple[ControlResult, ...]:
     """Controls that stand by a signed exception: waived or not applicable."""
     states = (State.WAIVED, State.NOT_APPLICABLE)
     return tuple(control for control in packet.coverage.controls if control.state in states)
+
+
+def soa(packet: PacketInput) -> Soa | None:
+    """The statement of applicability; None where the packet is not about ISO/IEC 42001."""
+    if all(catalog.catalog != CATALOG for catalog in packet.coverage.catalogs):
+        return None
+    return statement_of_applicability(packet.coverage, packet.records)
 
 
 def soon_stale(packet: PacketInput, days: int = 30) -> tuple[ControlResult, ...]:
