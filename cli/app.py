@@ -18,6 +18,7 @@ from . import (
     attach,
     controls,
     demo,
+    exceptions,
     exchange,
     gate,
     keys,
@@ -89,6 +90,9 @@ app.command("fsck")(maintain.fsck)
 app.command("backup")(maintain.backup)
 app.add_typer(exchange.app, name="export")
 app.command("import")(exchange.import_)
+app.command("waive")(exceptions.waive)
+app.command("applicability")(exceptions.applicability)
+app.command("soa")(exceptions.soa)
 
 
 def main() -> NoReturn:

@@ -192,7 +192,7 @@ def import_(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Take in a ledger's export, attestations that others signed, or a control framework.
+    """Take in a ledger's export, attestations or a framework.
 
     A folder that muniment export tiles wrote becomes the ledger of a workspace that has none: put
     its muniment.yaml, and the files that it names (policy, kinds), into an empty folder first, or

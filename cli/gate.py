@@ -60,7 +60,7 @@ def gate(
     key: WithKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether the system may launch: exit 0 if it may, 1 if not.
+    """Say whether the system may launch: exit 0 if so, 1 if not.
 
     On GitHub Actions the answer is added to the step's summary (GITHUB_STEP_SUMMARY) as well.
 

@@ -75,7 +75,7 @@ def packet(
     key: WithKey = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Write the audit packet: a signed PDF that holds its own proof.
+    """Write the audit packet: a signed PDF with its own proof.
 
     Example: muniment packet --framework nist-ai-rmf-1.0 -o packet.pdf
     """

@@ -105,7 +105,7 @@ def fresh_until(record: Record, requirement: Requirement) -> datetime:
     """Last moment at which the record still counts; facts count from their recording at latest."""
     held_at = min(record.statement.collected_at, record.recorded_at)
     until = held_at + timedelta(days=requirement.validity_days)
-    ends = [end for end in (record.statement.valid_until, _term(record)) if end]
+    ends = [end for end in (record.statement.valid_until, term_of(record)) if end]
     return min([until, *ends])
 
 
@@ -116,11 +116,22 @@ def begin_of(record: Record) -> datetime | None:
     return datetime.combine(day, time(0, 0), UTC) if day else None
 
 
-def _term(record: Record) -> datetime | None:
+def term_of(record: Record) -> datetime | None:
     """When what the record says ends or must be looked at again: the last second of that day."""
     _, field = _WINDOWS.get(record.kind, (None, None))
-    day = _date(record, field)
+    day = _next_report(record) or _date(record, field)
     return datetime.combine(day, time(23, 59, 59), UTC) if day else None
+
+
+def _next_report(record: Record) -> date | None:
+    """When the report after this one was planned for; None where that is not said."""
+    body = record.statement.body
+    if record.kind != "monitoring-report" or "cadenceDays" not in body:
+        return None
+    try:
+        return date.fromisoformat(body["period"]["end"]) + timedelta(days=body["cadenceDays"])
+    except OverflowError:
+        return date.max
 
 
 def _date(record: Record, field: str | None) -> date | None:

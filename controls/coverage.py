@@ -72,6 +72,26 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Applicability:
+    """A signed word on whether a control applies."""
+
+    applicable: bool
+    justification: str
+    by: str
+    """Name of the approver who signed it."""
+    record: RecordRef
+
+    def to_json(self) -> dict[str, Any]:
+        """The decision as the ``--json`` documents show it."""
+        return {
+            "applicable": self.applicable,
+            "justification": self.justification,
+            "by": self.by,
+            "record": self.record.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class ControlResult:
     """One control of one catalog, evaluated."""
 
@@ -87,14 +107,24 @@ class ControlResult:
     approvals: tuple[RecordRef, ...] = ()
     """Approvals that count for that evidence."""
     fresh_until: datetime | None = None
-    """When the first of the evidence it stands on lapses; only where the state is met."""
+    """When the first of the evidence it stands on lapses, or the waiver ends; only where the state
+    is met or waived."""
     unblock: str | None = None
     """What would close the gap, one sentence; None where there is none."""
     command: str | None = None
     """The command that does it, with ``…`` for what only the user knows."""
+    underlying: State | None = None
+    """State by the evidence alone, where a signed record waives the control or rules it out."""
+    applicability: Applicability | None = None
+    """The signed word on whether it applies; None where nobody decided."""
 
     def to_json(self) -> dict[str, Any]:
-        """The result as the ``--json`` documents show it."""
+        """The result as the ``--json`` documents show it; the last two only where they are set."""
+        more: dict[str, Any] = {}
+        if self.underlying is not None:
+            more["underlying"] = str(self.underlying)
+        if self.applicability is not None:
+            more["applicability"] = self.applicability.to_json()
         return {
             "id": self.id,
             "title": self.title,
@@ -106,6 +136,7 @@ class ControlResult:
             "fresh_until": format_time(self.fresh_until) if self.fresh_until else None,
             "unblock": self.unblock,
             "command": self.command,
+            **more,
         }
 
 

@@ -25,9 +25,20 @@ from .case import (
 )
 from .catalog import Catalog, Control
 from .coverage import EXEMPT, CatalogCoverage, ControlResult, Coverage, Reason, State
+from .crosschecks import Faults, cross_faults, monitoring_gaps, refused_approvals
 from .crosswalk import NONE, Crosswalk, Path, Paths
+from .exceptions import MAX_DAYS, gather_exceptions, settle
 from .explain import explain, unblock
-from .index import APPROVAL, LINK, RETRACTION, SYSTEM, Index, build_index
+from .index import (
+    APPLICABILITY,
+    APPROVAL,
+    LINK,
+    RETRACTION,
+    SYSTEM,
+    WAIVER,
+    Index,
+    build_index,
+)
 from .outcome import Verdict, outcome
 from .profile import Profile
 from .requirement import Requirement, SecondPerson
@@ -104,6 +115,10 @@ class _Evaluator:
         self._profile = profile
         self._verdicts: dict[str, Verdict] = {}
         self._figures: dict[str, list[tuple[Record, str | None]]] = {}
+        days = profile.max_waiver_days or MAX_DAYS
+        self._exceptions = gather_exceptions(index, frozenset(profile.waived_by), days)
+        self._faults = cross_faults(index, as_of)
+        self._refused = refused_approvals(index)
 
     def weigh(self, control: Control) -> Case:
         """Weigh what is claimed for one control, by what catalog and profile ask of it."""
@@ -111,8 +126,10 @@ class _Evaluator:
         if override := self._profile.overrides.get(control.id):
             text = f"{self._profile} asks otherwise than the catalog: {override.reason}"
             case.say("requirement.overridden", text)
-        for record in _by_place(self._index.claims.get(control.id, {})):
-            self._weigh(case, record)
+        records = _by_place(self._index.claims.get(control.id, {}))
+        faults = {**self._faults, **monitoring_gaps(records, self._as_of)}
+        for record in records:
+            self._weigh(case, record, faults)
         for record in _by_place(self._index.elsewhere.get(control.id, {})):
             case.say("evidence.other-model", f"{record} is not about the model in question", record)
         for name, limit in self._profile.limits(case.control).items():
@@ -195,7 +212,7 @@ class _Evaluator:
         wanted, command = unblock(case, state)
         good = case.evidence
         approvals = {vote.index: vote for record in good for vote in self._index.approvals(record)}
-        return ControlResult(
+        result = ControlResult(
             id=control.id,
             title=control.title,
             group=control.group,
@@ -207,14 +224,19 @@ class _Evaluator:
             unblock=wanted,
             command=command,
         )
+        claiming = self._index.claims.get(control.id, {})
+        return settle(self._exceptions, result, claiming, self._as_of)
 
-    def _weigh(self, case: Case, record: Record) -> None:
+    def _weigh(self, case: Case, record: Record, faults: Faults) -> None:
         """Put one claiming record where it belongs, the worst that holds of it first."""
         for link in self._index.links.get((case.control.id, record.sha256), ()):
             case.say("evidence.linked", f"{link} ties {record} to this control", record, link)
         if fault := self._failure(case, record):
             case.failed.append(record)
             case.say(*fault, record)
+        elif record.sha256 in faults:
+            case.failed.append(record)
+            case.reasons += faults[record.sha256]
         elif self._carries(case, record):
             self._weigh_carrier(case, record)
 
@@ -336,6 +358,7 @@ class _Evaluator:
                 who = f"nobody who approves as {case.requirement.approver}"
             text = f"{who} has approved {record}"
             case.say("evidence.unapproved", text, record)
+            case.reasons += self._refused.get(record.sha256, ())
         else:
             case.good.setdefault(record.kind, []).append(record)
 
@@ -430,6 +453,8 @@ def _why_unused(record: Record) -> str:
         LINK: "links nothing that counts for a control now",
         GATE_DECISION: "is a gate decision; no control rests on it",
         RETRACTION: "takes back nothing that could count",
+        WAIVER: "waives no control of these catalogs",
+        APPLICABILITY: "speaks of no control of these catalogs",
     }.get(record.kind, f"({record.kind}) claims no control of these catalogs")
 
 

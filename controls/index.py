@@ -21,12 +21,13 @@ from muniment.schemas.statement import GATE_DECISION, RecordRef, SystemRef
 SYSTEM, LINK, APPROVAL, EVAL_RESULT = "system", "link", "approval", "eval-result"
 RETRACTION, ERASURE = "retraction", "erasure"
 ATTESTATION = "attestation"
+WAIVER, APPLICABILITY = "waiver", "applicability"
 
 _ABOUT_MODEL = frozenset(
     {EVAL_RESULT, "monitoring-report", "model-card", "risk-assessment", "impact-assessment"}
 )
 """Kinds whose ``body.model`` is the model they speak of. A supplier's model is another matter."""
-_SPEAKS_OF_RECORDS = frozenset({LINK, GATE_DECISION, RETRACTION, ERASURE})
+_SPEAKS_OF_RECORDS = frozenset({LINK, GATE_DECISION, RETRACTION, ERASURE, WAIVER, APPLICABILITY})
 """Kinds that carry no control themselves. An approval may."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -35,12 +35,21 @@ _ROLES = {
     "retraction": frozenset({Role.CONTRIBUTOR, Role.APPROVER}),
     ERASURE_KIND: frozenset({Role.APPROVER}),
     GATE_DECISION: frozenset({Role.CONTRIBUTOR, Role.APPROVER}),
+    "waiver": frozenset({Role.APPROVER}),
+    "applicability": frozenset({Role.APPROVER}),
 }
 """Roles of which one is needed for a kind; any other kind is evidence."""
 KEPT_KINDS = frozenset(_ROLES)
 """Kinds that are not erased: what others count for rests on them, or a "no" could vanish."""
 ANY_APPROVER = "reviewer"
 """The one role an approval may name that needs no function of the key."""
+_OF_PERSONS = {
+    "approval": "approves nothing",
+    ERASURE_KIND: "erases nothing",
+    "waiver": "waives nothing",
+    "applicability": "decides nothing",
+}
+"""Kinds that only a person signs, and what a machine is told."""
 VOTE_LIFE = timedelta(days=90)
 """How long, in recorded time, a root's word for a change of the roots counts."""
 
@@ -511,9 +520,8 @@ def _check_role(statement: Statement, known: EnrolledKey, who: str) -> None:
             expected=", ".join(sorted(known.kinds)),
             found=kind,
         )
-    if kind in ("approval", ERASURE_KIND) and known.signer.type == "machine":
-        verb = "approves" if kind == "approval" else "erases"
-        raise TrustError("trust.machine", f"{who} is a machine's: it {verb} nothing")
+    if kind in _OF_PERSONS and known.signer.type == "machine":
+        raise TrustError("trust.machine", f"{who} is a machine's: it {_OF_PERSONS[kind]}")
     if kind == "approval":
         role = statement.body["role"]
         if role != ANY_APPROVER and role not in known.signer.functions:

@@ -174,6 +174,7 @@ def _context(packet: PacketInput, pages: Mapping[str, int]) -> dict[str, Any]:
         "other_gaps": views.other_gaps(packet),
         "soon_stale": views.soon_stale(packet),
         "exceptions": views.exceptions(packet),
+        "soa": views.soa(packet),
         "missing": missing,
         "missing_total": sum(len(need.controls) for _, needs in missing for need in needs),
         "manifest": _script("manifest.sh", packet),
@@ -204,6 +205,7 @@ def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int
             (2, f"matrix-{number}", catalog.name)
             for number, catalog in enumerate(packet.coverage.catalogs, start=1)
         ),
+        *([(1, "soa", "Statement of applicability")] if context["soa"] else []),
         (1, "people", "Owners and approvals"),
         (1, "evaluations", "Evaluation results"),
         (1, "register", "Evidence register"),

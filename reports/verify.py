@@ -497,6 +497,8 @@ def _essence(control: Mapping[str, Any]) -> dict[str, Any]:
         "evidence": control.get("evidence"),
         "approvals": control.get("approvals"),
         "fresh_until": control.get("fresh_until"),
+        "underlying": control.get("underlying"),
+        "applicability": control.get("applicability"),
     }
 
 

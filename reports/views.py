@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
 from muniment.controls.coverage import CatalogCoverage, ControlResult, State
+from muniment.controls.soa import CATALOG, Soa, statement_of_applicability
 from muniment.schemas import strictjson
 from muniment.schemas.record import Record
 from muniment.schemas.statement import RecordRef, Subject
@@ -183,13 +184,22 @@ def exceptions(packet: PacketInput) -> tuple[ControlResult, ...]:
     return tuple(control for control in packet.coverage.controls if control.state in states)
 
 
+def soa(packet: PacketInput) -> Soa | None:
+    """The statement of applicability; None where the packet is not about ISO/IEC 42001."""
+    if all(catalog.catalog != CATALOG for catalog in packet.coverage.catalogs):
+        return None
+    return statement_of_applicability(packet.coverage, packet.records)
+
+
 def soon_stale(packet: PacketInput, days: int = 30) -> tuple[ControlResult, ...]:
     """Controls that are met now and lapse within ``days`` of the packet's date, first first."""
     as_of = packet.coverage.as_of
     found = [
         (control.fresh_until, control)
         for control in packet.coverage.controls
-        if control.fresh_until and (control.fresh_until - as_of).days < days
+        if control.state is State.MET
+        and control.fresh_until
+        and (control.fresh_until - as_of).days < days
     ]
     return tuple(control for _, control in sorted(found, key=lambda item: item[0]))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,9 +50,11 @@ from muniment.schemas.text import with_article
 
 if TYPE_CHECKING:
     from muniment.controls.exchange.framework import Framework
+    from muniment.controls.soa import Soa
     from muniment.evidence.keys import PublicKey
     from muniment.evidence.verification import Progress
 
+    from .exceptions import Decision
     from .export import Exported
     from .frameworks import TakenIn
     from .imports import Restored
@@ -62,7 +64,13 @@ if TYPE_CHECKING:
 __all__ = ["Around", "Attached", "Gated", "Holder", "Workspace"]
 
 DEFAULT_PROFILE = "production"
-_MADE_ELSEWHERE = {"key": "key add", GATE_DECISION: "gate", "attestation": "import"}
+_MADE_ELSEWHERE = {
+    "key": "key add",
+    GATE_DECISION: "gate",
+    "attestation": "import",
+    "waiver": "waive",
+    "applicability": "applicability",
+}
 """Kinds whose records a command of their own computes."""
 
 
@@ -360,6 +368,58 @@ class Workspace(base.Workspace):
         return self._evaluate(
             verified, self.system(system), self.profile(profile), frameworks, as_of, artifact
         )
+
+    def waive(
+        self,
+        controls: Sequence[str],
+        *,
+        reason: str,
+        measure: str,
+        until: date,
+        residual: str | None = None,
+        system: str | None = None,
+    ) -> Attached:
+        """Sign a waiver, or with ``residual`` a risk acceptance; see ``reports.exceptions``."""
+        from .exceptions import waive
+
+        return waive(
+            self,
+            controls,
+            reason=reason,
+            measure=measure,
+            until=until,
+            residual=residual,
+            system=system,
+        )
+
+    def decide_applicability(
+        self, decisions: Sequence[Decision], *, system: str | None = None
+    ) -> Attached:
+        """Sign which controls apply and which do not; see ``reports.exceptions``."""
+        from .exceptions import decide_applicability
+
+        return decide_applicability(self, decisions, system=system)
+
+    def soa(
+        self,
+        system: str | None = None,
+        *,
+        profile: str = DEFAULT_PROFILE,
+        as_of: datetime | None = None,
+        progress: Progress | None = None,
+    ) -> Soa:
+        """The statement of applicability for ISO/IEC 42001.
+
+        Raises:
+            VerificationError: ``ledger.unsound``.
+        """
+        from muniment.controls.soa import CATALOG, statement_of_applicability
+
+        verified = self.verified(progress)
+        verified.require()
+        about, known = self.system(system), self.profile(profile)
+        coverage = self._evaluate(verified, about, known, (CATALOG,), as_of, None)
+        return statement_of_applicability(coverage, verified.records)
 
     def gate(
         self,

@@ -53,7 +53,12 @@ def check(arguments: list[str]) -> None:
     while hasattr(node, "commands") and words and not words[0].startswith("-"):
         assert words[0] in node.commands, f"there is no command {words[0]}: {arguments}"
         node = node.commands[words.pop(0)]
-    options = {name: item for item in node.params for name in item.opts if name[0] == "-"}
+    options = {
+        name: item
+        for item in node.params
+        for name in (*item.opts, *item.secondary_opts)
+        if name[0] == "-"
+    }
     places = [item for item in node.params if item.param_type_name == "argument"]
     given = 0
     while words:

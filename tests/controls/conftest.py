@@ -22,13 +22,14 @@ MODEL = "a" * 64
 OTHER_MODEL = "b" * 64
 
 
-def _signer(name: str, *roles: Role, key: str = "1") -> Signer:
+def _signer(name: str, *roles: Role, key: str = "1", functions: Sequence[str] = ()) -> Signer:
     return Signer(
         fingerprint=f"SHA256:{name}-{key}",
         name=name.title(),
         email=f"{name}@example.com",
         type="person",
         roles=frozenset(roles),
+        functions=frozenset(functions),
     )
 
 
@@ -39,6 +40,9 @@ SIGNERS = {
     "carol": _signer("carol", Role.APPROVER, Role.CONTRIBUTOR),
     "root": _signer("root", Role.ROOT),
     "dan": _signer("dan", Role.CONTRIBUTOR),
+    "rita": _signer("rita", Role.APPROVER, Role.CONTRIBUTOR, functions=["risk"]),
+    "lena": _signer("lena", Role.APPROVER, functions=["legal"]),
+    "sam": _signer("sam", Role.APPROVER, functions=["security"]),
 }
 
 BODIES: dict[str, dict[str, Any]] = {
@@ -189,6 +193,8 @@ class Book:
         recorded_at = NOW - timedelta(days=age)
         collected = recorded_at if collected_age is None else NOW - timedelta(days=collected_age)
         index = len(self.records)
+        if "controls_" in fields:
+            fields["controls"] = fields.pop("controls_")
         statement = Statement(
             subjects=tuple(subjects) or (SYSTEM.descriptor(),),
             predicate_type=predicate_type(kind),
@@ -231,6 +237,23 @@ class Book:
             controls=list(controls),
             reason="it serves",
         )
+
+    def waive(
+        self, *controls: str, until: str = "2026-12-31", signer: str = "rita", **more: Any
+    ) -> Record:
+        """Append a waiver of ``controls``."""
+        fields = {"type": "waiver", "reason": "later", "measure": "by hand", **more}
+        age = fields.pop("age", 1)
+        return self.add(
+            "waiver", signer=signer, age=age, controls_=list(controls), until=until, **fields
+        )
+
+    def decide(
+        self, control: str, applicable: bool, *, signer: str = "rita", **more: Any
+    ) -> Record:
+        """Append a decision on whether ``control`` applies."""
+        item = {"control": control, "applicable": applicable, "justification": "so it is"}
+        return self.add("applicability", signer=signer, controls_=[item], **more)
 
     def coverage(
         self,

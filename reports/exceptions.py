@@ -1,0 +1,175 @@
+"""Signing exceptions: waivers, accepted risks, and which controls apply.
+
+What would count for nothing is refused here, before it is signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from muniment.controls.exceptions import MAX_DAYS, longest, own_evidence, refusal
+from muniment.controls.index import APPLICABILITY, WAIVER, build_index
+from muniment.evidence.draft import Evidence
+from muniment.schemas.errors import InputError
+from muniment.schemas.statement import SystemRef
+
+if TYPE_CHECKING:
+    from muniment.evidence.workspace import Attached
+
+    from .workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether one control applies, and why."""
+
+    control: str
+    """Id as people write it."""
+    applicable: bool
+    justification: str
+
+
+def waive(
+    workspace: Workspace,
+    controls: Sequence[str],
+    *,
+    reason: str,
+    measure: str,
+    until: date,
+    residual: str | None = None,
+    system: str | None = None,
+) -> Attached:
+    """Sign a waiver of controls, or with ``residual`` the acceptance of their risk.
+
+    Args:
+        controls: ids as people write them.
+        measure: what is done instead.
+        until: last day, UTC.
+        residual: risk that is left and accepted.
+
+    Raises:
+        InputError: ``waiver.not-entitled``, ``waiver.own``, ``waiver.past``, ``waiver.too-long``,
+            or what a record may be refused for.
+        VerificationError: ``ledger.unsound``.
+    """
+    today = workspace.clock().date()
+    if until < today:
+        raise InputError(
+            "waiver.past",
+            "the waiver would have ended before it was signed",
+            expected=f"a day from {today} on",
+            found=str(until),
+        )
+    if until > longest(today):
+        raise InputError(
+            "waiver.too-long",
+            f"a waiver lasts {MAX_DAYS} days at most",
+            expected=f"a day until {longest(today)}",
+            found=str(until),
+        )
+    named = list(dict.fromkeys(map(workspace.control, controls)))
+    about = workspace.system(system)
+    _require_entitled(workspace, WAIVER)
+    _require_others_evidence(workspace, WAIVER, about, named)
+    body: dict[str, Any] = {
+        "type": "waiver" if residual is None else "risk-acceptance",
+        "controls": named,
+        "reason": reason,
+        "measure": measure,
+        "until": until.isoformat(),
+    }
+    if residual is not None:
+        body["residualRisk"] = residual
+    return workspace.add(Evidence(kind=WAIVER, system=about, body=body))
+
+
+def decide_applicability(
+    workspace: Workspace, decisions: Sequence[Decision], *, system: str | None = None
+) -> Attached:
+    """Sign which controls apply to a system version and which do not.
+
+    Raises:
+        InputError: ``applicability.twice``, ``applicability.not-entitled``,
+            ``applicability.own``, or what a record may be refused for.
+        VerificationError: ``ledger.unsound``.
+    """
+    items: dict[str, dict[str, Any]] = {}
+    for decision in decisions:
+        control = workspace.control(decision.control)
+        if control in items:
+            raise InputError("applicability.twice", f"{control} is decided twice")
+        items[control] = {
+            "control": control,
+            "applicable": decision.applicable,
+            "justification": decision.justification,
+        }
+    about = workspace.system(system)
+    _require_entitled(workspace, APPLICABILITY)
+    ruled_out = [control for control, item in items.items() if not item["applicable"]]
+    _require_others_evidence(workspace, APPLICABILITY, about, ruled_out)
+    body = {"controls": list(items.values())}
+    return workspace.add(Evidence(kind=APPLICABILITY, system=about, body=body))
+
+
+def read_decisions(file: Path) -> list[Decision]:
+    """Read decisions from YAML: ``CONTROL: {applicable: false, justification: …}``.
+
+    Raises:
+        InputError: ``applicability.malformed``, or the file cannot be read.
+    """
+    from muniment.schemas.yamldoc import load_mapping
+
+    return [
+        _decision(str(name), value) for name, value in load_mapping(file, what=str(file)).items()
+    ]
+
+
+def _decision(control: str, value: Any) -> Decision:
+    known = isinstance(value, Mapping) and set(value) == {"applicable", "justification"}
+    if (
+        not known
+        or not isinstance(value["applicable"], bool)
+        or not isinstance(value["justification"], str)
+    ):
+        raise InputError(
+            "applicability.malformed",
+            f"{control[:100]!r} does not say whether it applies, and why",
+            expected="CONTROL: {applicable: true or false, justification: text}",
+        )
+    return Decision(control, value["applicable"], value["justification"])
+
+
+def _require_entitled(workspace: Workspace, kind: str) -> None:
+    """Refuse a key whose exceptions would count for nothing; one nobody knows is refused later."""
+    known = workspace.people.ring().get(workspace.signing_key.public.fingerprint)
+    why = refusal(known.signer) if known is not None else None
+    if why is not None:
+        raise InputError(
+            f"{kind}.not-entitled",
+            f"this key may not sign it: {why}",
+            hint="choose the key of an approver who may with --key",
+        )
+
+
+def _require_others_evidence(
+    workspace: Workspace, kind: str, system: SystemRef, controls: Sequence[str]
+) -> None:
+    """Refuse who would excuse their own evidence."""
+    if not controls:
+        return
+    verified = workspace.verified()
+    now = max(workspace.clock(), verified.require().time)
+    index = build_index(verified.records, system, now, None)
+    known = workspace.people.ring().get(workspace.signing_key.public.fingerprint)
+    person = known.signer.person if known is not None else ""
+    for control in controls:
+        if own := own_evidence(person, index.claims.get(control, {}).values()):
+            raise InputError(
+                f"{kind}.own",
+                f"{own[0]} claims {control} and was signed by the same person: it needs another",
+                hint="choose the key of another approver with --key",
+            )

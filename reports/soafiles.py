@@ -1,0 +1,88 @@
+"""The statement of applicability as CSV and as a spreadsheet.
+
+Cells hold what strangers signed: none of them becomes a formula.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from io import BytesIO, StringIO
+
+from muniment.controls.soa import Soa, SoaLine
+from muniment.schemas.text import shorten, visible
+
+COLUMNS = (
+    "Control",
+    "Title",
+    "Applicable",
+    "Justification",
+    "Decided by",
+    "Decided in",
+    "Status",
+    "Status by evidence alone",
+    "Evidence",
+    "Owner",
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What spreadsheet programs take for the beginning of a formula."""
+_MAX_CELL = 32_000
+"""Characters of a cell; spreadsheet programs hold 32,767."""
+_WIDTHS = (10, 40, 16, 60, 20, 12, 16, 16, 20, 24)
+
+
+def rows(soa: Soa) -> Iterator[tuple[str, ...]]:
+    """One row for each control, in the order of ``COLUMNS``."""
+    for line in soa.lines:
+        yield tuple(shorten(visible(cell), _MAX_CELL) for cell in _cells(line))
+
+
+def _cells(line: SoaLine) -> tuple[str, ...]:
+    control, said = line.control, line.control.applicability
+    return (
+        line.short_id,
+        control.title,
+        line.decided,
+        said.justification if said else "",
+        said.by if said else "",
+        f"#{said.record.index}" if said else "",
+        str(control.state),
+        str(control.underlying or control.state),
+        ", ".join(f"#{ref.index}" for ref in control.evidence),
+        ", ".join(line.owners),
+    )
+
+
+def to_csv(soa: Soa) -> str:
+    """The statement as CSV (RFC 4180); a cell that looks like a formula begins with ``'``."""
+    written = StringIO()
+    writer = csv.writer(written)
+    writer.writerow(COLUMNS)
+    for row in rows(soa):
+        writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row])
+    return written.getvalue()
+
+
+def to_xlsx(soa: Soa) -> bytes:
+    """The statement as a spreadsheet; every cell is text."""
+    from openpyxl import Workbook
+    from openpyxl.styles import Alignment, Font
+
+    book = Workbook()
+    sheet = book.active
+    sheet.title = "Statement of applicability"
+    book.properties.creator = "Muniment"
+    book.properties.title = f"Statement of applicability of {soa.system}"
+    for number, row in enumerate((COLUMNS, *rows(soa)), start=1):
+        for column, text in enumerate(row, start=1):
+            cell = sheet.cell(number, column, text)
+            # NOTE: as it is, openpyxl would make a formula of what begins with an equals sign.
+            cell.data_type = "s"
+            cell.alignment = Alignment(wrap_text=True, vertical="top")
+            cell.font = Font(bold=number == 1)
+    for column, width in enumerate(_WIDTHS):
+        sheet.column_dimensions["ABCDEFGHIJ"[column]].width = width
+    sheet.freeze_panes = "B2"
+    written = BytesIO()
+    book.save(written)
+    return written.getvalue()
