@@ -255,6 +255,11 @@ class LedgerVerifier:
             except MunimentError:
                 continue
 
+    @property
+    def keys(self) -> tuple[DatedEntry, ...]:
+        """The key records that look sound, with their recorded times."""
+        return tuple(self._keys)
+
     def pin(self) -> Pinned | None:
         """What a later verification may rest on; None if anything failed."""
         size = self._reader.size()

@@ -29,6 +29,7 @@ from muniment.schemas.statement import (
 )
 from muniment.schemas.text import with_article
 
+from .admission import DatedEntry
 from .artifacts import ArtifactStore, hash_file
 from .checkpoint import SignedCheckpoint, check_origin
 from .config import FILE_NAME, STATE_FOLDER, Config
@@ -84,6 +85,8 @@ class VerifiedLedger:
     """The last checkpoint, if it holds."""
     pin: Pinned | None = None
     """What a later verification may rest on, if all else holds too."""
+    keys: tuple[DatedEntry, ...] = ()
+    """The key records with their recorded times: what trust at an earlier time follows from."""
 
     def require(self) -> SignedCheckpoint:
         """The checkpoint, if everything held.
@@ -500,7 +503,9 @@ class Workspace:
             for record in verifier.records(files_only=files_only):
                 take(record)
             found = verifier.pin() if pin else None
-        return VerifiedLedger(verifier.report, list(records), verifier.ring, verifier.last, found)
+        return VerifiedLedger(
+            verifier.report, list(records), verifier.ring, verifier.last, found, verifier.keys
+        )
 
     def systems(self) -> list[SystemRef]:
         """System versions that are registered, in the order they were."""
