@@ -97,9 +97,9 @@ def lapses(
 ) -> tuple[Change, ...]:
     """What will fall back by ``until`` if nothing is added, soonest first.
 
-    Time is moved forward and everything is evaluated again: at each moment at which the last record
-    of a kind that a control rests on ends, and at the end. What fell back between two of these, by a
-    rule that looks at the clock, is sought by halving.
+    Time is moved forward and everything is evaluated again: whenever the last record of a kind that
+    a control rests on ends, and at the end. What fell back between two of these, by a rule that
+    looks at the clock, is sought by halving.
 
     Args:
         evaluate: the coverage as of a moment, from the same records and for the same controls.

@@ -50,11 +50,14 @@ class Hindsight:
         }
 
 
-Lost = tuple[Record, RecordRef, datetime, str]
-"""A record, the later key record that speaks of it or its signer, when, and what it says."""
+Lost = tuple[Record, RecordRef, datetime, str | None]
+"""A record, the later key record that speaks of it or its signer, when, and why it counts for
+nothing since; None where the key was revoked and the record still counts."""
 
 
-def hindsight(records: Sequence[Record], coverage: Coverage, lost: Iterable[Lost]) -> list[Hindsight]:
+def hindsight(
+    records: Sequence[Record], coverage: Coverage, lost: Iterable[Lost]
+) -> list[Hindsight]:
     """All that later records say of those that were there then, in the order it became known.
 
     Args:
@@ -77,10 +80,13 @@ def hindsight(records: Sequence[Record], coverage: Coverage, lost: Iterable[Lost
 def _keys(lost: Iterable[Lost], known: set[str]) -> Iterator[Hindsight]:
     for record, by, when, text in lost:
         if record.sha256 in known:
-            is_plain = text.endswith("was revoked")
-            code = "key.revoked" if is_plain else "record.distrusted"
-            said = text if is_plain else f"it counts for nothing now: {text}"
-            yield Hindsight(code, f"{record}: {said}, by #{by.index}", record.ref, by, when)
+            if text is None:
+                code = "key.revoked"
+                said = f"the key of {record.signer.name}, who signed {record}, was revoked"
+            else:
+                code = "record.distrusted"
+                said = f"{record} counts for nothing any more: {text}"
+            yield Hindsight(code, f"{said}, by #{by.index}", record.ref, by, when)
 
 
 def _retracted(own: Sequence[Record], system: SystemRef, known: set[str]) -> Iterator[Hindsight]:
@@ -129,9 +135,9 @@ def _rules(own: Sequence[Record], coverage: Coverage) -> Iterator[Hindsight]:
     now = {item.catalog: item.sha256 for item in coverage.catalogs} | dict(coverage.sources)
     changed = sorted(name for name in now if catalogs.get(name, now[name]) != now[name])
     policy = last.statement.body.get("policy", {})
-    if said.get("profile") == coverage.profile.partition("@")[0]:
-        if policy.get("digest", {}).get("sha256") != coverage.profile_sha256:
-            changed.append(f"profile {coverage.profile}")
+    is_same_name = said.get("profile") == coverage.profile.partition("@")[0]
+    if is_same_name and policy.get("digest", {}).get("sha256") != coverage.profile_sha256:
+        changed.append(f"profile {coverage.profile}")
     if changed:
         text = (
             f"the gate decision {last} was made with other versions of {', '.join(changed)}; "

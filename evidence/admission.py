@@ -171,38 +171,43 @@ class PastTrust:
         self._keys = keys
         self._kinds = kinds
 
-    def at(self, records: Sequence[Record], as_of: datetime, size: int) -> list[Record]:
+    def at(
+        self, records: Sequence[Record], as_of: datetime, size: int | None = None
+    ) -> list[Record]:
         """The records, each trusted or not as the keys stood in the ledger then.
 
         Args:
             records: verified, with the trust they have now.
             as_of: UTC; records of later stay as they are, for the evaluator leaves them out.
-            size: number of entries the ledger had; what stands behind them is left out, but for
-                erasures: they tell what stood before them.
+            size: number of entries the ledger had, if that is known closer than by the time; what
+                stands behind them is left out, but for erasures: they tell what stood before.
         """
-        found = [item for item in records if item.index < size or item.kind == ERASURE_KIND]
-        then = [item for item in self._keys if item[0].index < size and item[1] <= as_of]
+        end = float("inf") if size is None else size
+        found = [item for item in records if item.index < end or item.kind == ERASURE_KIND]
+        then = [item for item in self._keys if item[0].index < end and item[1] <= as_of]
         if len(then) == len(self._keys):
             return found
         ring = replay_keys(then, self._kinds)
         return [
             replace(item, distrusted=ring.distrust(item.signer.fingerprint, *_place(item)))
-            if item.index < size and item.recorded_at <= as_of
+            if item.index < end and item.recorded_at <= as_of
             else item
             for item in found
         ]
 
     def lost_since(
-        self, records: Sequence[Record], as_of: datetime, size: int
-    ) -> list[tuple[Record, RecordRef, datetime, str]]:
+        self, records: Sequence[Record], as_of: datetime, size: int | None = None
+    ) -> list[tuple[Record, RecordRef, datetime, str | None]]:
         """What later key records say of records and their signers.
 
         Returns:
-            The record, the key record that says so, when that was recorded, and what it says.
+            The record, the key record that speaks of it, when that was recorded, and why the
+            record counts for nothing since; None where its signer's key was merely revoked.
         """
-        found = []
+        found: list[tuple[Record, RecordRef, datetime, str | None]] = []
+        end = float("inf") if size is None else size
         for number, (entry, recorded_at) in enumerate(self._keys):
-            if entry.index < size and recorded_at <= as_of:
+            if entry.index < end and recorded_at <= as_of:
                 continue
             body = entry.statement.body
             if body["action"] != "revoke" and "compromisedSince" not in body:
@@ -216,8 +221,7 @@ class PastTrust:
                 if now is not None and before.distrust(signer, *place) is None:
                     found.append((item, entry.ref, recorded_at, now))
                 elif now is None and body["action"] == "revoke" and body["fingerprint"] == signer:
-                    text = f"the key of {item.signer.name}, who signed it, was revoked"
-                    found.append((item, entry.ref, recorded_at, text))
+                    found.append((item, entry.ref, recorded_at, None))
         return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from muniment.controls.profile import Profile, load_profile
 from muniment.controls.standing import Erased, erased, standings
 from muniment.evidence import withdrawal
 from muniment.evidence import workspace as base
+from muniment.evidence.admission import PastTrust
 from muniment.evidence.artifacts import digest_of, is_digest
 from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.evidence.draft import Evidence
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from muniment.evidence.keys import PublicKey
     from muniment.evidence.verification import Progress
 
+    from .coverages import SystemView
     from .export import Exported
     from .frameworks import TakenIn
     from .imports import Restored
@@ -325,6 +327,49 @@ class Workspace(base.Workspace):
             verified, self.system(system), load_profile(profile), frameworks, as_of, artifact
         )
 
+    def views(
+        self,
+        systems: Sequence[str] = (),
+        *,
+        profile: str = DEFAULT_PROFILE,
+        frameworks: Sequence[str] = (),
+        as_of: datetime | int | None = None,
+        since: datetime | int | None = None,
+        expiring: timedelta | None = None,
+        artifact: str | Path | None = None,
+        every: bool = False,
+        owner: str | None = None,
+        progress: Progress | None = None,
+    ) -> list[SystemView]:
+        """The coverage of one or several system versions, with what changed and what will lapse.
+
+        Args:
+            systems: by default the only one there is.
+            as_of: the moment to judge, UTC, or the size of a checkpoint; by default now.
+            since: what to compare with, likewise.
+            expiring: how far to look ahead from that moment.
+            every: every system version that was registered by then.
+            owner: e-mail address of the owner whose systems are wanted; of ``systems``, if given.
+
+        Raises:
+            VerificationError: ``ledger.unsound``; nothing is concluded from such a ledger.
+            InputError: ``system.…``, ``checkpoint.unknown``, ``coverage.no-system`` or
+                ``coverage.since``.
+        """
+        from .coverages import Asked, views
+
+        verified = self.verified(progress)
+        verified.require()
+        known = load_profile(profile)
+
+        def judge(
+            ledger: VerifiedLedger, about: SystemRef, at: datetime, size: int | None
+        ) -> Coverage:
+            return self._evaluate(ledger, about, known, frameworks, at, artifact, size)
+
+        asked = Asked(tuple(systems), every, owner, as_of, since, expiring)
+        return views(self, verified, asked, judge)
+
     def gate(
         self,
         system: str | None = None,
@@ -524,19 +569,27 @@ class Workspace(base.Workspace):
         frameworks: Sequence[str],
         as_of: datetime | None,
         artifact: str | Path | None,
+        size: int | None = None,
     ) -> Coverage:
+        """The one way to the evaluator.
+
+        Args:
+            size: number of entries the ledger had at that moment, if that is known.
+        """
+        # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
+        moment = as_of or max(self.clock(), verified.require().time)
+        past = PastTrust(verified.keys, self.kinds)
         named = [self.catalog(name) for name in frameworks] or self.catalogs
         catalogs = {catalog.id: catalog for catalog in named}
         crosswalk = self.crosswalk
         wanted = (*self.config.frameworks, *profile.blocks)
         used = [self.catalog(name).id for name in wanted]
         return evaluate(
-            verified.records,
+            past.at(verified.records, moment, size),
             tuple(catalogs.values()),
             profile,
             system,
-            # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
-            as_of or max(self.clock(), verified.require().time),
+            moment,
             _digest(artifact),
             crosswalk,
             [self.catalog(name) for name in crosswalk.reaching(catalogs, used)],
