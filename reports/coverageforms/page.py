@@ -189,14 +189,13 @@ def _only_hindsight(views: Sequence[SystemView]) -> Iterable[Sheet]:
 
 def _change_row(view: SystemView, change: Change, is_past: bool) -> tuple[str, ...]:
     when = change.what if is_past else format_time(change.at)
-    records = change.behind if is_past else change.lost
     return (
         str(view.coverage.system),
         change.after.id,
         when,
         str(change.before.state),
         str(change.after.state),
-        _places(records),
+        _places(change.behind),
         why(change.after),
     )
 
