@@ -321,7 +321,7 @@ class Workspace(base.Workspace):
         Raises:
             VerificationError: ``ledger.unsound``; nothing is concluded from such a ledger.
         """
-        verified = self.verified(progress)
+        verified = self.verified(progress, self._registered([system]))
         verified.require()
         return self._evaluate(
             verified, self.system(system), load_profile(profile), frameworks, as_of, artifact
@@ -358,7 +358,8 @@ class Workspace(base.Workspace):
         """
         from .coverages import Asked, views
 
-        verified = self.verified(progress)
+        wanted = None if every or owner is not None else self._registered(systems or [None])
+        verified = self.verified(progress, wanted)
         verified.require()
         known = load_profile(profile)
 
@@ -392,7 +393,7 @@ class Workspace(base.Workspace):
                 "a decision is signed for the present, never for another day",
                 hint="--dry-run shows what the gate would have said",
             )
-        verified = self.verified(progress)
+        verified = self.verified(progress, self._registered([system]))
         verified.require()
         known = load_profile(profile)
         named = self.system(system)
@@ -539,6 +540,16 @@ class Workspace(base.Workspace):
         coverage = self._evaluate(verified, about, known, named, moment, artifact)
         catalogs = [self.catalog(item.catalog) for item in coverage.catalogs]
         return export_oscal(self, verified, coverage, catalogs, known, Path(folder))
+
+    def _registered(self, systems: Sequence[str | None]) -> list[SystemRef] | None:
+        """The systems by what the index says; None if it knows not all of them.
+
+        Whether the ledger holds must be known before anybody is told that there is no such system.
+        """
+        try:
+            return [self.system(system) for system in systems]
+        except InputError:
+            return None
 
     def _require_artifacts(self, verified: VerifiedLedger, system: SystemRef) -> None:
         """Hash the stored artifacts of one system version again.

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from muniment.reports.signature import read_attachments
+from muniment.reports.workspace import Workspace
+from muniment.schemas.times import parse_time
 
 from .conftest import ADD_SYSTEM, SYSTEM, Cli
 
@@ -122,13 +124,15 @@ def test_coverage_gate_and_packet_agree_record_for_record(place: Path, cli: Cli)
     assert cli("packet", *NIST, "--as-of", when, "-o", "p.pdf").code == 0
     attached = read_attachments(Path("p.pdf").read_bytes())
     inside = by_id(json.loads(attached["coverage.json"]))
-    gated = by_id(gate["coverage"])
-    shared = covered.keys() & gated.keys()
-    assert shared and covered.keys() == inside.keys()
-    assert {name: covered[name] for name in shared} == {name: gated[name] for name in shared}
     assert covered == inside
-    blocking = {item["id"]: item["state"] for item in gate["blocking"]}
-    assert blocking == {name: covered[name]["state"] for name in blocking}
+    blocking = {item["id"]: item for item in gate["blocking"]}
+    assert blocking == {name: covered[name] for name in blocking}
+    opened = Workspace.find()
+    decision = opened.gate(dry_run=True, as_of=parse_time(when)).decision
+    opened.storage.close()
+    scope = {item.id: item.to_json() for item in decision.scope}
+    assert scope and scope.keys() >= blocking.keys()
+    assert scope == {name: covered[name] for name in scope}
     said = json.loads(attached["gate.json"])
     assert {item["id"] for item in said["blocking"]} == blocking.keys()
 
