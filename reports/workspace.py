@@ -50,6 +50,7 @@ from muniment.schemas.text import with_article
 
 if TYPE_CHECKING:
     from muniment.controls.exchange.framework import Framework
+    from muniment.controls.hindsight import Hindsight
     from muniment.evidence.keys import PublicKey
     from muniment.evidence.verification import Progress
 
@@ -73,6 +74,8 @@ class Gated:
     decision: GateDecision
     attached: Attached | None
     """The signed decision; None after a dry run."""
+    hindsight: tuple[Hindsight, ...] = ()
+    """What became known after the moment that a dry run was asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +396,8 @@ class Workspace(base.Workspace):
                 "a decision is signed for the present, never for another day",
                 hint="--dry-run shows what the gate would have said",
             )
+        from .coverages import known_since
+
         verified = self.verified(progress, self._registered([system]))
         verified.require()
         known = load_profile(profile)
@@ -403,7 +408,7 @@ class Workspace(base.Workspace):
         attached = (
             None if dry_run else self.append(self._vsa(decision, verified.require(), artifact))
         )
-        return Gated(decision, attached)
+        return Gated(decision, attached, tuple(known_since(self, verified, coverage)))
 
     def receipt(self, record: Record) -> bytes:
         """A record as a Sigstore bundle, with the proof of it under the last checkpoint.
