@@ -46,9 +46,10 @@ class Change:
 
     @property
     def behind(self) -> tuple[RecordRef, ...]:
-        """Every record that the change rests on, those its reasons name included."""
-        new = [reason for reason in self.after.reasons if reason not in self.before.reasons]
-        named = [ref for reason in new for ref in reason.records]
+        """Every record that the change rests on, those that came or went with a reason included."""
+        old, new = self.before.reasons, self.after.reasons
+        differing = [reason for reason in (*old, *new) if reason not in old or reason not in new]
+        named = [ref for reason in differing for ref in reason.records]
         return _less((*self.lost, *self.gained, *named), ())
 
     @property

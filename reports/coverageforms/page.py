@@ -175,8 +175,9 @@ def _page_of_changes(views: Sequence[SystemView], what: str, moment: datetime) -
     what_happens = f"{counted(len(rows), 'control')} {_times(word, len(rows))}"
     lines = [f"{names}: {what_happens} {moment:%Y-%m-%d %H:%M} UTC"]
     sheet = Sheet("", head, rows)
+    shown = sheet if len(views) > 1 else Sheet("", head[1:], tuple(row[1:] for row in rows))
     title = f"As of {_when(views[0].coverage)}"
-    return Page(title, tuple(lines), (sheet, *_only_hindsight(views)), sheet)
+    return Page(title, tuple(lines), (shown, *_only_hindsight(views)), sheet)
 
 
 def _times(word: str, number: int) -> str:

@@ -250,3 +250,20 @@ def test_the_heat_map_says_number_and_state(
     assert "1 met" in out and "19 missing" not in out.split("MEASURE")[0].split("GOVERN")[0]
     counts = data(cli)["catalogs"][0]["counts"]
     assert f"{counts['met']} met" in out
+
+
+def test_as_much_is_verified_whatever_system_is_asked_about(place: Path) -> None:
+    """Every check looks at as many things; all records of the system are given."""
+    opened = Workspace.find()
+    whole = opened.verified()
+    others, own = opened.verified(about=[]), opened.verified(about=[opened.system(None)])
+    opened.storage.close()
+    looked_at = [
+        [(item.name, item.checked) for item in found.report.checks]
+        for found in (whole, others, own)
+    ]
+    assert looked_at[0] == looked_at[1] == looked_at[2]
+    assert {item.kind for item in others.records} >= {"system"}
+    assert len(others.records) < len(own.records)
+    about = [item for item in whole.records if item.statement.system is not None]
+    assert [item for item in own.records if item.statement.system is not None] == about
