@@ -15,7 +15,7 @@ from muniment.evidence.keyfiles import CONFIG_VARIABLE
 
 from .measure import Measured, measure
 
-SUBJECTS = ("startup", "verify", "packet", "append", "receipt", "growth")
+SUBJECTS = ("startup", "verify", "packet", "append", "receipt", "growth", "coverage")
 LIBRARIES = ("muniment", "cryptography", "sqlmodel", "typer", "weasyprint")
 
 

@@ -17,6 +17,7 @@ from . import (
     anchor,
     attach,
     controls,
+    coverage,
     demo,
     exceptions,
     exchange,
@@ -78,7 +79,7 @@ app.command("supersede")(withdraw.supersede)
 app.command("retract")(withdraw.retract)
 app.command("erase")(withdraw.erase)
 app.add_typer(records.app, name="record")
-app.command("coverage")(review.coverage)
+app.command("coverage")(coverage.coverage)
 app.add_typer(gate.app, name="gate")
 app.command("packet")(review.packet)
 app.command("verify")(review.verify)

@@ -28,13 +28,13 @@ def demo(
     """
     from muniment.reports.demo import story
 
-    from . import gate, review, show
+    from . import coverage, gate, review, show
 
     folder = folder or _free_folder()
     told = story.tell(folder, show.note)
 
     def text() -> None:
-        review.print_coverage(told.coverage, counts_only=True)
+        coverage.print_counts(told.coverage)
         gate.print_gate(told.gated)
         show.line()
         show.line(f"packet: {told.packet} ({told.packet.stat().st_size:,} bytes)")

@@ -254,6 +254,7 @@ def _data(gated: "Gated") -> dict[str, Any]:
         "excepted": [control.to_json() for control in decision.excepted],
         "reasons": [reason.to_json() for reason in decision.reasons],
         "record": record_summary(gated.attached.record) if gated.attached else None,
+        "hindsight": [item.to_json() for item in gated.hindsight],
     }
 
 
@@ -338,6 +339,8 @@ def print_gate(gated: "Gated") -> None:
     show.line(f"model {decision.coverage.artifact or 'not named'}")
     for reason in (*decision.reasons, *_about_model(decision.coverage)):
         show.line(reason.text)
+    for item in gated.hindsight:
+        show.line(item.sentence)
     if decision.blocking:
         show.line(f"{len(decision.blocking)} of {len(decision.scope)} controls block:")
         show.line()

@@ -1,4 +1,4 @@
-"""``muniment coverage``, ``packet`` and ``verify``: for those who judge."""
+"""``muniment packet`` and ``verify``: for those who judge."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -21,44 +21,11 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage
     from muniment.reports.verifyfile import Here
     from muniment.schemas.finding import Check, VerificationReport
 
 _MARKS = {"held": "✓", "failed": "✗", "not-checked": "–"}
 _BRIEF = 5
-
-
-@command
-def coverage(
-    system: OfSystem = None,
-    framework: Frameworks = None,
-    as_of: AsOf = None,
-    artifact: OfArtifact = None,
-    profile: WithProfile = "production",
-    detail: Annotated[
-        bool, typer.Option("--detail", help="List every control, not only those with evidence.")
-    ] = False,
-    workspace: InWorkspace = None,
-    as_json: AsJson = False,
-) -> Answer:
-    """Show the state of every control, with reasons.
-
-    Example: muniment coverage --framework nist-ai-rmf-1.0 --as-of 2026-06-30
-    """
-    from . import show
-
-    opened = open_workspace(workspace)
-    with show.progress("verifying") as bar:
-        result = opened.coverage(
-            system,
-            profile=profile,
-            frameworks=framework or (),
-            as_of=moment(as_of),
-            artifact=artifact,
-            progress=bar,
-        )
-    return Answer(result.to_json(), lambda: print_coverage(result, detail=detail))
 
 
 @command
@@ -218,77 +185,6 @@ def _here(folder: Path | None) -> "Here | None":
             return None
         raise
     return Here(opened.config.origin, opened.config.root, lambda: opened.ledger.vkey)
-
-
-def print_coverage(
-    coverage: "Coverage", *, detail: bool = False, counts_only: bool = False
-) -> None:
-    """Counts per group of each catalog, then the controls that have something to say."""
-    from . import show
-
-    show.line(f"{coverage.system} as of {coverage.as_of:%Y-%m-%d %H:%M} UTC", "bold")
-    model = f"model {coverage.artifact}" if coverage.artifact else "model not named"
-    records = "1 record" if coverage.considered == 1 else f"{coverage.considered} records"
-    show.line(f"{model}; {records} considered")
-    for catalog in coverage.catalogs:
-        _print_counts(catalog)
-        if not counts_only:
-            _print_controls(catalog, detail)
-    for reason in coverage.left_out:
-        show.line(f"left out: {reason.full()}")
-
-
-def _print_counts(catalog: "CatalogCoverage") -> None:
-    from . import show
-
-    present = [state for state, count in catalog.counts().items() if count]
-    show.line()
-    show.line(f"{catalog.name}: {_counted(catalog)}", "bold")
-    show.table(
-        ["group", *map(str, present), "of"],
-        [
-            [
-                group,
-                *(
-                    str(sum(control.state is state for control in controls) or "·")
-                    for state in present
-                ),
-                str(len(controls)),
-            ]
-            for group, controls in catalog.groups().items()
-        ],
-    )
-
-
-def _print_controls(catalog: "CatalogCoverage", detail: bool) -> None:
-    from muniment.controls.coverage import State
-
-    from . import show
-
-    listed = [
-        control for control in catalog.controls if detail or control.state is not State.MISSING
-    ]
-    if listed:
-        show.line()
-        show.table(
-            ["control", "state", "why"],
-            [
-                [control.id.partition(":")[2], str(control.state), _why(control)]
-                for control in listed
-            ],
-            style=1,
-        )
-    hidden = len(catalog.controls) - len(listed)
-    if hidden:
-        show.line(f"{hidden} more without evidence; --detail lists them")
-
-
-def _counted(catalog: "CatalogCoverage") -> str:
-    return ", ".join(f"{count} {state}" for state, count in catalog.counts().items() if count)
-
-
-def _why(control: "ControlResult") -> str:
-    return "\n".join(reason.full() for reason in control.reasons)
 
 
 def print_report(report: "VerificationReport", *, brief: bool = False) -> None:

@@ -55,11 +55,18 @@ def note(text: str) -> None:
     print(disarm(visible(text)), file=sys.stderr)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, style: int = -1) -> None:
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    style: int = -1,
+    states: bool = False,
+) -> None:
     """A table on stdout.
 
     Args:
         style: number of the column whose words are states and carry their colour.
+        states: a cell that is a state, or a number with one, carries its colour in any column.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -73,7 +80,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, style: int =
     for row in rows:
         shown.add_row(
             *(
-                Text(visible(cell, keep="\n"), style=STYLES.get(cell, "") if at == style else "")
+                Text(
+                    visible(cell, keep="\n"),
+                    style=STYLES.get(cell.lstrip("0123456789 "), "")
+                    if states or at == style
+                    else "",
+                )
                 for at, cell in enumerate(row)
             )
         )

@@ -104,11 +104,9 @@ def build_index(
         InputError: ``artifact.malformed``.
     """
     index = Index()
-    about = {  # (1)
-        record.sha256: record
-        for record in records
-        if record.statement.system == system and record.recorded_at <= as_of
-    }
+    known = [record for record in records if record.statement.system == system]
+    about = {record.sha256: record for record in known if record.recorded_at <= as_of}  # (1)
+    later = [record for record in known if record.recorded_at > as_of]
     distrusted = [record for record in about.values() if record.distrusted is not None]
     for record in distrusted:
         _leave_out(
@@ -116,7 +114,7 @@ def build_index(
         )
         del about[record.sha256]
     index.considered = tuple(sorted(about.values(), key=lambda record: record.index))
-    _drop_withdrawn(index, about, distrusted)  # (2)
+    _drop_withdrawn(index, about, distrusted, later)  # (2)
     _settle_model(index, artifact)  # (3)
     bound = list(_bound_to_model(index, about))  # (4)
     index.measuring = [record for record in bound if record.kind in MEASURING]
@@ -133,16 +131,27 @@ def build_index(
 
 
 def _drop_withdrawn(
-    index: Index, about: Mapping[str, Record], distrusted: Sequence[Record]
+    index: Index,
+    about: Mapping[str, Record],
+    distrusted: Sequence[Record],
+    later: Sequence[Record],
 ) -> None:
     """Keep what no later record retracted or superseded.
 
     What was retracted supersedes nothing. What was erased still does, or a record that was put
     right would come back to life; but whether it rightly did is not known any more, so it takes no
     "no" away.
+
+    Args:
+        later: records of after the moment in question.
     """
     gone = _retracted(index, about)
     retracted = frozenset(gone)
+    # NOTE: what was erased later stood there at the moment in question, and superseded then.
+    end = min((record.index for record in later), default=0)
+    for record in later:
+        if record.kind == ERASURE:
+            gone |= _stay_superseded(index, record, end)
     for record in (*index.considered, *distrusted):
         # NOTE: bytes that are gone are gone, whatever became of the key that ordered it.
         if record.kind == ERASURE:
@@ -186,11 +195,7 @@ def _retracted(index: Index, about: Mapping[str, Record]) -> set[str]:
 
 
 def _erased(index: Index, erasure: Record) -> set[str]:
-    """Say what an erasure took away; digests of what the erased records had superseded.
-
-    Left standing is what says "no", and what was superseded by a record that an approver had taken
-    back before it was erased.
-    """
+    """Say what an erasure took away; digests of what the erased records had superseded."""
     body = erasure.statement.body
     places = ", ".join(f"#{item['index']} ({item['kind']})" for item in body["records"])
     was, it = ("was", "it") if len(body["records"]) == 1 else ("were", "they")
@@ -198,10 +203,19 @@ def _erased(index: Index, erasure: Record) -> set[str]:
         f"{places} {was} erased by {erasure}, {body['basis']}: what {it} said is not known any more"
     )
     _leave_out(index, "record.erased", text, erasure)
+    return _stay_superseded(index, erasure, erasure.index)
+
+
+def _stay_superseded(index: Index, erasure: Record, end: int) -> set[str]:
+    """Digests of what the erased records before place ``end`` had superseded.
+
+    Left standing is what says "no", and what was superseded by a record that an approver had taken
+    back before it was erased.
+    """
     replaced = {
         item["superseded"]: item
-        for item in body["records"]
-        if item.get("superseded", item["index"]) < item["index"]
+        for item in erasure.statement.body["records"]
+        if item.get("superseded", item["index"]) < item["index"] < end
     }
     withdrawn = {
         item["sha256"]

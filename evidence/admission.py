@@ -16,7 +16,7 @@ from muniment.schemas.record import Record
 from muniment.schemas.statement import GENESIS, RecordRef, Statement
 
 from .entry import Entry
-from .trust import KEY_KIND, KeyRing, Since
+from .trust import ERASURE_KIND, KEY_KIND, KeyRing, Since
 
 DatedEntry = tuple[Entry, datetime]
 """An entry with its recorded time."""
@@ -158,3 +158,72 @@ def find_compromised(dated: Sequence[DatedEntry], kinds: KindRegistry) -> dict[s
         first = min(found, key=lambda key: key.compromised_by or 0)
         assert first.compromised_since is not None
         known[first.signer.fingerprint] = first.compromised_since
+
+
+class PastTrust:
+    """The trust that records had when the ledger ended earlier than it does now.
+
+    Args:
+        keys: sound ``key`` entries from the genesis on, with their recorded times.
+    """
+
+    def __init__(self, keys: Sequence[DatedEntry], kinds: KindRegistry) -> None:
+        self._keys = keys
+        self._kinds = kinds
+
+    def at(
+        self, records: Sequence[Record], as_of: datetime, size: int | None = None
+    ) -> list[Record]:
+        """The records, each trusted or not as the keys stood in the ledger then.
+
+        Args:
+            records: verified, with the trust they have now.
+            as_of: UTC; records of later stay as they are, for the evaluator leaves them out.
+            size: number of entries the ledger had, if that is known closer than by the time; what
+                stands behind them is left out, but for erasures: they tell what stood before.
+        """
+        end = float("inf") if size is None else size
+        found = [item for item in records if item.index < end or item.kind == ERASURE_KIND]
+        then = [item for item in self._keys if item[0].index < end and item[1] <= as_of]
+        if len(then) == len(self._keys):
+            return found
+        ring = replay_keys(then, self._kinds)
+        return [
+            replace(item, distrusted=ring.distrust(item.signer.fingerprint, *_place(item)))
+            if item.index < end and item.recorded_at <= as_of
+            else item
+            for item in found
+        ]
+
+    def lost_since(
+        self, records: Sequence[Record], as_of: datetime, size: int | None = None
+    ) -> list[tuple[Record, RecordRef, datetime, str | None]]:
+        """What later key records say of records and their signers.
+
+        Returns:
+            The record, the key record that speaks of it, when that was recorded, and why the
+            record counts for nothing since; None where its signer's key was merely revoked.
+        """
+        found: list[tuple[Record, RecordRef, datetime, str | None]] = []
+        end = float("inf") if size is None else size
+        for number, (entry, recorded_at) in enumerate(self._keys):
+            if entry.index < end and recorded_at <= as_of:
+                continue
+            body = entry.statement.body
+            if body["action"] != "revoke" and "compromisedSince" not in body:
+                continue
+            before, after = (
+                replay_keys(self._keys[:stop], self._kinds) for stop in (number, number + 1)
+            )
+            for item in records:
+                signer, place = item.signer.fingerprint, _place(item)
+                now = after.distrust(signer, *place)
+                if now is not None and before.distrust(signer, *place) is None:
+                    found.append((item, entry.ref, recorded_at, now))
+                elif now is None and body["action"] == "revoke" and body["fingerprint"] == signer:
+                    found.append((item, entry.ref, recorded_at, None))
+        return found
+
+
+def _place(record: Record) -> tuple[int, datetime]:
+    return record.index, record.recorded_at

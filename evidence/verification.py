@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -38,7 +38,7 @@ from muniment.schemas.errors import MunimentError
 from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.record import Record
-from muniment.schemas.statement import RecordRef, Statement, Subject, predicate_type
+from muniment.schemas.statement import RecordRef, Statement, Subject, SystemRef, predicate_type
 from muniment.schemas.text import counted
 from muniment.schemas.times import format_time, parse_time
 
@@ -63,6 +63,8 @@ _CHUNK = 256
 _MANY = 4000
 """From here on helper processes are worth their start."""
 _KEY_TYPE = predicate_type(KEY_KIND)
+SYSTEM_KIND = "system"
+"""Kind that registers a system version."""
 
 Progress = Callable[[int, int], None]
 """Called with entries done and entries in all."""
@@ -151,16 +153,23 @@ class LedgerVerifier:
         self._time: datetime | None = None
         self._keys: list[DatedEntry] = []
         self._subjects_seen = 0
+        self._about: set[tuple[str, str]] | None = None
         self._entitled: dict[tuple[ClaimFields | None, datetime], str] = {}
         """What was found entitled since the last key record: claim and recorded time to the latest
         time such a statement spoke of."""
 
-    def records(self, *, files_only: bool = False) -> Iterator[Record]:
+    def records(
+        self, *, files_only: bool = False, about: Collection[SystemRef] | None = None
+    ) -> Iterator[Record]:
         """Verify everything; give each record that is sound and trusted, in ledger order.
 
         Args:
             files_only: give only the records that speak of a file; as much is verified.
+            about: give all that speak of these systems or register one, and few others.
         """
+        if about is not None:
+            self._about = {(system.id, system.version) for system in about}
+            files_only = True
         size = self._reader.size()
         self._keys = list(self._key_entries())
         self.ring = KeyRing(find_compromised(self._keys, self._kinds))
@@ -198,7 +207,7 @@ class LedgerVerifier:
                     pending = next(checkpoints, None)
                 if record is not None:
                     self._erasures.order(record)
-                    if verdict.is_wanted or not files_only:
+                    if not files_only or self._is_wanted(row, verdict):
                         yield record
             self._checks.signatures.checked += sound
             self._checks.columns.checked += sound
@@ -254,6 +263,11 @@ class LedgerVerifier:
                     yield entry, verify_checkpoint(note, self._vkey).time
             except MunimentError:
                 continue
+
+    @property
+    def keys(self) -> tuple[DatedEntry, ...]:
+        """The key records that look sound, with their recorded times."""
+        return tuple(self._keys)
 
     def pin(self) -> Pinned | None:
         """What a later verification may rest on; None if anything failed."""
@@ -389,7 +403,7 @@ class LedgerVerifier:
             return None
         self._checks.schema.checked += 1
         trust.checked += 1
-        is_wanted = verdict.is_wanted or not files_only
+        is_wanted = not files_only or self._is_wanted(row, verdict)
         claim = verdict.claim, covering.time
         if not is_wanted and self._entitled.get(claim, "") >= verdict.collected_at:
             return None
@@ -400,6 +414,13 @@ class LedgerVerifier:
             return None
         trust.note_distrust(record)
         return record
+
+    def _is_wanted(self, row: Sequence[Any], verdict: Sound | Verdict) -> bool:
+        """Whether whoever asked wants the record; its columns are held against it all the same."""
+        if verdict.is_wanted or self._about is None:
+            return verdict.is_wanted
+        kind, *system = row[6:9]
+        return kind == SYSTEM_KIND or tuple(system) in self._about
 
     def _judged(
         self, row: Sequence[Any], verdict: Sound | Verdict, recorded_at: datetime, wanted: bool

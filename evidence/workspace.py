@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,6 +29,7 @@ from muniment.schemas.statement import (
 )
 from muniment.schemas.text import with_article
 
+from .admission import DatedEntry
 from .artifacts import ArtifactStore, hash_file
 from .checkpoint import SignedCheckpoint, check_origin
 from .config import FILE_NAME, STATE_FOLDER, Config
@@ -85,6 +86,8 @@ class VerifiedLedger:
     """The last checkpoint, if it holds."""
     pin: Pinned | None = None
     """What a later verification may rest on, if all else holds too."""
+    keys: tuple[DatedEntry, ...] = ()
+    """The key records with their recorded times: what trust at an earlier time follows from."""
 
     def require(self) -> SignedCheckpoint:
         """The checkpoint, if everything held.
@@ -437,14 +440,20 @@ class Workspace:
 
     # Reading
 
-    def verified(self, progress: Progress | None = None) -> VerifiedLedger:
+    def verified(
+        self, progress: Progress | None = None, about: Collection[SystemRef] | None = None
+    ) -> VerifiedLedger:
         """Verify the whole ledger and give its records; faults are in the report.
+
+        Args:
+            about: systems; the records are then all that speak of these or register one, and few
+                others. As much is verified.
 
         Raises:
             StoreError: the ledger cannot be read.
         """
         records: list[Record] = []
-        return self.verify_ledger(records.append, progress, records)
+        return self.verify_ledger(records.append, progress, records, about=about)
 
     def verify(
         self,
@@ -498,6 +507,7 @@ class Workspace:
         *,
         files_only: bool = False,
         pin: bool = False,
+        about: Collection[SystemRef] | None = None,
     ) -> VerifiedLedger:
         """Verify the ledger alone, giving each sound record to ``take`` as it comes."""
         try:
@@ -508,10 +518,12 @@ class Workspace:
         since = Pinned.load(config_folder(), config.origin, config.root) if pin else None
         with self.storage.read() as reader:
             verifier = LedgerVerifier(reader, vkey, config.root, self.kinds, progress, since)
-            for record in verifier.records(files_only=files_only):
+            for record in verifier.records(files_only=files_only, about=about):
                 take(record)
             found = verifier.pin() if pin else None
-        return VerifiedLedger(verifier.report, list(records), verifier.ring, verifier.last, found)
+        return VerifiedLedger(
+            verifier.report, list(records), verifier.ring, verifier.last, found, verifier.keys
+        )
 
     def systems(self) -> list[SystemRef]:
         """System versions that are registered, in the order they were."""

@@ -39,6 +39,7 @@ from muniment.schemas.record import Record, Signer
 from muniment.schemas.statement import RecordRef
 from muniment.schemas.times import format_time
 
+from .coverages import known_since
 from .files import new_folder, told_as_report_error
 from .proofs import TRUSTED_ROOT, receipt_name
 
@@ -101,6 +102,7 @@ def export_oscal(
         {record.sha256: record for record in verified.records},
         workspace.config.organisation,
         verified.require().checkpoint.origin,
+        tuple(item.sentence for item in known_since(workspace, verified, coverage)),
     )
     documents = writer.documents(catalogs, profile)
     used = writer.records()
@@ -136,6 +138,8 @@ class _Writer:
     """Every verified record by its digest."""
     organisation: str
     origin: str
+    hindsight: tuple[str, ...]
+    """What became known after the moment of the coverage, a sentence each."""
 
     def documents(self, catalogs: Sequence[Catalog], profile: Profile) -> dict[str, Any]:
         """Every document by its file's name."""
@@ -223,8 +227,9 @@ class _Writer:
             "observations": [self._observation(record) for record in self.records()],
             "findings": [self._finding(control) for control in self.coverage.controls],
         }
-        if left_out := [reason.text for reason in self.coverage.left_out]:
-            result["remarks"] = "\n\n".join(f"Left out: {text}" for text in left_out)
+        left_out = [f"Left out: {reason.text}" for reason in self.coverage.left_out]
+        if remarks := [*left_out, *self.hindsight]:
+            result["remarks"] = "\n\n".join(remarks)
         if not result["observations"]:
             del result["observations"]
         return {

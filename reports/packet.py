@@ -19,6 +19,7 @@ from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record
 from muniment.schemas.text import counted
 
+from .coverages import known_since
 from .erased import erased_words, erasures
 from .model import KeyLine, PacketInput
 from .proofs import proof_files
@@ -91,10 +92,20 @@ def assemble(
         root_fingerprint=workspace.config.root,
         reviewer=reviewer,
         muniment_version=__version__,
-        not_included=tuple(_not_included(verified.records, used)),
+        not_included=(
+            *_not_included(verified.records, used),
+            *(
+                f"{_first_up(item.sentence)}."
+                for item in known_since(workspace, verified, coverage)
+            ),
+        ),
     )
     pdf = render_pdf(packet, files)
     return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())
+
+
+def _first_up(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _key_line(enrolled: EnrolledKey) -> KeyLine:

@@ -28,7 +28,7 @@ from muniment.controls.crosswalk import Crosswalk, Pair, load_crosswalk
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import decide
 from muniment.controls.profile import Profile, load_profile, shipped_layers
-from muniment.evidence.admission import admit, find_compromised
+from muniment.evidence.admission import PastTrust, admit, find_compromised
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
 from muniment.evidence.entry import Entry
 from muniment.evidence.keys import is_fingerprint
@@ -100,6 +100,7 @@ class _PacketVerifier:
         self._pinned = pinned
         self.report = VerificationReport(name)
         self._ring = KeyRing()
+        self._past = PastTrust((), KindRegistry())
         self._files: dict[str, bytes] = {}
         self._read: set[str] = set()
         self._records: dict[int, Record] = {}
@@ -295,6 +296,7 @@ class _PacketVerifier:
             dated.append((entry, covering.time))
         keys = [item for item in dated if item[0].statement.kind == KEY_KIND]
         self._ring = KeyRing(find_compromised(keys, kinds))
+        self._past = PastTrust(keys, kinds)
         genesis: str | None = None
         for entry, recorded_at in dated:
             check.checked += 1
@@ -318,12 +320,14 @@ class _PacketVerifier:
         self._judged_by(list(catalogs.values()), crosswalk, profile)
         check = self._check("coverage")
         system = SystemRef(given["system"]["id"], given["system"]["version"])
+        as_of = parse_time(given["as_of"])
+        records = [self._records[index] for index in given["records"] if index in self._records]
         coverage = evaluate(
-            [self._records[index] for index in given["records"] if index in self._records],
+            self._past.at(records, as_of),
             [catalogs[name] for name in given["catalogs"]],
             profile,
             system,
-            parse_time(given["as_of"]),
+            as_of,
             given["artifact_sha256"],
             crosswalk,
             [catalogs[name] for name in given["sources"]],

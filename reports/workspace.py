@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from muniment.controls.profile import Profile, resolve_profile
 from muniment.controls.standing import Erased, erased, registrations, standings
 from muniment.evidence import withdrawal
 from muniment.evidence import workspace as base
+from muniment.evidence.admission import PastTrust
 from muniment.evidence.artifacts import digest_of, is_digest
 from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.evidence.draft import Evidence
@@ -50,10 +51,12 @@ from muniment.schemas.text import with_article
 
 if TYPE_CHECKING:
     from muniment.controls.exchange.framework import Framework
+    from muniment.controls.hindsight import Hindsight
     from muniment.controls.soa import Soa
     from muniment.evidence.keys import PublicKey
     from muniment.evidence.verification import Progress
 
+    from .coverages import SystemView
     from .exceptions import Decision
     from .export import Exported
     from .frameworks import TakenIn
@@ -81,6 +84,8 @@ class Gated:
     decision: GateDecision
     attached: Attached | None
     """The signed decision; None after a dry run."""
+    hindsight: tuple[Hindsight, ...] = ()
+    """What became known after the moment that a dry run was asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +368,7 @@ class Workspace(base.Workspace):
         Raises:
             VerificationError: ``ledger.unsound``; nothing is concluded from such a ledger.
         """
-        verified = self.verified(progress)
+        verified = self.verified(progress, self._registered([system]))
         verified.require()
         return self._evaluate(
             verified, self.system(system), self.profile(profile), frameworks, as_of, artifact
@@ -421,6 +426,50 @@ class Workspace(base.Workspace):
         coverage = self._evaluate(verified, about, known, (CATALOG,), as_of, None)
         return statement_of_applicability(coverage, verified.records)
 
+    def views(
+        self,
+        systems: Sequence[str] = (),
+        *,
+        profile: str = DEFAULT_PROFILE,
+        frameworks: Sequence[str] = (),
+        as_of: datetime | int | None = None,
+        since: datetime | int | None = None,
+        expiring: timedelta | None = None,
+        artifact: str | Path | None = None,
+        every: bool = False,
+        owner: str | None = None,
+        progress: Progress | None = None,
+    ) -> list[SystemView]:
+        """The coverage of one or several system versions, with what changed and what will lapse.
+
+        Args:
+            systems: by default the only one there is.
+            as_of: the moment to judge, UTC, or the size of a checkpoint; by default now.
+            since: what to compare with, likewise.
+            expiring: how far to look ahead from that moment.
+            every: every system version that was registered by then.
+            owner: e-mail address of the owner whose systems are wanted; of ``systems``, if given.
+
+        Raises:
+            VerificationError: ``ledger.unsound``; nothing is concluded from such a ledger.
+            InputError: ``system.…``, ``checkpoint.unknown``, ``coverage.no-system`` or
+                ``coverage.since``.
+        """
+        from .coverages import Asked, views
+
+        wanted = None if every or owner is not None else self._registered(systems or [None])
+        verified = self.verified(progress, wanted)
+        verified.require()
+        known = self.profile(profile)
+
+        def judge(
+            ledger: VerifiedLedger, about: SystemRef, at: datetime, size: int | None
+        ) -> Coverage:
+            return self._evaluate(ledger, about, known, frameworks, at, artifact, size)
+
+        asked = Asked(tuple(systems), every, owner, as_of, since, expiring)
+        return views(self, verified, asked, judge)
+
     def gate(
         self,
         system: str | None = None,
@@ -443,7 +492,9 @@ class Workspace(base.Workspace):
                 "a decision is signed for the present, never for another day",
                 hint="--dry-run shows what the gate would have said",
             )
-        verified = self.verified(progress)
+        from .coverages import known_since
+
+        verified = self.verified(progress, self._registered([system]))
         verified.require()
         known = self.profile(profile)
         named = self.system(system)
@@ -453,7 +504,7 @@ class Workspace(base.Workspace):
         attached = (
             None if dry_run else self.append(self._vsa(decision, verified.require(), artifact))
         )
-        return Gated(decision, attached)
+        return Gated(decision, attached, tuple(known_since(self, verified, coverage)))
 
     def receipt(self, record: Record) -> bytes:
         """A record as a Sigstore bundle, with the proof of it under the last checkpoint.
@@ -591,6 +642,16 @@ class Workspace(base.Workspace):
         catalogs = [self.catalog(item.catalog) for item in coverage.catalogs]
         return export_oscal(self, verified, coverage, catalogs, known, Path(folder))
 
+    def _registered(self, systems: Sequence[str | None]) -> list[SystemRef] | None:
+        """The systems by what the index says; None if it knows not all of them.
+
+        Whether the ledger holds must be known before anybody is told that there is no such system.
+        """
+        try:
+            return [self.system(system) for system in systems]
+        except InputError:
+            return None
+
     def _require_artifacts(self, verified: VerifiedLedger, system: SystemRef) -> None:
         """Hash the stored artifacts of one system version again.
 
@@ -620,19 +681,27 @@ class Workspace(base.Workspace):
         frameworks: Sequence[str],
         as_of: datetime | None,
         artifact: str | Path | None,
+        size: int | None = None,
     ) -> Coverage:
+        """The one way to the evaluator.
+
+        Args:
+            size: number of entries the ledger had at that moment, if that is known.
+        """
+        # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
+        moment = as_of or max(self.clock(), verified.require().time)
+        past = PastTrust(verified.keys, self.kinds)
         named = [self.catalog(name) for name in frameworks] or self.catalogs
         catalogs = {catalog.id: catalog for catalog in named}
         crosswalk = self.crosswalk
         wanted = (*self.config.frameworks, *profile.blocks)
         used = [self.catalog(name).id for name in wanted]
         return evaluate(
-            verified.records,
+            past.at(verified.records, moment, size),
             tuple(catalogs.values()),
             profile,
             system,
-            # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
-            as_of or max(self.clock(), verified.require().time),
+            moment,
             _digest(artifact),
             crosswalk,
             [self.catalog(name) for name in crosswalk.reaching(catalogs, used)],

@@ -1,0 +1,1 @@
+"""Coverage as text, JSON, CSV, Markdown and HTML."""

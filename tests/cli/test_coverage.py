@@ -1,0 +1,269 @@
+"""``muniment coverage``: systems side by side, over time, in every form, in agreement."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from muniment.reports.signature import read_attachments
+from muniment.reports.workspace import Workspace
+from muniment.schemas.times import parse_time
+
+from .conftest import ADD_SYSTEM, SYSTEM, Cli
+
+NIST = ("--framework", "nist-ai-rmf-1.0")
+CONTROL = "nist-ai-rmf-1.0:MEASURE 2.3"
+
+
+def data(cli: Cli, *options: str) -> dict[str, Any]:
+    """The document of ``coverage``."""
+    said = cli("coverage", *NIST, *options, "--json")
+    assert said.code == 0, said.out
+    found: dict[str, Any] = said.json["data"]
+    return found
+
+
+def states(document: dict[str, Any]) -> dict[str, str]:
+    return {
+        item["id"]: item["state"]
+        for catalog in document["catalogs"]
+        for item in catalog["controls"]
+    }
+
+
+def size(cli: Cli) -> str:
+    """Size of the ledger, as an argument."""
+    listed = cli("record", "list", "--json").json["data"]["records"]
+    return str(max(item["index"] for item in listed) + 1)
+
+
+def test_a_compromise_known_later_is_hindsight(place: Path, cli: Cli) -> None:
+    """The state at the old checkpoint stays; the list names record, key record and time."""
+    assert cli("approve", "#5", "--key", "risk").code == 0
+    before, then = data(cli), size(cli)
+    revoke = ("key", "revoke", "risk", "--reason", "Laptop stolen", "--compromised-since", "#7")
+    assert cli(*revoke).code == 0
+    past, now = data(cli, "--as-of", then), data(cli)
+    assert states(past) == states(before)
+    policy = "nist-ai-rmf-1.0:GOVERN 1.1"
+    assert [states(item)[policy] for item in (past, now)] == ["met", "unapproved"]
+    first, known = past["hindsight"]
+    assert (first["code"], first["record"]["index"]) == ("key.revoked", 4)
+    assert (known["code"], known["record"]["index"]) == ("record.distrusted", 7)
+    assert known["by"]["index"] == int(then)
+    assert known["since"] and now["hindsight"] == []
+    assert "record.distrusted" in {item["code"] for item in now["left_out"]}
+    for form in ("text", "markdown", "html"):
+        said = cli("coverage", *NIST, "--as-of", then, "--format", form).out
+        assert "counts for nothing any more" in said and known["since"][:10] in said
+
+
+def test_a_plain_revocation_known_later_is_hindsight(place: Path, cli: Cli) -> None:
+    """Whoever signed and left since is named; nothing changes then or now."""
+    before, then = data(cli), size(cli)
+    assert cli("key", "revoke", "rita@example.com", "--reason", "Left the bank").code == 0
+    past = data(cli, "--as-of", then)
+    assert states(past) == states(before) == states(data(cli))
+    assert [(item["code"], item["record"]["index"]) for item in past["hindsight"]] == [
+        ("key.revoked", 4)
+    ]
+
+
+def test_a_retraction_known_later_is_hindsight(place: Path, cli: Cli) -> None:
+    """The retracted evidence still carries the control at the old checkpoint."""
+    before, then = data(cli), size(cli)
+    assert cli("retract", "#3", "--reason", "Wrong data").code == 0
+    past = data(cli, "--as-of", then)
+    assert states(past) == states(before)
+    assert states(data(cli))[CONTROL] == "missing"
+    assert [item["code"] for item in past["hindsight"]] == ["record.retracted"]
+
+
+def test_an_erasure_known_later_is_hindsight(place: Path, cli: Cli) -> None:
+    """What is gone cannot be judged again; that is said, with the order that removed it."""
+    then = size(cli)
+    order = ("erase", "#5", "--basis", "GDPR Art. 17(1)(b)", "--reason", "Consent withdrawn")
+    assert cli(*order, "--yes").code == 0
+    (known,) = data(cli, "--as-of", then)["hindsight"]
+    assert (known["code"], known["record"]["index"]) == ("record.erased", 5)
+    assert "states shown are without it" in known["text"]
+
+
+def test_the_packet_of_the_past_says_the_same_and_holds(place: Path, cli: Cli) -> None:
+    """A packet as of an old moment verifies, and agrees with coverage."""
+    then = data(cli)["as_of"]
+    revoke = ("key", "revoke", "risk", "--reason", "Laptop stolen", "--compromised-since", "#4")
+    # NOTE: a second is the ledger's unit of time.
+    while data(cli)["as_of"] == then:
+        pass
+    assert cli(*revoke).code == 0
+    covered = data(cli, "--as-of", then)
+    assert [item["code"] for item in covered["hindsight"]] == ["record.distrusted"]
+    assert cli("packet", *NIST, "--as-of", then, "-o", "past.pdf").code == 0
+    assert cli("verify", "past.pdf").code == 0
+    gated = cli("gate", "--dry-run", "--as-of", then, "--json").json["data"]
+    assert gated["hindsight"] == covered["hindsight"]
+    assert cli("export", "oscal", "oscal", "--as-of", then).code == 0
+    assert "counts for nothing any more" in Path("oscal", "assessment-results.json").read_text()
+    attached = read_attachments(Path("past.pdf").read_bytes())
+    inside = json.loads(attached["coverage.json"])
+    assert by_id(inside)[CONTROL] == by_id(covered)[CONTROL]
+
+
+def by_id(document: dict[str, Any]) -> dict[str, Any]:
+    return {item["id"]: item for one in document["catalogs"] for item in one["controls"]}
+
+
+def test_coverage_gate_and_packet_agree_record_for_record(place: Path, cli: Cli) -> None:
+    """State, reasons, evidence and approvals of every control are the same in all three."""
+    when = data(cli)["as_of"]
+    frameworks = (*NIST, "--framework", "readiness-gate")
+    covered = by_id(cli("coverage", *frameworks, "--as-of", when, "--json").json["data"])
+    gate = cli("gate", "--dry-run", "--as-of", when, "--json").json["data"]
+    assert cli("packet", *NIST, "--as-of", when, "-o", "p.pdf").code == 0
+    attached = read_attachments(Path("p.pdf").read_bytes())
+    inside = by_id(json.loads(attached["coverage.json"]))
+    assert covered == inside
+    blocking = {item["id"]: item for item in gate["blocking"]}
+    assert blocking == {name: covered[name] for name in blocking}
+    opened = Workspace.find()
+    decision = opened.gate(dry_run=True, as_of=parse_time(when)).decision
+    opened.storage.close()
+    scope = {item.id: item.to_json() for item in decision.scope}
+    assert scope and scope.keys() >= blocking.keys()
+    assert scope == {name: covered[name] for name in scope}
+    said = json.loads(attached["gate.json"])
+    assert {item["control"] for item in said["blocking"]} == blocking.keys()
+
+
+def test_since_a_checkpoint_and_a_date(place: Path, cli: Cli) -> None:
+    """What happened since is listed with the records behind it."""
+    document = data(cli, "--since", "3")
+    (change,) = (item for item in document["since"]["changes"] if item["id"] == CONTROL)
+    assert (change["what"], change["before"]) == ("newly met", "missing")
+    assert [ref["index"] for ref in change["gained"]] == [3, 4]
+    assert change["reasons"]
+    early = data(cli, "--since", "2000-01-01")["since"]
+    assert CONTROL in {item["id"] for item in early["changes"]}
+    text = cli("coverage", *NIST, "--since", "3").out
+    assert "newly met" in text and "#3 #4" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (("--since", "99"), "checkpoint.unknown"),
+        (("--since", "0"), "checkpoint.unknown"),
+        (("--as-of", "999999999999"), "checkpoint.unknown"),
+        (("--since", "2999-01-01"), "coverage.since"),
+        (("--since", "3", "--expiring", "30d"), "usage.since"),
+        (("--expiring", "soon"), "duration.malformed"),
+        (("--expiring", "999999w"), "duration.malformed"),
+        (("--system", SYSTEM, "--all-systems"), "usage.systems"),
+        (("--owner", "nobody@example.com"), "coverage.no-system"),
+        (("--function", "GOVERNMENT"), "coverage.no-function"),
+        (("--state", "fine"), "coverage.no-state"),
+        (("--kind", "nothing"), "kind.unknown"),
+        (("--all-systems", "--as-of", "2000-01-01"), "coverage.no-system"),
+        (("--format", "csv"), "usage.format"),
+        (("-o", "none/here.csv", "--format", "csv"), "file.missing"),
+    ],
+)
+def test_a_question_without_sense_is_refused(
+    place: Path, cli: Cli, options: tuple[str, ...], code: str
+) -> None:
+    """Each is its own error with exit 2, and nothing is written."""
+    said = cli("coverage", *options, "--json")
+    assert (said.code, said.json["error"]["code"]) == (2, code)
+
+
+def test_expiring_names_what_lapses_soonest_first(place: Path, cli: Cli) -> None:
+    """Within three years the evaluation lapses; by tomorrow nothing does."""
+    found = data(cli, "--expiring", "160w")["expiring"]["lapses"]
+    assert CONTROL in {item["id"] for item in found}
+    assert [item["at"] for item in found] == sorted(item["at"] for item in found)
+    assert all(item["records"] for item in found)
+    assert data(cli, "--expiring", "1d")["expiring"]["lapses"] == []
+    assert "lapse by" in cli("coverage", *NIST, "--expiring", "160w").out
+
+
+def test_filters_compose(place: Path, cli: Cli) -> None:
+    """A control is shown only if it fits every filter; the document repeats what was asked."""
+    whole = by_id(data(cli))
+    asked = ("--function", "measure", "--kind", "eval-result", "--state", "met")
+    document = data(cli, *asked)
+    assert by_id(document).keys() == {CONTROL}
+    assert by_id(document)[CONTROL] == whole[CONTROL]
+    assert document["catalogs"][0]["counts"]["met"] == 1
+    assert document["shown"]["states"] == ["met"]
+    assert {item["group"] for item in by_id(data(cli, "--function", "GOVERN")).values()} == {
+        "GOVERN"
+    }
+
+
+def test_systems_side_by_side(place: Path, cli: Cli) -> None:
+    """Several systems are evaluated apart and shown in one table, by owner too."""
+    other = ["other@2.0.0" if word == SYSTEM else word for word in ADD_SYSTEM]
+    other[other.index("Ana Owner <ana@example.com>")] = "Bo Other <bo@example.com>"
+    assert cli(*other).code == 0
+    document = data(cli, "--all-systems")
+    one, two = document["systems"]
+    assert [item["system"]["id"] for item in (one, two)] == ["support", "other"]
+    assert [item["owner"] for item in (one, two)] == ["ana@example.com", "bo@example.com"]
+    assert states(one) == states(data(cli, "--system", SYSTEM))
+    assert set(states(two).values()) == {"missing"}
+    text = cli("coverage", *NIST, "--all-systems").out
+    assert SYSTEM in text and "other@2.0.0" in text and "without evidence anywhere" in text
+    (mine,) = data(cli, "--owner", "BO@example.com")["systems"]
+    assert mine["system"]["id"] == "other"
+    named = data(cli, "--system", "other@2.0.0", "--system", SYSTEM)["systems"]
+    assert [item["system"]["id"] for item in named] == ["other", "support"]
+
+
+def test_csv_has_every_control(place: Path, cli: Cli) -> None:
+    """A file with one row for each control, those without evidence too; stdout stays as it is."""
+    said = cli("coverage", *NIST, "--format", "csv", "-o", "c.csv")
+    assert "MEASURE 2.3" in said.out and "wrote c.csv" in said.err
+    rows = list(csv.DictReader(io.StringIO(Path("c.csv").read_text())))
+    assert {row["control"]: row["state"] for row in rows} == states(data(cli))
+    assert {row["records"] for row in rows if row["control"] == CONTROL} == {"#3"}
+
+
+def test_json_is_the_json_document(place: Path, cli: Cli) -> None:
+    """``--format json`` is what ``--json`` prints."""
+    one = json.loads(cli("coverage", *NIST, "--as-of", "7", "--format", "json").out)
+    assert one == cli("coverage", *NIST, "--as-of", "7", "--json").json
+
+
+@pytest.mark.parametrize("columns", ["30", "60", "200"])
+def test_the_heat_map_says_number_and_state(
+    place: Path, cli: Cli, columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In any width every count stands with its state in words."""
+    monkeypatch.setenv("COLUMNS", columns)
+    out = " ".join(cli("coverage", *NIST).out.split())
+    assert "1 met" in out and "19 missing" not in out.split("MEASURE")[0].split("GOVERN")[0]
+    counts = data(cli)["catalogs"][0]["counts"]
+    assert f"{counts['met']} met" in out
+
+
+def test_as_much_is_verified_whatever_system_is_asked_about(place: Path) -> None:
+    """Every check looks at as many things; all records of the system are given."""
+    opened = Workspace.find()
+    whole = opened.verified()
+    others, own = opened.verified(about=[]), opened.verified(about=[opened.system(None)])
+    opened.storage.close()
+    looked_at = [
+        [(item.name, item.checked) for item in found.report.checks]
+        for found in (whole, others, own)
+    ]
+    assert looked_at[0] == looked_at[1] == looked_at[2]
+    assert {item.kind for item in others.records} >= {"system"}
+    assert len(others.records) < len(own.records)
+    about = [item for item in whole.records if item.statement.system is not None]
+    assert [item for item in own.records if item.statement.system is not None] == about
