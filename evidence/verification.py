@@ -34,7 +34,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from muniment.schemas.errors import MunimentError
+from muniment.schemas.errors import MunimentError, VerificationError
 from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.record import Record
@@ -623,6 +623,21 @@ def verify_artifacts(
     if not check.checked and not check.not_checked:
         check.not_checked.append(f"no {what} speaks of a file")
     return check
+
+
+def require_artifacts(subjects: Sequence[tuple[int, Subject]], store: ArtifactStore) -> None:
+    """Refuse to conclude anything from artifacts that do not hold.
+
+    Raises:
+        VerificationError: ``artifact.unsound``.
+    """
+    fault = next(iter(verify_artifacts(subjects, store).findings), None)
+    if fault is not None:
+        raise VerificationError(
+            "artifact.unsound",
+            f"an artifact does not hold: {fault.message}",
+            hint="muniment verify lists every fault; nothing is concluded from such evidence",
+        )
 
 
 def verify_git_links(

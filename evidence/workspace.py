@@ -48,6 +48,7 @@ from .statements import Holder, approval_statement, key_statement
 from .storage import Storage, check_shareable, translated_errors
 from .trust import ANY_APPROVER, KeyRing
 from .verification import LedgerVerifier, Progress
+from .warnings import warnings_of
 from .withdrawal import require_author
 
 if TYPE_CHECKING:
@@ -305,7 +306,7 @@ class Workspace:
         appended = self.append(replace(statement, subjects=spoken_of or statement.subjects))
         if not evidence.link_only:
             self._keep(appended.record, evidence.files, subjects)
-        warnings = (*drafted.notes, *_warnings(subjects), *_lapsed(appended.record))
+        warnings = (*drafted.notes, *warnings_of(appended.record, subjects))
         return Attached(appended.record, appended.is_new, warnings)
 
     def _statement(
@@ -659,30 +660,6 @@ def as_input_error() -> Iterator[None]:
         raise InputError(
             error.code, error.message, hint=hint, expected=error.expected, found=error.found
         ) from error
-
-
-def _warnings(subjects: Sequence[Subject]) -> list[str]:
-    words = {
-        "modified": "differs from what is committed",
-        "untracked": "is not under version control",
-        "ignored": "is ignored by git",
-        "outside": "is outside any repository",
-    }
-    found = []
-    for subject in subjects:
-        link = subject.git or {}
-        if link.get("state") in words:
-            found.append(f"{subject.name} {words[link['state']]}: recorded by digest alone")
-        elif link.get("pushed") is False:
-            found.append(f"{subject.name}: commit {link['commit'][:12]} is not pushed yet")
-    return found
-
-
-def _lapsed(record: Record) -> list[str]:
-    until = record.statement.valid_until
-    if until is None or until > record.recorded_at:
-        return []
-    return [f"it was valid until {times.format_time(until)}, which is past: it counts as stale"]
 
 
 def _no_genesis(origin: str, error: VerificationError) -> VerifiedLedger:

@@ -14,12 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from muniment.controls.catalog import (
-    Catalog,
-    catalog_id,
-    find_control,
-    load_catalog,
-)
+from muniment.controls.catalog import Catalog, catalog_id, find_control, load_catalog
 from muniment.controls.claims import remarks
 from muniment.controls.coverage import Coverage
 from muniment.controls.crosswalk import Crosswalk, load_crosswalk
@@ -35,9 +30,9 @@ from muniment.evidence.artifacts import digest_of, is_digest
 from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.evidence.draft import Evidence
 from muniment.evidence.statements import Holder
-from muniment.evidence.verification import verify_artifacts
+from muniment.evidence.verification import require_artifacts
 from muniment.evidence.workspace import Attached, VerifiedLedger
-from muniment.schemas.errors import InputError, VerificationError
+from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record
 from muniment.schemas.statement import (
     GATE_DECISION,
@@ -48,6 +43,8 @@ from muniment.schemas.statement import (
     SystemRef,
 )
 from muniment.schemas.text import with_article
+
+from .selection import Around, around, is_signer, speaks_of
 
 if TYPE_CHECKING:
     from muniment.controls.exchange.framework import Framework
@@ -86,20 +83,6 @@ class Gated:
     """The signed decision; None after a dry run."""
     hindsight: tuple[Hindsight, ...] = ()
     """What became known after the moment that a dry run was asked about."""
-
-
-@dataclass(frozen=True, slots=True)
-class Around:
-    """What other records say of one record."""
-
-    approvals: tuple[Record, ...]
-    """Approvals and rejections of it, counted or not."""
-    superseded_by: tuple[Record, ...]
-    """Records that name it as the one they replace, rightly or not."""
-    retracted_by: tuple[Record, ...]
-    """Retractions of it, rightly or not."""
-    linked_by: tuple[Record, ...]
-    """Link records that tie it to further controls."""
 
 
 class Workspace(base.Workspace):
@@ -302,8 +285,8 @@ class Workspace(base.Workspace):
             if (wanted_system is None or record.statement.system == wanted_system)
             and (wanted_kind is None or record.kind == wanted_kind)
             and (wanted_control is None or wanted_control in record.statement.controls)
-            and (signer is None or _is_signer(record, signer))
-            and (digest is None or _speaks_of(record, digest))
+            and (signer is None or is_signer(record, signer))
+            and (digest is None or speaks_of(record, digest))
             and (since is None or record.recorded_at >= since)
             and (until is None or record.recorded_at <= until)
         ]
@@ -329,23 +312,7 @@ class Workspace(base.Workspace):
 
     def around(self, verified: VerifiedLedger, record: Record) -> Around:
         """What other verified records say of this one."""
-        naming: dict[str, list[Record]] = {"approval": [], "retraction": [], "link": []}
-        for item in verified.records:
-            if item.kind in naming and any(
-                ref["sha256"] == record.sha256 for ref in item.statement.body["records"]
-            ):
-                naming[item.kind].append(item)
-        superseding = [
-            item
-            for item in verified.records
-            if item.statement.supersedes and item.statement.supersedes.sha256 == record.sha256
-        ]
-        return Around(
-            tuple(naming["approval"]),
-            tuple(superseding),
-            tuple(naming["retraction"]),
-            tuple(naming["link"]),
-        )
+        return around(verified.records, record)
 
     def coverage(
         self,
@@ -665,13 +632,7 @@ class Workspace(base.Workspace):
             for subject in record.statement.subjects
             if subject.is_file
         ]
-        fault = next(iter(verify_artifacts(subjects, self.store).findings), None)
-        if fault is not None:
-            raise VerificationError(
-                "artifact.unsound",
-                f"an artifact does not hold: {fault.message}",
-                hint="muniment verify lists every fault; nothing is concluded from such evidence",
-            )
+        require_artifacts(subjects, self.store)
 
     def _evaluate(
         self,
@@ -734,14 +695,3 @@ class Workspace(base.Workspace):
 
 def _digest(artifact: str | Path | None) -> str | None:
     return None if artifact is None else digest_of(artifact)
-
-
-def _is_signer(record: Record, text: str) -> bool:
-    signer = record.signer
-    if text.startswith("SHA256:"):
-        return signer.fingerprint == text
-    return text.casefold() in f"{signer.name} <{signer.email}>".casefold()
-
-
-def _speaks_of(record: Record, sha256: str) -> bool:
-    return any(subject.sha256 == sha256 for subject in record.statement.subjects)
