@@ -482,7 +482,10 @@ def require_remembered(
         require_extension(old, vkey, now, node_reader(reader.tile))
     except VerificationError as error:
         where = remembered_path(folder, vkey.name, root)
-        error.hint = f"nothing was signed; after a restored backup, docs/witnesses.md ({where})"
+        error.hint = (
+            "nothing was signed; if you restored a backup or made the ledger anew: "
+            f"docs/witnesses.md ({where})"
+        )
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,8 @@ def _open_workspace(repository: Repository, say: Callable[[str], None]) -> None:
     workspace = Workspace.init(
         repository.root,
         organisation=_ORGANISATION,
-        origin=_ORIGIN,
+        # NOTE: a second demo has the same root key; under the same name it would be a fork.
+        origin=f"{_ORIGIN}/{secrets.token_hex(4)}",
         frameworks=_FRAMEWORKS,
         holder=_ROOT,
         functions=["compliance"],
