@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from typing import Any
 from muniment.controls.requirement import Requirement, SecondPerson
 from muniment.controls.rule import check_rule
 from muniment.schemas import strictjson
-from muniment.schemas.errors import InputError, SchemaError
+from muniment.schemas.errors import InputError
 from muniment.schemas.text import shorten
-from muniment.schemas.validation import Validator
+from muniment.schemas.validation import Validator, closed
 
 SHIPPED = (
     "nist-ai-rmf-1.0",
@@ -73,7 +72,7 @@ class Catalog:
     @property
     def sha256(self) -> str:
         """Digest of the catalog with its requirements, in hexadecimal; two loads agree."""
-        return hashlib.sha256(strictjson.canonical(self.to_json())).hexdigest()
+        return strictjson.digest(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """The catalog with its requirements, whole: what a packet embeds."""
@@ -98,13 +97,7 @@ class Catalog:
 
 
 def _read(value: Any) -> Catalog:
-    if problems := _form().problems(value):
-        first = problems[0]
-        raise SchemaError(
-            "catalog.malformed",
-            f"not a control catalog: {first.path or 'document'}: {first.message}",
-            problems,
-        )
+    _form().require(value, "catalog.malformed", "a control catalog")
     catalog = Catalog(
         value["catalog"],
         value["name"],
@@ -143,32 +136,22 @@ def _form() -> Validator:
     control = {
         **dict.fromkeys(("title", "summary", "group"), text),
         "id": {**text, "pattern": "^[A-Za-z0-9][A-Za-z0-9 ._()/-]*$"},
-        "requirement": _closed(requirement),
+        "requirement": closed(requirement),
     }
-    facts = {"type": "array", "items": _closed({"name": text, "value": text}), "maxItems": 100}
+    facts = {"type": "array", "items": closed({"name": text, "value": text}), "maxItems": 100}
     return Validator(
-        _closed(
+        closed(
             {
                 "catalog": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,99}$"},
                 "name": text,
                 "controls": {
                     "type": "array",
-                    "items": _closed(control, facts=facts),
+                    "items": closed(control, facts=facts),
                     "maxItems": 2000,
                 },
             }
         )
     )
-
-
-def _closed(properties: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
-    """The schema of an object with these fields, and perhaps the optional ones, but no others."""
-    return {
-        "type": "object",
-        "properties": {**properties, **optional},
-        "required": list(properties),
-        "additionalProperties": False,
-    }
 
 
 _MANY = 10

@@ -5,8 +5,7 @@ A pair is read both ways. Evidence carries over only where a pair is ``close``; 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -14,8 +13,8 @@ from functools import cache
 from typing import Any
 
 from muniment.schemas import strictjson
-from muniment.schemas.errors import InputError, SchemaError
-from muniment.schemas.validation import Validator
+from muniment.schemas.errors import InputError
+from muniment.schemas.validation import Validator, closed
 
 from .data import read_yaml
 
@@ -142,7 +141,7 @@ class Crosswalk:
     @property
     def sha256(self) -> str:
         """Digest of the document, in hexadecimal; two loads agree."""
-        return hashlib.sha256(strictjson.canonical(self.to_json())).hexdigest()
+        return strictjson.digest(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """The crosswalk document: what a packet embeds."""
@@ -160,13 +159,7 @@ class Crosswalk:
             SchemaError: ``crosswalk.malformed``, with every fault.
             InputError: ``crosswalk.duplicate`` or ``crosswalk.same-catalog``.
         """
-        if problems := _form().problems(value):
-            first = problems[0]
-            raise SchemaError(
-                "crosswalk.malformed",
-                f"not a crosswalk: {first.path or 'document'}: {first.message}",
-                problems,
-            )
+        _form().require(value, "crosswalk.malformed", "a crosswalk")
         pairs = tuple(
             Pair(
                 item["from"],
@@ -314,7 +307,7 @@ def _check_pairs(pairs: Sequence[Pair]) -> None:
 def _form() -> Validator:
     text = {"type": "string", "minLength": 1, "maxLength": 2000}
     control = {"type": "string", "pattern": _CONTROL}
-    pair = _closed(
+    pair = closed(
         {
             "from": control,
             "to": control,
@@ -324,7 +317,7 @@ def _form() -> Validator:
         doubt=text,
     )
     return Validator(
-        _closed(
+        closed(
             {
                 "crosswalk": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,99}$"},
                 "name": text,
@@ -332,12 +325,3 @@ def _form() -> Validator:
             }
         )
     )
-
-
-def _closed(properties: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {**properties, **optional},
-        "required": list(properties),
-        "additionalProperties": False,
-    }

@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 
 from muniment.controls.requirement import SecondPerson
-from muniment.schemas.errors import SchemaError
 from muniment.schemas.validation import Validator
 
 ALL = "all"
@@ -27,7 +26,7 @@ def check_layer(value: Any) -> None:
     Raises:
         SchemaError: ``profile.malformed``, with every fault.
     """
-    _check(_layer(), value)
+    _layer().require(value, "profile.malformed", "a profile")
 
 
 def check_whole(value: Any) -> None:
@@ -36,17 +35,7 @@ def check_whole(value: Any) -> None:
     Raises:
         SchemaError: ``profile.malformed``, with every fault.
     """
-    _check(_whole(), value)
-
-
-def _check(form: Validator, value: Any) -> None:
-    if problems := form.problems(value):
-        first = problems[0]
-        raise SchemaError(
-            "profile.malformed",
-            f"not a profile: {first.path or 'document'}: {first.message}",
-            problems,
-        )
+    _whole().require(value, "profile.malformed", "a profile")
 
 
 def _object(properties: dict[str, Any], *required: str, **more: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from muniment.controls.exchange.framework import Framework, read_framework, requ
 from muniment.controls.exchange.source import SourceCatalog
 from muniment.schemas import strictjson, yamldoc
 from muniment.schemas.errors import InputError
-from muniment.schemas.files import read_small
+from muniment.schemas.files import files_in, read_small
 from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.text import shorten
 
@@ -54,7 +54,11 @@ def own_frameworks(root: Path, kinds: KindRegistry) -> tuple[Framework, ...]:
     Raises:
         InputError: ``framework.…``, ``kind.unknown``, and what reading the files raises.
     """
-    return tuple(_own(file, kinds) for file in _files(root) if not file.name.endswith(_CROSSWALK))
+    return tuple(
+        _own(file, kinds)
+        for file in files_in(root / FOLDER, ".json", "framework")
+        if not file.name.endswith(_CROSSWALK)
+    )
 
 
 def own_crosswalks(root: Path) -> tuple[Crosswalk, ...]:
@@ -66,18 +70,9 @@ def own_crosswalks(root: Path) -> tuple[Crosswalk, ...]:
     """
     return tuple(
         Crosswalk.from_json(strictjson.loads(read_small(file, _MAX_JSON), what=file.name))
-        for file in _files(root)
+        for file in files_in(root / FOLDER, ".json", "framework")
         if file.name.endswith(_CROSSWALK)
     )
-
-
-def _files(root: Path) -> list[Path]:
-    folder = root / FOLDER
-    try:
-        found = folder.iterdir() if folder.is_dir() else ()
-        return sorted(file for file in found if file.name.endswith(".json"))
-    except OSError as error:
-        raise InputError("framework.unreadable", f"{folder} cannot be read: {error}") from error
 
 
 def _own(file: Path, kinds: KindRegistry) -> Framework:

@@ -10,7 +10,7 @@ from muniment.controls.profile import shipped_layers
 from muniment.controls.profile_form import check_layer
 from muniment.schemas import yamldoc
 from muniment.schemas.errors import InputError, SchemaError
-from muniment.schemas.files import read_small
+from muniment.schemas.files import files_in, read_small
 
 FOLDER = "profiles"
 _MAX_BYTES = 1 << 20
@@ -36,7 +36,7 @@ def all_layers(root: Path | None) -> dict[str, Layer]:
         InputError: ``profile.duplicate``, ``profile.unreadable`` and what ``read_layer`` raises.
     """
     found = {name: Layer(document) for name, document in shipped_layers().items()}
-    for file in _files(root) if root is not None else ():
+    for file in files_in(root / FOLDER, ".yaml", "profile") if root is not None else ():
         add(found, read_layer(file))
     return found
 
@@ -75,12 +75,3 @@ def read_layer(file: Path) -> Layer:
 
 def _is_same(one: Layer, other: Layer) -> bool:
     return bool(one.file and other.file and one.file.resolve() == other.file.resolve())
-
-
-def _files(root: Path) -> list[Path]:
-    folder = root / FOLDER
-    try:
-        found = folder.iterdir() if folder.is_dir() else ()
-        return sorted(file for file in found if file.name.endswith(".yaml"))
-    except OSError as error:
-        raise InputError("profile.unreadable", f"{folder} cannot be read: {error}") from error

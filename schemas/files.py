@@ -44,6 +44,22 @@ def read_small(path: Path, limit: int) -> bytes:
     return data
 
 
+def files_in(folder: Path, suffix: str, what: str) -> list[Path]:
+    """The files of a folder whose names end so, sorted; none if there is no such folder.
+
+    Args:
+        what: what the files are, for the error's code.
+
+    Raises:
+        InputError: ``<what>.unreadable``.
+    """
+    try:
+        found = folder.iterdir() if folder.is_dir() else ()
+        return sorted(file for file in found if file.name.endswith(suffix))
+    except OSError as error:
+        raise InputError(f"{what}.unreadable", f"{folder} cannot be read: {error}") from error
+
+
 def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 

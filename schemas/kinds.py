@@ -17,7 +17,7 @@ from typing import Any
 
 from muniment.schemas import strictjson
 from muniment.schemas.errors import InputError, Problem, SchemaError
-from muniment.schemas.files import read_small
+from muniment.schemas.files import files_in, read_small
 from muniment.schemas.statement import Statement, predicate_type
 from muniment.schemas.text import visible
 from muniment.schemas.validation import Node, Validator, dotted
@@ -107,15 +107,8 @@ def own_kinds(folder: Path) -> dict[str, bytes]:
     Raises:
         InputError: ``kind.unreadable``.
     """
-    if not folder.is_dir():
-        return {}
-    try:
-        files = sorted(file for file in folder.iterdir() if file.name.endswith(".json"))
-        return {file.name.removesuffix(".json"): read_small(file, _MAX_BYTES) for file in files}
-    except OSError as error:
-        raise InputError(
-            "kind.unreadable", f"the folder of kinds cannot be read: {error}"
-        ) from error
+    files = files_in(folder, ".json", "kind")
+    return {file.name.removesuffix(".json"): read_small(file, _MAX_BYTES) for file in files}
 
 
 class KindRegistry:

@@ -16,7 +16,7 @@ from importlib import resources
 from typing import Any
 
 from muniment.schemas import strictjson
-from muniment.schemas.errors import InputError, SchemaError
+from muniment.schemas.errors import InputError
 from muniment.schemas.times import format_time, parse_time
 from muniment.schemas.validation import Validator
 
@@ -159,8 +159,7 @@ class Subject:
 
 @lru_cache(maxsize=1024)
 def _descriptor(system: SystemRef) -> Subject:
-    digest = hashlib.sha256(strictjson.canonical(system.to_json())).hexdigest()
-    return Subject(f"system:{system}", {"sha256": digest})
+    return Subject(f"system:{system}", {"sha256": strictjson.digest(system.to_json())})
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,14 +370,8 @@ def check_payload_size(payload: bytes) -> None:
 
 def _check(value: Any) -> None:
     is_vsa = isinstance(value, dict) and value.get("predicateType") == VSA_TYPE
-    problems = (_vsa_statement if is_vsa else _statement)().problems(value)
-    if problems:
-        first = problems[0]
-        raise SchemaError(
-            "statement.malformed",
-            f"not a Muniment statement: {first.path or 'document'}: {first.message}",
-            problems,
-        )
+    form = (_vsa_statement if is_vsa else _statement)()
+    form.require(value, "statement.malformed", "a Muniment statement")
 
 
 @cache

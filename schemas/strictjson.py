@@ -6,6 +6,7 @@ deep nesting are refused instead of being read one way here and another way else
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -115,6 +116,15 @@ def canonical(value: Any) -> bytes:
         ) from error
     except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as error:
         raise InputError("json.malformed", f"the value has no JSON form: {error}") from error
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON, in hexadecimal.
+
+    Raises:
+        InputError: as ``canonical``.
+    """
+    return hashlib.sha256(canonical(value)).hexdigest()
 
 
 def _is_canonical(written: bytes) -> bool:

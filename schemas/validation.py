@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import unquote, urljoin
 
-from muniment.schemas.errors import InputError, Problem
+from muniment.schemas.errors import InputError, Problem, SchemaError
 from muniment.schemas.strictjson import MAX_DEPTH
 from muniment.schemas.text import shorten, visible
 
@@ -101,6 +101,20 @@ class Validator:
             return list(_foreign(value, [])) or [Problem("", f"cannot be read as JSON: {error}")]
         return list(_foreign(value, [])) or self._worded(compiled.iter_errors(value))
 
+    def require(self, value: Any, code: str, what: str) -> None:
+        """Refuse a value that has a fault.
+
+        Args:
+            what: what it should be, with its article, for the message.
+
+        Raises:
+            SchemaError: ``code``, with every fault.
+        """
+        if problems := self.problems(value):
+            first = problems[0]
+            text = f"not {what}: {first.path or 'document'}: {first.message}"
+            raise SchemaError(code, text, problems)
+
     def _worded(self, errors: Iterator[Any]) -> list[Problem]:
         root = self.root
         found: dict[Problem, None] = {}
@@ -115,6 +129,16 @@ class Validator:
         if next(errors, None) is not None:
             found[Problem("", f"has over {MAX_PROBLEMS:,} faults; the rest is not listed")] = None
         return list(found) or [Problem("", "does not fit its schema")]
+
+
+def closed(properties: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
+    """The schema of an object with these fields, and perhaps the optional ones, but no others."""
+    return {
+        "type": "object",
+        "properties": {**properties, **optional},
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 class Node:
