@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +89,22 @@ class Entry:
             "collected_at": format_time(statement.collected_at),
             "signer": self.key.fingerprint,
         }
+
+    def row(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        """The row of table ``entry``.
+
+        Args:
+            columns: what ``columns`` gave, which takes long enough not to be done twice.
+        """
+        envelope = self.envelope.to_bytes()
+        return {"number": self.index, "envelope": envelope, "leaf": self.leaf, **columns}
+
+    def subject_rows(self) -> list[dict[str, Any]]:
+        """The rows of table ``subject``."""
+        return [
+            {"number": self.index, "position": position, "sha256": sha256, "name": name}
+            for position, sha256, name in self.subjects()
+        ]
 
     def subjects(self) -> Sequence[tuple[int, str, str]]:
         """Position, SHA-256 and name of each subject."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from muniment.schemas import times
 from muniment.schemas.errors import (
+    DamageError,
     InputError,
     StoreError,
     TrustError,
@@ -258,26 +259,8 @@ class Ledger:
     @staticmethod
     def _insert(writer: Writer, entries: Sequence[tuple[Entry, Mapping[str, Any]]]) -> None:
         """Insert entries, each with its derived columns."""
-        writer.add_many(
-            EntryRow,
-            [
-                {
-                    "number": entry.index,
-                    "envelope": entry.envelope.to_bytes(),
-                    "leaf": entry.leaf,
-                    **columns,
-                }
-                for entry, columns in entries
-            ],
-        )
-        writer.add_many(
-            SubjectRow,
-            [
-                {"number": entry.index, "position": position, "sha256": sha256, "name": name}
-                for entry, _ in entries
-                for position, sha256, name in entry.subjects()
-            ],
-        )
+        writer.add_many(EntryRow, [entry.row(columns) for entry, columns in entries])
+        writer.add_many(SubjectRow, [row for entry, _ in entries for row in entry.subject_rows()])
         changed: dict[tuple[int, int], bytes] = {}
 
         def read(level: int, number: int) -> bytes:
@@ -294,21 +277,19 @@ class Ledger:
         note, size = reader.last_checkpoint(), reader.size()
         if note is None:
             if size:
-                raise VerificationError(
-                    "ledger.damaged", "the ledger has entries but no checkpoint"
-                )
+                raise DamageError("ledger.damaged", "the ledger has entries but no checkpoint")
             return None
         try:
             last = verify_checkpoint(note, self.vkey)
             root = tree_root(last.size, node_reader(reader.tile))
         except VerificationError as error:
-            raise VerificationError(
+            raise DamageError(
                 "ledger.damaged",
                 f"the last checkpoint does not hold: {error}",
                 hint="muniment verify says what was changed",
             ) from error
         if last.size != size or root != last.root:
-            raise VerificationError(
+            raise DamageError(
                 "ledger.damaged",
                 "the ledger is not the one its last checkpoint signs",
                 expected=f"{last.size} entries, root {last.root.hex()}",
@@ -340,19 +321,7 @@ class Ledger:
         return replay_keys(self._key_entries(reader), kinds)
 
     def _key_entries(self, reader: Reader) -> list[DatedEntry]:
-        dated = []
-        for row in reader.find(kind=KEY_KIND):
-            entry = Entry.from_stored(row.number, row.envelope, row.leaf)
-            entry.envelope.verify(entry.key)
-            dated.append((entry, self._covering(reader, entry.index).time))
-        return dated
-
-    def _covering(self, reader: Reader, index: int) -> SignedCheckpoint:
-        """The first checkpoint that covers an entry."""
-        note = reader.covering_checkpoint(index)
-        if note is None:
-            raise VerificationError("ledger.damaged", f"no checkpoint covers #{index}")
-        return verify_checkpoint(note, self.vkey)
+        return [dated_entry(row, reader, self.vkey) for row in reader.find(kind=KEY_KIND)]
 
     def _known(
         self, writer: Writer, entry: Entry, fingerprint: str, ring: KeyRing, now: datetime
@@ -378,7 +347,7 @@ class Ledger:
             else:
                 stands = self._stands(writer, first)
             if stands:
-                recorded_at = self._covering(writer, first.index).time
+                recorded_at = covering(first.index, writer, self.vkey).time
                 return Record(
                     first.index, first.sha256, first.statement, holder.signer, recorded_at
                 )
@@ -422,19 +391,19 @@ class Ledger:
         with self.storage.read() as reader:
             row = reader.entry(0)
         if row is None:
-            raise VerificationError("ledger.damaged", "the ledger has no genesis")
+            raise DamageError("ledger.damaged", "the ledger has no genesis")
         return RecordRef(0, hash_leaf(row.leaf).hex())
 
     def checkpoint(self) -> SignedCheckpoint:
         """The last checkpoint, verified against the tree.
 
         Raises:
-            VerificationError: ``ledger.damaged``.
+            DamageError: ``ledger.damaged``.
         """
         with self.storage.read() as reader:
             last = self._last(reader)
         if last is None:
-            raise VerificationError("ledger.damaged", "the ledger has no checkpoint")
+            raise DamageError("ledger.damaged", "the ledger has no checkpoint")
         return last
 
     def proven(self, index: int) -> Entry:
@@ -442,7 +411,7 @@ class Ledger:
 
         Raises:
             InputError: ``record.unknown``.
-            VerificationError: ``ledger.damaged``.
+            DamageError: ``ledger.damaged``.
         """
         with self.storage.read() as reader:
             last, row = self._last(reader), reader.entry(index)
@@ -456,7 +425,7 @@ class Ledger:
                 proof = inclusion_proof(index, last.size, node_reader(reader.tile))
                 verify_inclusion(entry.leaf_hash, index, last.size, proof, last.root)
             except VerificationError as error:
-                raise VerificationError(
+                raise DamageError(
                     "ledger.damaged",
                     f"#{index} is not what the ledger's checkpoint signs: {error}",
                     hint="muniment verify says what was changed",
@@ -483,7 +452,31 @@ class Ledger:
     def recording_checkpoints(self, indices: Sequence[int]) -> dict[int, SignedCheckpoint]:
         """For each entry the first checkpoint that covers it: the source of its recorded time."""
         with self.storage.read() as reader:
-            return {index: self._covering(reader, index) for index in indices}
+            return {index: covering(index, reader, self.vkey) for index in indices}
+
+
+def covering(index: int, reader: Reader, vkey: VerifierKey) -> SignedCheckpoint:
+    """The first checkpoint that covers an entry.
+
+    Raises:
+        DamageError: ``ledger.damaged``: there is none.
+        VerificationError: it does not hold.
+    """
+    note = reader.covering_checkpoint(index)
+    if note is None:
+        raise DamageError("ledger.damaged", f"no checkpoint covers #{index}")
+    return verify_checkpoint(note, vkey)
+
+
+def dated_entry(row: StoredEntry, reader: Reader, vkey: VerifierKey) -> DatedEntry:
+    """An entry whose signature holds, with its recorded time.
+
+    Raises:
+        MunimentError: what of it does not hold.
+    """
+    entry = Entry.from_stored(row.number, row.envelope, row.leaf)
+    entry.envelope.verify(entry.key)
+    return entry, covering(entry.index, reader, vkey).time
 
 
 def _checked(envelopes: Sequence[tuple[Envelope, RecordKey]]) -> list[Entry]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from .checkpoint import SignedCheckpoint, verify_checkpoint
 from .entry import Entry
 from .ledger import Ledger
 from .merkle import Frontier, hash_leaf
+from .rowcheck import subjects_text
 from .storage import (
     ERASED_COLUMNS,
     Reader,
@@ -178,7 +179,9 @@ class _Rebuilding:
         if stored != list(subjects):
             text = "the subject rows are not those of the record"
             self._subjects.findings.append(
-                Finding("subjects.differ", text, number, _text(subjects), _text(stored))
+                Finding(
+                    "subjects.differ", text, number, subjects_text(subjects), subjects_text(stored)
+                )
             )
             self._new_subjects[number] = subjects
 
@@ -368,7 +371,3 @@ def _by(number: int | None) -> str:
 def _chunks(rows: Iterator[StoredEntry]) -> Iterator[list[StoredEntry]]:
     while chunk := list(islice(rows, _CHUNK)):
         yield chunk
-
-
-def _text(subjects: Iterable[tuple[int, str, str]]) -> str:
-    return ", ".join(f"{name} {sha256}" for _, sha256, name in subjects) or "none"

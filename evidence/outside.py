@@ -31,6 +31,7 @@ from muniment.schemas.text import counted
 
 from .anchors import WITNESS, stored_anchors
 from .checkpoint import Checkpoint, SignedCheckpoint, verify_checkpoint
+from .ledger import Ledger
 from .merkle import NodeReader, consistency_proof, verify_consistency
 from .note import SignedNote, VerifierKey
 from .pinned import ledger_name
@@ -466,20 +467,24 @@ def read_remembered(folder: Path, origin: str, root: str) -> bytes | None:
     return read_small(path, _MAX_NOTE) if path.exists() else None
 
 
-def require_remembered(
-    folder: Path, vkey: VerifierKey, root: str, now: SignedCheckpoint, reader: Reader
-) -> None:
+def require_remembered(folder: Path, ledger: Ledger) -> None:
     """Refuse a ledger that is not the one this machine verified, before anybody signs into it.
+
+    Args:
+        folder: the user's configuration folder.
 
     Raises:
         VerificationError: ``outside.rollback``, ``outside.fork`` or ``outside.other-ledger``.
         InputError: the remembered checkpoint cannot be read.
     """
+    vkey, root = ledger.vkey, ledger.root
     old = read_remembered(folder, vkey.name, root)
     if old is None:
         return
+    now = ledger.checkpoint()
     try:
-        require_extension(old, vkey, now, node_reader(reader.tile))
+        with ledger.storage.read() as reader:
+            require_extension(old, vkey, now, node_reader(reader.tile))
     except VerificationError as error:
         where = remembered_path(folder, vkey.name, root)
         error.hint = (

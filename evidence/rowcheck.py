@@ -152,7 +152,7 @@ def _erased(row: tuple[Any, ...], leaf: bytes, subjects: Sequence[SubjectColumns
     faults: tuple[Fault, ...] = ()
     if left or subjects:
         text = f"#{row[0]} was erased, but columns or subject rows still speak of it"
-        faults = (("erasure.undone", text, row[0], None, left or _subjects_text(subjects)),)
+        faults = (("erasure.undone", text, row[0], None, left or subjects_text(subjects)),)
     return Verdict(hash_leaf(leaf), None, fault, faults, is_erased=True, is_signed=is_signed)
 
 
@@ -183,14 +183,15 @@ def _column_faults(
                 "subjects.differ",
                 "the subject rows are not those of the record",
                 entry.index,
-                _subjects_text(own),
-                _subjects_text(subjects),
+                subjects_text(own),
+                subjects_text(subjects),
             )
         )
     return tuple(faults)
 
 
-def _subjects_text(subjects: Iterable[SubjectColumns]) -> str:
+def subjects_text(subjects: Iterable[SubjectColumns]) -> str:
+    """Subject rows in words, for a finding."""
     return ", ".join(f"{name} {sha256}" for _, sha256, name in subjects) or "none"
 
 

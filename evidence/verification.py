@@ -49,6 +49,7 @@ from .dsse import Envelope
 from .entry import Entry
 from .erasurecheck import ErasureCheck
 from .exact import exact_bytes
+from .ledger import dated_entry
 from .merkle import hash_leaf
 from .note import VerifierKey
 from .pinned import Pinned
@@ -256,11 +257,7 @@ class LedgerVerifier:
         """Key records that look sound; what is wrong with the others is found on the way."""
         for row in self._reader.find(kind=KEY_KIND):
             try:
-                entry = Entry.from_stored(row.number, row.envelope, row.leaf)
-                entry.envelope.verify(entry.key)
-                note = self._reader.covering_checkpoint(row.number)
-                if note is not None:
-                    yield entry, verify_checkpoint(note, self._vkey).time
+                yield dated_entry(row, self._reader, self._vkey)
             except MunimentError:
                 continue
 

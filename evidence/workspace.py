@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from muniment.schemas import times
-from muniment.schemas.errors import InputError, StoreError, TrustError, VerificationError
+from muniment.schemas.errors import (
+    DamageError,
+    InputError,
+    StoreError,
+    TrustError,
+    VerificationError,
+)
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry, check_body, own_kinds
@@ -371,9 +377,7 @@ class Workspace:
     def _require_remembered(self) -> None:
         from .outside import require_remembered
 
-        ledger, last = self.ledger, self.ledger.checkpoint()
-        with self.storage.read() as reader:
-            require_remembered(config_folder(), ledger.vkey, ledger.root, last, reader)
+        require_remembered(config_folder(), self.ledger)
 
     def approve(
         self,
@@ -647,9 +651,9 @@ def as_input_error() -> Iterator[None]:
     """What is refused before it is stored is the request's mistake, not the ledger's fault."""
     try:
         yield
+    except DamageError:
+        raise
     except VerificationError as error:
-        if error.code == "ledger.damaged":
-            raise
         hint = error.hint or (
             "muniment key list shows the keys as they stand"
             if error.code == "trust.key-record"

@@ -198,18 +198,18 @@ class _Restore:
         with self._open(RECORDS) as lines:
             for start in range(0, size, WIDTH):
                 leaves = self._leaves(start // WIDTH, min(WIDTH, size - start))
-                rows: list[EntryRow] = []
-                subjects: list[SubjectRow] = []
+                rows: list[dict[str, Any]] = []
+                subjects: list[dict[str, Any]] = []
                 for number, leaf in enumerate(leaves, start):
                     if number in erasures:
                         rows.append(_erased_row(number, leaf))
                     else:
                         entry = _entry(number, leaf, lines)
-                        rows.append(_row(entry))
-                        subjects += _subject_rows(entry)
+                        rows.append(entry.row(entry.columns()))
+                        subjects += entry.subject_rows()
                     self._grow(number, leaf)
-                self._writer.add(rows)
-                self._writer.add(subjects)
+                self._writer.add_many(EntryRow, rows)
+                self._writer.add_many(SubjectRow, subjects)
                 self._tell(start + len(leaves), 2 * size)
             if lines.readline(1):
                 raise _malformed(RECORDS, f"it goes on after the {size} records of the checkpoint")
@@ -400,30 +400,12 @@ def _entry(number: int, leaf: bytes, lines: BinaryIO) -> Entry:
         ) from error
 
 
-def _row(entry: Entry) -> EntryRow:
-    return EntryRow(
-        number=entry.index,
-        envelope=entry.envelope.to_bytes(),
-        leaf=entry.leaf,
-        **entry.columns(),
-    )
-
-
-def _subject_rows(entry: Entry) -> list[SubjectRow]:
-    return [
-        SubjectRow(number=entry.index, position=position, sha256=sha256, name=name)
-        for position, sha256, name in entry.subjects()
-    ]
-
-
-def _erased_row(number: int, leaf: bytes) -> EntryRow:
-    return EntryRow(
-        number=number,
-        envelope=b"",
-        leaf=leaf,
-        leaf_hash=hash_leaf(leaf).hex(),
+def _erased_row(number: int, leaf: bytes) -> dict[str, Any]:
+    digest = hash_leaf(leaf).hex()
+    return {
+        **{"number": number, "envelope": b"", "leaf": leaf, "leaf_hash": digest},
         **ERASED_COLUMNS,
-    )
+    }
 
 
 def _read_line(file: BinaryIO, name: str) -> bytes:

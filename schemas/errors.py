@@ -107,6 +107,10 @@ class CheckpointError(VerificationError):
     """A signed note or checkpoint is malformed, or lacks the signature asked for."""
 
 
+class DamageError(VerificationError):
+    """The ledger that a command rests on is not what its last checkpoint signs."""
+
+
 class TrustError(VerificationError):
     """The signer was not entitled to sign this at this place in the ledger."""
 

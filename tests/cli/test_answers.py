@@ -35,6 +35,7 @@ CODES = {
     "InclusionError": 1,
     "ConsistencyError": 1,
     "CheckpointError": 1,
+    "DamageError": 1,
     "TrustError": 1,
     "StoreError": 3,
     "StoreLockedError": 3,
