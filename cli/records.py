@@ -113,18 +113,23 @@ def show_record(
             f"#{ref.index} is not trusted: {why}",
             hint="muniment verify lists every fault",
         )
-    return answer_record(opened, verified, found[0])
+    return answer_record(opened, verified, found[0], opened.standings(verified))
 
 
-def answer_record(opened: "Workspace", verified: "VerifiedLedger", record: "Record") -> Answer:
-    """One record with everything around it."""
+def answer_record(
+    opened: "Workspace", verified: "VerifiedLedger", record: "Record", states: Mapping[int, str]
+) -> Answer:
+    """One record with everything around it.
+
+    Args:
+        states: what ``Workspace.standings`` gave.
+    """
     from muniment.schemas.times import format_time
 
     from . import show
 
     statement = record.statement
     around = opened.around(verified, record)
-    states = opened.standings(verified)
     checkpoint = verified.require() if not list(verified.report.findings) else None
     data = {
         **record_summary(record, states),

@@ -91,9 +91,9 @@ def list_systems(workspace: InWorkspace = None, as_json: AsJson = False) -> Answ
     from . import show
 
     opened = open_workspace(workspace)
-    latest = {
-        str(system): record for system, record in opened.registrations(opened.verified()).items()
-    }
+    verified = opened.verified()
+    known = opened.registrations(verified, opened.standings(verified))
+    latest = {str(system): record for system, record in known.items()}
     data = [
         {"system": name, "record": record.index, "body": dict(record.statement.body)}
         for name, record in latest.items()
@@ -138,8 +138,9 @@ def show_system(
     ref = opened.system(system)
     verified = opened.verified()
     about = [record for record in verified.records if record.statement.system == ref]
-    shown = answer_record(opened, verified, opened.registrations(verified)[ref])
     states = opened.standings(verified)
+    latest = opened.registrations(verified, states)[ref]
+    shown = answer_record(opened, verified, latest, states)
 
     def text() -> None:
         shown.text()

@@ -6,7 +6,7 @@ Everything here follows the records' places in the ledger, never the order they 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -149,13 +149,14 @@ def _drop_withdrawn(
     retracted = frozenset(gone)
     # NOTE: what was erased later stood there at the moment in question, and superseded then.
     end = min((record.index for record in later), default=0)
+    withdrawn = frozenset(_withdrawn_by_approvers(index))
     for record in later:
         if record.kind == ERASURE:
-            gone |= _stay_superseded(index, record, end)
+            gone |= _stay_superseded(index, record, end, withdrawn)
     for record in (*index.considered, *distrusted):
         # NOTE: bytes that are gone are gone, whatever became of the key that ordered it.
         if record.kind == ERASURE:
-            gone |= _erased(index, record)
+            gone |= _erased(index, record, withdrawn)
     for record in index.considered:
         named = record.statement.supersedes
         target = about.get(named.sha256) if named else None
@@ -194,7 +195,7 @@ def _retracted(index: Index, about: Mapping[str, Record]) -> set[str]:
     return gone
 
 
-def _erased(index: Index, erasure: Record) -> set[str]:
+def _erased(index: Index, erasure: Record, withdrawn: Set[str]) -> set[str]:
     """Say what an erasure took away; digests of what the erased records had superseded."""
     body = erasure.statement.body
     places = ", ".join(f"#{item['index']} ({item['kind']})" for item in body["records"])
@@ -203,10 +204,18 @@ def _erased(index: Index, erasure: Record) -> set[str]:
         f"{places} {was} erased by {erasure}, {body['basis']}: what {it} said is not known any more"
     )
     _leave_out(index, "record.erased", text, erasure)
-    return _stay_superseded(index, erasure, erasure.index)
+    return _stay_superseded(index, erasure, erasure.index, withdrawn)
 
 
-def _stay_superseded(index: Index, erasure: Record, end: int) -> set[str]:
+def _withdrawn_by_approvers(index: Index) -> Iterator[str]:
+    """Digests that approvers took back: of one that is gone its author is not known."""
+    for record in index.considered:
+        if record.kind == RETRACTION and Role.APPROVER in record.signer.roles:
+            for item in record.statement.body["records"]:
+                yield item["sha256"]
+
+
+def _stay_superseded(index: Index, erasure: Record, end: int, withdrawn: Set[str]) -> set[str]:
     """Digests of what the erased records before place ``end`` had superseded.
 
     Left standing is what says "no", and what was superseded by a record that an approver had taken
@@ -216,12 +225,6 @@ def _stay_superseded(index: Index, erasure: Record, end: int) -> set[str]:
         item["superseded"]: item
         for item in erasure.statement.body["records"]
         if item.get("superseded", item["index"]) < item["index"] < end
-    }
-    withdrawn = {
-        item["sha256"]
-        for record in index.considered
-        if record.kind == RETRACTION and Role.APPROVER in record.signer.roles
-        for item in record.statement.body["records"]
     }
     gone = set()
     for record in index.considered:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from muniment.schemas.record import Record
@@ -55,10 +55,13 @@ def standings(records: Iterable[Record]) -> dict[int, str]:
     return found
 
 
-def registrations(records: Iterable[Record]) -> dict[SystemRef, Record]:
-    """The record that registers each system version: the last that counts, or the last of all."""
-    everything = list(records)
-    states, found = standings(everything), dict[SystemRef, Record]()
+def registrations(records: Iterable[Record], states: Mapping[int, str]) -> dict[SystemRef, Record]:
+    """The record that registers each system version: the last that counts, or the last of all.
+
+    Args:
+        states: what ``standings`` gave.
+    """
+    everything, found = list(records), dict[SystemRef, Record]()
     for counts in (False, True):
         for record in everything:
             is_wanted = states[record.index] == COUNTS or not counts

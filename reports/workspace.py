@@ -295,9 +295,11 @@ class Workspace(base.Workspace):
         """By place, whether a record still counts; see ``muniment.controls.standing``."""
         return standings(verified.records)
 
-    def registrations(self, verified: VerifiedLedger) -> dict[SystemRef, Record]:
-        """The record that registers each system version."""
-        return registrations(verified.records)
+    def registrations(
+        self, verified: VerifiedLedger, states: Mapping[int, str]
+    ) -> dict[SystemRef, Record]:
+        """The record that registers each system version, by what ``standings`` gave."""
+        return registrations(verified.records, states)
 
     def erased(
         self, verified: VerifiedLedger, *, system: str | None = None, kind: str | None = None
