@@ -5,12 +5,13 @@ Cells hold what strangers signed: none of them becomes a formula.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from io import BytesIO, StringIO
+from io import BytesIO
 
 from muniment.controls.soa import Soa, SoaLine
 from muniment.schemas.text import shorten, visible
+
+from . import inert
 
 COLUMNS = (
     "Control",
@@ -24,8 +25,6 @@ COLUMNS = (
     "Evidence",
     "Owner",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What spreadsheet programs take for the beginning of a formula."""
 _MAX_CELL = 32_000
 """Characters of a cell; spreadsheet programs hold 32,767."""
 _WIDTHS = (10, 40, 16, 60, 20, 12, 16, 16, 20, 24)
@@ -55,12 +54,7 @@ def _cells(line: SoaLine) -> tuple[str, ...]:
 
 def to_csv(soa: Soa) -> str:
     """The statement as CSV (RFC 4180); a cell that looks like a formula begins with ``'``."""
-    written = StringIO()
-    writer = csv.writer(written)
-    writer.writerow(COLUMNS)
-    for row in rows(soa):
-        writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row])
-    return written.getvalue()
+    return inert.to_csv(COLUMNS, rows(soa))
 
 
 def to_xlsx(soa: Soa) -> bytes:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
 
-from muniment.schemas.text import shorten, visible
+from muniment.reports.inert import said
 
 if TYPE_CHECKING:
     from muniment.controls.coverage import ControlResult
     from muniment.controls.gate import GateDecision
     from muniment.reports.workspace import Gated
-
-MAX_TEXT = 2000
-"""Most characters of one text that is shown; the signed records and ``json`` hold it whole."""
 
 
 class GateForm(StrEnum):
@@ -50,11 +47,6 @@ def render(gated: Gated, form: GateForm, *, text: str, document: str) -> str:
             return to_markdown(gated)
         case _:
             assert_never(form)
-
-
-def said(text: str) -> str:
-    """A text of strangers, cut and on one line, every character that does not print spelt out."""
-    return visible(shorten(text, MAX_TEXT))
 
 
 def headline(decision: GateDecision) -> str:

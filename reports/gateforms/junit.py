@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from muniment.reports.inert import said
 from muniment.schemas.text import disarm
 
-from .form import headline, recorded, said, why
+from .form import headline, recorded, why
 
 if TYPE_CHECKING:
     from muniment.controls.coverage import ControlResult

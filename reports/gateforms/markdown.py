@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from muniment.reports.inert import escape, said
 from muniment.schemas.times import format_time
 
-from .form import headline, recorded, said, summary, why
+from .form import headline, recorded, summary, why
 
 if TYPE_CHECKING:
     from muniment.controls.coverage import ControlResult
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 _MOST = 190_000
 """Bytes of one table, of which there are five; GitHub refuses a summary over 1 MiB."""
 _MOST_IN_CELL = 600
-_SPECIAL = re.compile(r"[!-$&*+:<-@\[-`{-~]|(?<=www)\.", re.I)
-"""Whatever could be markup, a link, a mention or an emoji."""
 
 
 def to_markdown(gated: Gated) -> str:
@@ -45,11 +43,6 @@ def to_markdown(gated: Gated) -> str:
         else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def escape(text: str) -> str:
-    """``text`` with every character that Markdown or HTML could read as markup made an entity."""
-    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", text)
 
 
 def _blocking(controls: Sequence[ControlResult]) -> str:

@@ -11,10 +11,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from muniment.reports.inert import said
 from muniment.schemas.text import disarm
 from muniment.schemas.times import format_time
 
-from .form import headline, recorded, said, why
+from .form import headline, recorded, why
 
 if TYPE_CHECKING:
     from muniment.controls.coverage import ControlResult, Reason

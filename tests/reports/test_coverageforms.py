@@ -13,7 +13,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from muniment.controls.coverage import CatalogCoverage, Coverage, Reason, State
-from muniment.reports.coverageforms.form import to_csv, to_html, to_markdown
+from muniment.reports.coverageforms.form import CoverageForm, render
+from muniment.reports.coverageforms.html import to_html
+from muniment.reports.coverageforms.markdown import to_markdown
 from muniment.reports.coverageforms.page import Page, page
 from muniment.reports.coverages import SystemView
 
@@ -44,7 +46,8 @@ def hostile(build: ModuleType) -> Page:
 
 def test_no_cell_of_csv_is_a_formula(hostile: Page) -> None:
     """A spreadsheet finds text in every cell, and the file has the columns it says."""
-    rows = list(csv.reader(io.StringIO(to_csv(hostile.main))))
+    written = render(hostile, CoverageForm.CSV, text="", document="")
+    rows = list(csv.reader(io.StringIO(written)))
     assert {len(row) for row in rows} == {len(hostile.main.columns)}
     assert len(rows) == 1 + len(HOSTILE) + len(FORMULAS)
     for cell in (cell for row in rows for cell in row):

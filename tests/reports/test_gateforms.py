@@ -17,7 +17,7 @@ from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage,
 from muniment.controls.gate import GateDecision, decide
 from muniment.controls.profile import Profile
 from muniment.reports.gateforms.form import GateForm, render
-from muniment.reports.gateforms.markdown import escape
+from muniment.reports.inert import escape
 from muniment.reports.workspace import Gated
 
 HOSTILE = [
