@@ -5,6 +5,7 @@ A key record moves the state of the keys on, so entries are judged in ledger ord
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -158,6 +159,15 @@ def find_compromised(dated: Sequence[DatedEntry], kinds: KindRegistry) -> dict[s
         first = min(found, key=lambda key: key.compromised_by or 0)
         assert first.compromised_since is not None
         known[first.signer.fingerprint] = first.compromised_since
+
+
+def digest_of_keys(keys: Sequence[DatedEntry]) -> str:
+    """Digest of key records with their places and recorded times."""
+    lines = "".join(
+        f"{entry.index} {entry.sha256} {times.format_time(recorded_at)}\n"
+        for entry, recorded_at in keys
+    )
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 class PastTrust:

@@ -41,7 +41,9 @@ def audit(
     outside = _outside(workspace, since, policy, ref)
     records: list[Record] = []
 
-    verified = workspace.verify_ledger(records.append, progress, files_only=True, pin=incremental)
+    verified = workspace.verify_ledger(
+        records.append, progress, files_only=True, incremental=incremental
+    )
     report = verified.report
     is_partial = report.extent == "incremental"
     beside = list(_beside(workspace, records, "new record" if is_partial else "record"))

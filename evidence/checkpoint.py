@@ -115,6 +115,20 @@ def verify_checkpoint(data: bytes, vkey: VerifierKey) -> SignedCheckpoint:
     return SignedCheckpoint(checkpoint, note, time)
 
 
+def claimed_time(data: bytes, vkey: VerifierKey) -> datetime | None:
+    """The time that a stored checkpoint claims, no signature checked, UTC; None if it claims none.
+
+    Raises:
+        CheckpointError: ``note.malformed``.
+        ValueError, OverflowError: the time is impossible.
+    """
+    cosigner = vkey.cosigner()
+    for line in SignedNote.from_bytes(data).signatures:
+        if line.name == cosigner.name and line.key_id == cosigner.id:
+            return datetime.fromtimestamp(int.from_bytes(line.signature[:8], "big"), UTC)
+    return None
+
+
 def check_origin(origin: str) -> None:
     """Refuse a name that cannot be an origin.
 

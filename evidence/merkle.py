@@ -35,6 +35,17 @@ class Frontier:
         self.size = 0
         self._stack: list[bytes] = []
 
+    @classmethod
+    def of(cls, size: int, node: NodeReader) -> Frontier:
+        """The tree of the first ``size`` leaves, whose nodes ``node`` reads."""
+        frontier, start = cls(), 0
+        for level in reversed(range(size.bit_length())):
+            if size >> level & 1:
+                frontier._stack.append(node(level, start >> level))
+                start += 1 << level
+        frontier.size = size
+        return frontier
+
     def append(self, leaf_hash: bytes) -> None:
         """Add one leaf by its hash."""
         self._stack.append(leaf_hash)

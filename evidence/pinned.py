@@ -5,21 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Self
 
+from muniment import __version__
 from muniment.schemas import strictjson
 from muniment.schemas.errors import CheckpointError, InputError, StoreError
 from muniment.schemas.files import read_small
+from muniment.schemas.kinds import KindRegistry
+from muniment.schemas.statement import SystemRef
 from muniment.schemas.times import format_time, parse_time
 
 from .note import VerifierKey
 
 _FOLDER = "verified"
-_MAX_BYTES = 10_000
-_VERSION = 1
+_MAX_BYTES = 64 << 20
+_VERSION = 2
 _FIELDS = {
     "schema_version": int,
     "ledger": str,
@@ -27,6 +31,8 @@ _FIELDS = {
     "root": str,
     "time": str,
     "keys": str,
+    "rules": str,
+    "systems": dict,
 }
 
 
@@ -43,10 +49,14 @@ class Pinned:
     """Signed time of the checkpoint, UTC."""
     keys: str
     """Digest of the key records under it, with their places and recorded times."""
+    rules: str
+    """Digest of the kinds by which the records were found sound."""
+    systems: Mapping[SystemRef, bytes]
+    """What ``chain`` gives over the records of each system version."""
 
     @classmethod
     def load(cls, folder: Path, origin: str, root: str) -> Self | None:
-        """Read what is remembered of a ledger; None if nothing is.
+        """Read what is remembered of a ledger; None if nothing is, or an older program wrote it.
 
         Args:
             folder: the verifier's configuration folder.
@@ -60,6 +70,8 @@ class Pinned:
             return None
         try:
             value = strictjson.loads(read_small(path, _MAX_BYTES), what="it")
+            if type(value["schema_version"]) is int and 0 < value["schema_version"] < _VERSION:
+                return None  # it says too little to rest on
             if {name: type(item) for name, item in value.items()} != _FIELDS:
                 raise ValueError(f"it has not the fields {', '.join(_FIELDS)}")
             if value["schema_version"] != _VERSION:
@@ -70,12 +82,26 @@ class Pinned:
                 bytes.fromhex(value["root"]),
                 parse_time(value["time"]),
                 value["keys"],
+                value["rules"],
+                {
+                    SystemRef.parse(name): bytes.fromhex(found)
+                    for name, found in value["systems"].items()
+                },
             )
-            if pinned.size < 1 or len(pinned.root) != 32:
-                raise ValueError("its size or root is none")
+            if pinned.size < 1 or any(
+                len(item) != 32 for item in (pinned.root, *pinned.systems.values())
+            ):
+                raise ValueError("its size, or one of its digests, is none")
             if VerifierKey.parse(pinned.ledger).name != origin:
                 raise ValueError("it is of another ledger")
-        except (ValueError, AttributeError, CheckpointError, InputError) as error:
+        except (
+            ValueError,
+            TypeError,
+            LookupError,
+            AttributeError,
+            CheckpointError,
+            InputError,
+        ) as error:
             raise InputError(
                 "pinned.malformed",
                 f"{path} does not say what was verified before: {error}",
@@ -97,6 +123,8 @@ class Pinned:
             "root": self.root.hex(),
             "time": format_time(self.time),
             "keys": self.keys,
+            "rules": self.rules,
+            "systems": {str(name): found.hex() for name, found in self.systems.items()},
         }
         new = path.with_suffix(f".{os.getpid()}.new")
         try:
@@ -107,6 +135,29 @@ class Pinned:
             raise StoreError(
                 "pinned.unwritable", f"{path} cannot be written: {error.strerror}"
             ) from error
+
+
+def chain(before: bytes, number: int, recorded_at: datetime, leaf_hash: bytes) -> bytes:
+    """Digest over the records of one system, the last of them at place ``number``.
+
+    It settles which records these are, what they say and when they were recorded.
+
+    Args:
+        before: digest over those that come before it; empty if there are none.
+        leaf_hash: 32 bytes.
+
+    Returns:
+        32 bytes.
+    """
+    when = int(recorded_at.timestamp())
+    return hashlib.sha256(b"%b%d %d %b" % (before, number, when, leaf_hash)).digest()
+
+
+def digest_of_rules(kinds: KindRegistry) -> str:
+    """Digest of the program's version and of all kinds, own ones among them."""
+    schemas = {kind.predicate_type: kind.schema for kind in kinds}
+    text = json.dumps([__version__, schemas], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def ledger_name(origin: str, root: str) -> str:

@@ -150,6 +150,21 @@ class Reader:
             query = query.where(table.c.number >= start)
         return list(map(StoredEntry._make, self._session.connection().execute(query)))
 
+    def find_covered(self, stop: int, **columns: str) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+        """Entries before a number whose derived columns have these values, in order: number,
+        envelope, leaf, and the note of the smallest checkpoint that covers it."""
+        entry, checkpoint = (SQLModel.metadata.tables[name] for name in ("entry", "checkpoint"))
+        note = (
+            sa_select(checkpoint.c.note)
+            .where(checkpoint.c.size > entry.c.number)
+            .order_by(checkpoint.c.size)
+            .limit(1)
+            .scalar_subquery()
+        )
+        query = sa_select(entry.c.number, entry.c.envelope, entry.c.leaf, note)
+        query = query.filter_by(**columns).where(entry.c.number < stop)
+        return self._stream(query.order_by(entry.c.number))
+
     def repeated(self, fingerprints: Sequence[str]) -> set[str]:
         """Those of some statements' fingerprints that are there already."""
         table = SQLModel.metadata.tables["entry"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 from muniment.schemas.finding import Check, Finding
 
@@ -10,6 +11,19 @@ from .tiles import WIDTH, TileTree
 
 _BLOCK = 16 * WIDTH
 _Place = tuple[int, int]
+
+
+class GrowingTree(Protocol):
+    """A tree of entries that are added one by one."""
+
+    @property
+    def size(self) -> int: ...
+
+    def append(self, leaf_hash: bytes) -> None: ...
+
+    def root(self) -> bytes: ...
+
+    def finish(self) -> None: ...
 
 
 class TreeCheck:

@@ -25,7 +25,6 @@ Artifacts and git links come after (``verify_artifacts``, ``verify_git_links``).
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -42,7 +41,7 @@ from muniment.schemas.statement import RecordRef, Statement, Subject, SystemRef,
 from muniment.schemas.text import counted
 from muniment.schemas.times import format_time, parse_time
 
-from .admission import DatedEntry, admit, entitle, find_compromised
+from .admission import DatedEntry, admit, digest_of_keys, entitle, find_compromised
 from .artifacts import ArtifactStore
 from .checkpoint import SignedCheckpoint, verify_checkpoint
 from .dsse import Envelope
@@ -52,11 +51,11 @@ from .exact import exact_bytes
 from .ledger import dated_entry
 from .merkle import hash_leaf
 from .note import VerifierKey
-from .pinned import Pinned
+from .pinned import Pinned, chain, digest_of_rules
 from .rowcheck import Claim, Verdict
 from .soundrow import ClaimFields, Sound, SubjectColumns, Task
 from .storage import Reader
-from .treecheck import TreeCheck
+from .treecheck import GrowingTree, TreeCheck
 from .trust import KEY_KIND, KeyRing
 from .workers import check_all
 
@@ -149,12 +148,14 @@ class LedgerVerifier:
         self.last: SignedCheckpoint | None = None
         """The last checkpoint, if it verified."""
         self._erasures = ErasureCheck(self._checks.entries, reader)
-        self._tree = TreeCheck(self._checks.tree, reader.tiles())
+        self._tree: GrowingTree = TreeCheck(self._checks.tree, reader.tiles())
         self._genesis: str | None = None
         self._time: datetime | None = None
         self._keys: list[DatedEntry] = []
         self._subjects_seen = 0
         self._about: set[tuple[str, str]] | None = None
+        self._chains: dict[tuple[str, str], bytes] = {}
+        """By id and version of each system, the digest over its records."""
         self._entitled: dict[tuple[ClaimFields | None, datetime], str] = {}
         """What was found entitled since the last key record: claim and recorded time to the latest
         time such a statement spoke of."""
@@ -203,6 +204,9 @@ class LedgerVerifier:
                     record = self._timed(row, verdict, covering, files_only)
                 else:
                     record = self._record(row, verdict, covering, files_only)
+                if covering is not None and (system := row[7:9])[0]:
+                    before = self._chains.get(system, b"")
+                    self._chains[system] = chain(before, number, covering.time, verdict.leaf_hash)
                 if pending is not None and pending[0] == self._tree.size:
                     self._check_root(covering, pending[0])
                     pending = next(checkpoints, None)
@@ -271,8 +275,15 @@ class LedgerVerifier:
         size = self._reader.size()
         if self.last is None or self.last.size != size or next(self.report.findings, None):
             return None
-        keys = _digest_of(self._keys)
-        return Pinned(str(self._vkey), size, self.last.root, self.last.time, keys)
+        return Pinned(
+            ledger=str(self._vkey),
+            size=size,
+            root=self.last.root,
+            time=self.last.time,
+            keys=digest_of_keys(self._keys),
+            rules=digest_of_rules(self._kinds),
+            systems={SystemRef(*system): found for system, found in sorted(self._chains.items())},
+        )
 
     # Entries that were verified before
     def _resume(self, size: int) -> int:
@@ -295,7 +306,7 @@ class LedgerVerifier:
             text = f"the first {since.size} entries are not the ones that were verified before"
             check.findings.append(Finding("pinned.root", text, None, since.root.hex(), root.hex()))
         old = [dated for dated in self._keys if dated[0].index < since.size]
-        if (keys := _digest_of(old)) != since.keys:
+        if (keys := digest_of_keys(old)) != since.keys:
             text = "the key records and their times are not the ones that were verified before"
             check.findings.append(Finding("pinned.keys", text, None, since.keys, keys))
         for entry, recorded_at in old:
@@ -305,6 +316,9 @@ class LedgerVerifier:
                 check.findings.append(Finding.of(error, entry.index))
             self._genesis = self._genesis or entry.sha256
         self._time = since.time
+        self._chains = {
+            (system.id, system.version): found for system, found in since.systems.items()
+        }
         self._note_unchecked(since)
         return since.size
 
@@ -665,11 +679,3 @@ def _processes() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:
         return os.cpu_count() or 1
-
-
-def _digest_of(keys: Sequence[DatedEntry]) -> str:
-    """Digest of key records with their places and recorded times."""
-    lines = "".join(
-        f"{entry.index} {entry.sha256} {format_time(recorded_at)}\n" for entry, recorded_at in keys
-    )
-    return hashlib.sha256(lines.encode()).hexdigest()

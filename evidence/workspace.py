@@ -96,6 +96,12 @@ class VerifiedLedger:
     keys: tuple[DatedEntry, ...] = ()
     """The key records with their recorded times: what trust at an earlier time follows from."""
 
+    @classmethod
+    def of(cls, verifier: LedgerVerifier, records: Sequence[Record]) -> Self:
+        """What a verification that went through found."""
+        report, ring, last = verifier.report, verifier.ring, verifier.last
+        return cls(report, list(records), ring, last, keys=verifier.keys)
+
     def require(self) -> SignedCheckpoint:
         """The checkpoint, if everything held.
 
@@ -451,14 +457,38 @@ class Workspace:
         """Verify the whole ledger and give its records; faults are in the report.
 
         Args:
-            about: systems; the records are then all that speak of these or register one, and few
-                others. As much is verified.
+            about: systems; the records are then all that speak of these, and few others. Of what
+                this machine verified before, only these are looked at again (``recall``).
 
         Raises:
             StoreError: the ledger cannot be read.
         """
+        recalled = None if about is None else self._recall(about, progress)
+        if recalled is not None:
+            return recalled
         records: list[Record] = []
         return self.verify_ledger(records.append, progress, records, about=about)
+
+    def _recall(
+        self, about: Collection[SystemRef], progress: Progress | None
+    ) -> VerifiedLedger | None:
+        """The records of some systems by what this machine verified before, if it did, and if that
+        is as it was."""
+        from .recall import NotRecalledError, recall
+
+        config = self.config
+        try:
+            since, vkey = Pinned.load(config_folder(), config.origin, config.root), self.ledger.vkey
+        except VerificationError:
+            return None
+        if since is None:
+            return None
+        with self.storage.read() as reader:
+            try:
+                found = recall(reader, vkey, config.root, self.kinds, since, about, progress)
+            except NotRecalledError:
+                return None
+        return VerifiedLedger.of(*found)
 
     def verify(
         self,
@@ -511,24 +541,27 @@ class Workspace:
         records: Sequence[Record] = (),
         *,
         files_only: bool = False,
-        pin: bool = False,
+        incremental: bool = False,
         about: Collection[SystemRef] | None = None,
     ) -> VerifiedLedger:
-        """Verify the ledger alone, giving each sound record to ``take`` as it comes."""
+        """Verify the ledger alone, giving each sound record to ``take`` as it comes.
+
+        Args:
+            files_only: give only those that speak of a file, for an audit.
+            incremental: rest on what was verified before.
+        """
         try:
             vkey = self.ledger.vkey
         except VerificationError as error:
             return _no_genesis(self.config.origin, error)
         config = self.config
-        since = Pinned.load(config_folder(), config.origin, config.root) if pin else None
+        since = Pinned.load(config_folder(), config.origin, config.root) if incremental else None
         with self.storage.read() as reader:
             verifier = LedgerVerifier(reader, vkey, config.root, self.kinds, progress, since)
             for record in verifier.records(files_only=files_only, about=about):
                 take(record)
-            found = verifier.pin() if pin else None
-        return VerifiedLedger(
-            verifier.report, list(records), verifier.ring, verifier.last, found, verifier.keys
-        )
+            pin = verifier.pin() if files_only else None
+        return replace(VerifiedLedger.of(verifier, records), pin=pin)
 
     def systems(self) -> list[SystemRef]:
         """System versions that are registered, in the order they were."""

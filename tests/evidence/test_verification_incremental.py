@@ -17,10 +17,19 @@ from muniment.evidence.pinned import Pinned
 from muniment.evidence.verification import LedgerVerifier
 from muniment.schemas.errors import InputError
 from muniment.schemas.finding import VerificationReport
+from muniment.schemas.statement import SystemRef
 
 VKEY = VerifierKey("evidence.example.com", ED25519, new_ed25519().public)
 ROOT = "SHA256:" + "A" * 43
-PINNED = Pinned(str(VKEY), 7, bytes(32), datetime(2026, 1, 31, tzinfo=UTC), "0" * 64)
+PINNED = Pinned(
+    str(VKEY),
+    7,
+    bytes(32),
+    datetime(2026, 1, 31, tzinfo=UTC),
+    "0" * 64,
+    "1" * 64,
+    {SystemRef("credit-risk", "1.0.0"): bytes(32)},
+)
 
 
 def run(lab: Any, since: Pinned | None = None) -> tuple[LedgerVerifier, Pinned | None]:
@@ -144,7 +153,7 @@ def test_what_is_remembered_survives_the_file(tmp_path: Path) -> None:
     [
         *(b"", b"{}", b"[]", b"{", b'{"ledger": 1}', b"\xff", b'{"size": "x"}'),
         *(b'"size": %s' % size for size in (b"9.7", b'"10"', b"true", b"0", b"-1", b"null")),
-        *(b'"schema_version": %s' % version for version in (b"2", b"1.0", b'"1"', b"true")),
+        *(b'"schema_version": %s' % version for version in (b"3", b"1.0", b'"1"', b"true")),
     ],
 )
 def test_a_damaged_memory_is_refused(tmp_path: Path, data: bytes) -> None:
