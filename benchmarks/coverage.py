@@ -27,6 +27,9 @@ def cases(size: int, folder: Path) -> list[Case]:
         for name, records in (("whole", size), ("some", max(size // 100, 1)), ("few", FEW))
     )
     _add_others(some, size - size // 100)
+    for workspace in (whole, some):
+        # Once for each machine; later answers rest on it.
+        workspace.verify()
 
     def read(workspace: Workspace) -> int:
         with workspace.storage.read() as reader:

@@ -11,7 +11,7 @@ from .options import AsJson, InWorkspace, OfSystem, moment, open_workspace
 
 if TYPE_CHECKING:
     from muniment.controls.standing import Erased
-    from muniment.evidence.workspace import VerifiedLedger
+    from muniment.evidence.verified import VerifiedLedger
     from muniment.reports.workspace import Workspace
     from muniment.schemas.record import Record
     from muniment.schemas.statement import Subject

@@ -114,6 +114,9 @@ class _Evaluator:
         self._as_of = as_of
         self._profile = profile
         self._verdicts: dict[str, Verdict] = {}
+        self._fresh: dict[tuple[str, int], datetime] = {}
+        self._lasting: dict[str, datetime] = {}
+        """By id of a met control that others are lent to from, when it lapses."""
         self._figures: dict[str, list[tuple[Record, str | None]]] = {}
         days = profile.max_waiver_days or MAX_DAYS
         self._exceptions = gather_exceptions(index, frozenset(profile.waived_by), days)
@@ -177,25 +180,38 @@ class _Evaluator:
         self, requirement: Requirement, source: Case, path: Path, counts: bool
     ) -> list[Carried]:
         """The record of each kind that would do for ``requirement`` and lasts longest."""
-        end = self._lapses(source) if counts else None
+        end = None
+        if counts:
+            name = source.control.id
+            end = self._lasting[name] = self._lasting.get(name) or self._lapses(source)
         found = []
         for kind in source.good.keys() & set(requirement.any_of):
-            holding = [
-                (fresh_until(record, requirement), record.index, record)
-                for record in source.good[kind]
-                if self._holds(record, requirement)
-            ]
-            if holding:
-                until, _, record = max(holding)
-                found.append(Carried(record, path, min(until, end or until), counts))
+            lasting = sorted(
+                (
+                    (self._fresh_until(item, requirement), item.index, item)
+                    for item in source.good[kind]
+                ),
+                reverse=True,
+            )
+            for until, _, record in lasting:
+                if self._holds(record, requirement):
+                    found.append(Carried(record, path, min(until, end or until), counts))
+                    break
         return found
+
+    def _fresh_until(self, record: Record, requirement: Requirement) -> datetime:
+        """``fresh_until``, worked out once for each record and validity."""
+        asked = record.sha256, requirement.validity_days
+        if asked not in self._fresh:
+            self._fresh[asked] = fresh_until(record, requirement)
+        return self._fresh[asked]
 
     def _holds(self, record: Record, requirement: Requirement) -> bool:
         """Whether a record that counts elsewhere meets all of this requirement but its kind."""
         section = section_of(record, requirement)
         return (
             section is not None
-            and fresh_until(record, requirement) >= self._as_of
+            and self._fresh_until(record, requirement) >= self._as_of
             and self._is_approved(record, requirement)
             and self._broken_rule(record, requirement) is None
         )
@@ -268,7 +284,7 @@ class _Evaluator:
                 text = f"{record} ({record.kind}) breaks a limit of {self._profile}: {why}"
                 case.say("threshold.failed", text, record)
             elif self._shows(record, name, requirement):
-                there.append((fresh_until(record, requirement), record.index, record))
+                there.append((self._fresh_until(record, requirement), record.index, record))
         if not there:
             case.unmeasured.append(name)
             near = [record for record, why in self._measured(name, limit) if why is None]
@@ -296,7 +312,7 @@ class _Evaluator:
             measures(name, record)
             and self._index.names_model(record)
             and self._verdict(record).holds
-            and fresh_until(record, requirement) >= self._as_of
+            and self._fresh_until(record, requirement) >= self._as_of
             and not self._index.rejections(record)
             and self._is_approved(record, requirement)
         )
@@ -341,7 +357,7 @@ class _Evaluator:
         if begin is not None and begin > self._as_of:
             case.say("evidence.not-yet", f"{record} holds from {day(begin)} on", record)
             return
-        until = fresh_until(record, case.requirement)
+        until = self._fresh_until(record, case.requirement)
         rejections = self._index.rejections(record)
         if until < self._as_of:
             case.stale.append(record)
@@ -383,12 +399,12 @@ class _Evaluator:
         """When fewer kinds than needed will be fresh, or a limited metric is not, if nothing is
         added."""
         last = [
-            max(fresh_until(record, case.requirement) for record in records)
+            max(self._fresh_until(record, case.requirement) for record in records)
             for records in case.good.values()
         ]
         last += [item.until for item in case.carried.values() if item.counts]
         last.sort(reverse=True)
-        shown = [fresh_until(record, case.requirement) for record in case.measured.values()]
+        shown = [self._fresh_until(record, case.requirement) for record in case.measured.values()]
         return min([last[case.requirement.minimum_kinds - 1], *shown])
 
 

@@ -5,14 +5,17 @@ Source: https://slsa.dev/spec/v1.0/verification_summary
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from muniment.controls.coverage import EXEMPT, ControlResult, Coverage, Reason, State
 from muniment.controls.profile import Profile
 from muniment.schemas.errors import InputError
-from muniment.schemas.statement import RecordRef
+from muniment.schemas.statement import VSA_TYPE, RecordRef, Statement, Subject
 from muniment.schemas.times import format_time
 
 VERIFIER = "https://muniment.dev"
@@ -141,6 +144,35 @@ def to_body(decision: GateDecision, muniment_version: str, ledger: LedgerState) 
             ],
         },
     }
+
+
+def decided(
+    decision: GateDecision,
+    body: dict[str, Any],
+    model: str,
+    moment: datetime,
+    references: tuple[Mapping[str, Any], ...],
+) -> Statement:
+    """The statement that is signed: about the model in question, else about the system version.
+
+    Args:
+        body: what ``to_body`` gave.
+        model: file name of the model.
+        references: what binds it to its ledger.
+    """
+    coverage = decision.coverage
+    subject = coverage.system.descriptor()
+    if coverage.artifact is not None:
+        subject = Subject(model, {"sha256": coverage.artifact})
+    return Statement(
+        subjects=(subject,),
+        predicate_type=VSA_TYPE,
+        system=coverage.system,
+        collected_at=moment,
+        body=body,
+        salt=secrets.token_hex(16),
+        references=references,
+    )
 
 
 def _not_evaluated(coverage: Coverage, profile: Profile) -> list[ControlResult]:

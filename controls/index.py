@@ -80,7 +80,8 @@ class Index:
         return self.artifact is None or _about_model(record) == self.artifact
 
     def _votes(self, record: Record) -> list[Record]:
-        return sorted(self.votes.get(record.sha256, {}).values(), key=lambda vote: vote.index)
+        votes = self.votes.get(record.sha256)
+        return sorted(votes.values(), key=lambda vote: vote.index) if votes else []
 
 
 def is_approved(approval: Record) -> bool:

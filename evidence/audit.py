@@ -22,7 +22,8 @@ from .trust import ERASURE_KIND
 from .verification import Progress, verify_artifacts, verify_git_links
 
 if TYPE_CHECKING:
-    from .workspace import VerifiedLedger, Workspace
+    from .verified import VerifiedLedger
+    from .workspace import Workspace
 
 _APART = timedelta(days=1)
 """How far the ledger's clock may be ahead of the verifier's."""

@@ -9,9 +9,11 @@ concluded here; the whole ledger must be verified again, and that says what it i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 from hashlib import sha256
+from heapq import merge
 
 from muniment.schemas.errors import MunimentError
 from muniment.schemas.kinds import KindRegistry
@@ -122,21 +124,22 @@ class _Recall(LedgerVerifier):
         self._time = since.time
         try:
             with uncollected():
-                self._replay(keys, self._own_rows())
+                self._replay(keys, merge(*map(self._own_rows, self._systems)))
         except (MunimentError, ValueError, OverflowError) as error:
             raise NotRecalledError from error
         return since.size
 
-    def _own_rows(self) -> list[_Row]:
-        """The rows of these systems, each the one that was verified, in ledger order."""
-        rows: list[_Row] = []
+    def _own_rows(self, system: SystemRef) -> Iterator[_Row]:
+        """The rows of one system, each the one that was verified, in ledger order.
+
+        Raises:
+            NotRecalledError: at the end, if they are not the ones that were.
+        """
         times: dict[bytes, datetime | None] = {}
-        for system in self._systems:
-            found = b""
-            columns = {"system_id": system.id, "system_version": system.version}
-            for number, envelope, leaf, note in self._reader.find_covered(
-                self._before.size, **columns
-            ):
+        found = b""
+        columns = {"system_id": system.id, "system_version": system.version}
+        with closing(self._reader.find_covered(self._before.size, **columns)) as rows:
+            for number, envelope, leaf, note in rows:
                 if note not in times:
                     # NOTE: the chain is over the time that was found signed.
                     times[note] = claimed_time(note, self._vkey)
@@ -144,12 +147,11 @@ class _Recall(LedgerVerifier):
                 if recorded_at is None:
                     raise NotRecalledError
                 found = chain(found, number, recorded_at, hashed)
-                rows.append((number, envelope, leaf, hashed, recorded_at))
-            if found != self._before.systems.get(system, b""):
-                raise NotRecalledError
-        return sorted(rows)
+                yield number, envelope, leaf, hashed, recorded_at
+        if found != self._before.systems.get(system, b""):
+            raise NotRecalledError
 
-    def _replay(self, keys: Sequence[DatedEntry], rows: Sequence[_Row]) -> None:
+    def _replay(self, keys: Sequence[DatedEntry], rows: Iterable[_Row]) -> None:
         """Judge the old key records, and between them the records of these systems."""
         coming = iter(keys)
         key = next(coming, None)

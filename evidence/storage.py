@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,9 @@ class Reader:
             query = query.where(table.c.number >= start)
         return list(map(StoredEntry._make, self._session.connection().execute(query)))
 
-    def find_covered(self, stop: int, **columns: str) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+    def find_covered(
+        self, stop: int, **columns: str
+    ) -> Generator[tuple[int, bytes, bytes, bytes], None, None]:
         """Entries before a number whose derived columns have these values, in order: number,
         envelope, leaf, and the note of the smallest checkpoint that covers it."""
         entry, checkpoint = (SQLModel.metadata.tables[name] for name in ("entry", "checkpoint"))
@@ -162,8 +164,13 @@ class Reader:
             .scalar_subquery()
         )
         query = sa_select(entry.c.number, entry.c.envelope, entry.c.leaf, note)
-        query = query.filter_by(**columns).where(entry.c.number < stop)
-        return self._stream(query.order_by(entry.c.number))
+        query = query.filter_by(**columns).where(entry.c.number < stop).order_by(entry.c.number)
+        options = {"yield_per": _AT_ONCE}
+        result = self._session.connection().execute(query, execution_options=options)
+        try:
+            yield from map(tuple, result)
+        finally:
+            result.close()
 
     def repeated(self, fingerprints: Sequence[str]) -> set[str]:
         """Those of some statements' fingerprints that are there already."""

@@ -35,9 +35,8 @@ from muniment.schemas.statement import (
 )
 from muniment.schemas.text import with_article
 
-from .admission import DatedEntry
 from .artifacts import ArtifactStore, hash_file
-from .checkpoint import SignedCheckpoint, check_origin
+from .checkpoint import check_origin
 from .config import FILE_NAME, STATE_FOLDER, Config
 from .draft import Draft, Evidence, draft
 from .dsse import Envelope
@@ -54,13 +53,14 @@ from .statements import Holder, approval_statement, key_statement
 from .storage import Storage, check_shareable, translated_errors
 from .trust import ANY_APPROVER, KeyRing
 from .verification import LedgerVerifier, Progress
+from .verified import VerifiedLedger
 from .warnings import warnings_of
 from .withdrawal import require_author
 
 if TYPE_CHECKING:
     from .timestamp import Timestamp
 
-__all__ = ["Attached", "Evidence", "Holder", "VerifiedLedger", "Workspace"]
+__all__ = ["Attached", "Evidence", "Holder", "Workspace"]
 
 WORKSPACE_VARIABLE = "MUNIMENT_WORKSPACE"
 KEY_VARIABLE = "MUNIMENT_KEY"
@@ -79,43 +79,6 @@ class Attached:
     """False if the same evidence by the same signer was there already."""
     warnings: tuple[str, ...] = ()
     """What the user should know, such as a file that is not committed."""
-
-
-@dataclass(slots=True)
-class VerifiedLedger:
-    """A ledger after verification."""
-
-    report: VerificationReport
-    records: list[Record]
-    """Sound and trusted records, in ledger order."""
-    ring: KeyRing
-    checkpoint: SignedCheckpoint | None
-    """The last checkpoint, if it holds."""
-    pin: Pinned | None = None
-    """What a later verification may rest on, if all else holds too."""
-    keys: tuple[DatedEntry, ...] = ()
-    """The key records with their recorded times: what trust at an earlier time follows from."""
-
-    @classmethod
-    def of(cls, verifier: LedgerVerifier, records: Sequence[Record]) -> Self:
-        """What a verification that went through found."""
-        report, ring, last = verifier.report, verifier.ring, verifier.last
-        return cls(report, list(records), ring, last, keys=verifier.keys)
-
-    def require(self) -> SignedCheckpoint:
-        """The checkpoint, if everything held.
-
-        Raises:
-            VerificationError: ``ledger.unsound``.
-        """
-        first = next(self.report.findings, None)
-        if first is not None or self.checkpoint is None:
-            raise VerificationError(
-                "ledger.unsound",
-                f"the ledger does not hold: {first.message if first else 'nothing was checked'}",
-                hint="muniment verify lists every fault; nothing is concluded from such a ledger",
-            )
-        return self.checkpoint
 
 
 class Workspace:

@@ -12,7 +12,7 @@ from muniment.controls.coverage import Coverage, State
 from muniment.controls.hindsight import Hindsight, hindsight
 from muniment.evidence.admission import PastTrust
 from muniment.evidence.checkpoint import verify_checkpoint
-from muniment.evidence.workspace import VerifiedLedger
+from muniment.evidence.verified import VerifiedLedger
 from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record
 from muniment.schemas.statement import SystemRef

@@ -50,7 +50,7 @@ from muniment.evidence.storage import Reader, StoredAnchor, StoredEntry
 from muniment.evidence.tiles import HASH_SIZE, WIDTH, node_reader
 from muniment.evidence.trust import KeyRing
 from muniment.evidence.verification import LedgerVerifier, Progress
-from muniment.evidence.workspace import VerifiedLedger
+from muniment.evidence.verified import VerifiedLedger
 from muniment.evidence.workspace import Workspace as BaseWorkspace
 from muniment.schemas.errors import InputError, VerificationError
 from muniment.schemas.kinds import own_kinds

@@ -44,7 +44,7 @@ from .files import new_folder, told_as_report_error
 from .proofs import TRUSTED_ROOT, receipt_name
 
 if TYPE_CHECKING:
-    from muniment.evidence.workspace import VerifiedLedger
+    from muniment.evidence.verified import VerifiedLedger
 
     from .workspace import Workspace
 

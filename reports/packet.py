@@ -14,7 +14,8 @@ from muniment.controls.gate import GateDecision
 from muniment.controls.profile import Profile
 from muniment.evidence.keys import SigningKey
 from muniment.evidence.trust import KEY_KIND, EnrolledKey
-from muniment.evidence.workspace import VerifiedLedger, as_input_error
+from muniment.evidence.verified import VerifiedLedger
+from muniment.evidence.workspace import as_input_error
 from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record
 from muniment.schemas.text import counted

@@ -19,7 +19,7 @@ from muniment.controls.claims import remarks
 from muniment.controls.coverage import Coverage
 from muniment.controls.crosswalk import Crosswalk, load_crosswalk
 from muniment.controls.evaluator import evaluate
-from muniment.controls.gate import GateDecision, LedgerState, decide, to_body
+from muniment.controls.gate import GateDecision, LedgerState, decide, decided, to_body
 from muniment.controls.lint import Fault, lint, require_sound
 from muniment.controls.profile import Profile, resolve_profile
 from muniment.controls.standing import Erased, erased, registrations, standings
@@ -27,21 +27,15 @@ from muniment.evidence import withdrawal
 from muniment.evidence import workspace as base
 from muniment.evidence.admission import PastTrust
 from muniment.evidence.artifacts import digest_of, is_digest
-from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.evidence.draft import Evidence
+from muniment.evidence.garbage import uncollected
 from muniment.evidence.statements import Holder
 from muniment.evidence.verification import require_artifacts
-from muniment.evidence.workspace import Attached, VerifiedLedger
+from muniment.evidence.verified import VerifiedLedger
+from muniment.evidence.workspace import Attached
 from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record
-from muniment.schemas.statement import (
-    GATE_DECISION,
-    GENESIS,
-    VSA_TYPE,
-    Statement,
-    Subject,
-    SystemRef,
-)
+from muniment.schemas.statement import GATE_DECISION, Statement, SystemRef
 from muniment.schemas.text import with_article
 
 from .selection import Around, around, is_signer, speaks_of
@@ -389,7 +383,7 @@ class Workspace(base.Workspace):
         """
         from muniment.controls.soa import CATALOG, statement_of_applicability
 
-        verified = self.verified(progress)
+        verified = self.verified(progress, self._registered([system]))
         verified.require()
         about, known = self.system(system), self.profile(profile)
         coverage = self._evaluate(verified, about, known, (CATALOG,), as_of, None)
@@ -470,9 +464,7 @@ class Workspace(base.Workspace):
         self._require_artifacts(verified, named)
         coverage = self._evaluate(verified, named, known, tuple(known.blocks), as_of, artifact)
         decision = decide(coverage, known)
-        attached = (
-            None if dry_run else self.append(self._vsa(decision, verified.require(), artifact))
-        )
+        attached = None if dry_run else self.append(self._decided(decision, verified, artifact))
         return Gated(decision, attached, tuple(known_since(self, verified, coverage)))
 
     def receipt(self, record: Record) -> bytes:
@@ -659,40 +651,29 @@ class Workspace(base.Workspace):
         crosswalk = self.crosswalk
         wanted = (*self.config.frameworks, *profile.blocks)
         used = [self.catalog(name).id for name in wanted]
-        return evaluate(
-            past.at(verified.records, moment, size),
-            tuple(catalogs.values()),
-            profile,
-            system,
-            moment,
-            _digest(artifact),
-            crosswalk,
-            [self.catalog(name) for name in crosswalk.reaching(catalogs, used)],
-        )
+        carrying = [self.catalog(name) for name in crosswalk.reaching(catalogs, used)]
+        with uncollected():
+            return evaluate(
+                past.at(verified.records, moment, size),
+                tuple(catalogs.values()),
+                profile,
+                system,
+                moment,
+                _digest(artifact),
+                crosswalk,
+                carrying,
+            )
 
-    def _vsa(
-        self, decision: GateDecision, checkpoint: SignedCheckpoint, artifact: str | Path | None
+    def _decided(
+        self, decision: GateDecision, verified: VerifiedLedger, artifact: str | Path | None
     ) -> Statement:
-        import secrets
-
         from muniment import __version__
 
-        coverage = decision.coverage
-        subject = coverage.system.descriptor()
-        if coverage.artifact is not None:
-            name = Path(artifact).name if artifact and not is_digest(artifact) else "model"
-            subject = Subject(name, {"sha256": coverage.artifact})
-        genesis = self.ledger.genesis
-        ledger = LedgerState(checkpoint.checkpoint.origin, checkpoint.size, checkpoint.root.hex())
-        return Statement(
-            subjects=(subject,),
-            predicate_type=VSA_TYPE,
-            system=coverage.system,
-            collected_at=self.clock(),
-            body=to_body(decision, __version__, ledger),
-            salt=secrets.token_hex(16),
-            references=({"relation": GENESIS, **genesis.to_json()},),
-        )
+        last = verified.require()
+        ledger = LedgerState(last.checkpoint.origin, last.size, last.root.hex())
+        body = to_body(decision, __version__, ledger)
+        name = Path(artifact).name if artifact and not is_digest(artifact) else "model"
+        return decided(decision, body, name, self.clock(), self.references)
 
 
 def _digest(artifact: str | Path | None) -> str | None:

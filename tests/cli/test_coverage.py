@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -267,3 +268,24 @@ def test_as_much_is_verified_whatever_system_is_asked_about(place: Path) -> None
     assert len(others.records) < len(own.records)
     about = [item for item in whole.records if item.statement.system is not None]
     assert [item for item in own.records if item.statement.system is not None] == about
+
+
+def test_a_record_hidden_after_verification(place: Path, cli: Cli) -> None:
+    """What the machine verified is the same answer; a row hidden since is a no, not a pass."""
+    before = cli("coverage", *NIST, "--json").json
+    assert cli("verify").code == 0
+    after = cli("coverage", *NIST, "--json").json
+    for document in (before, after):
+        document["data"].pop("as_of", None)
+    assert after == before
+    with sqlite3.connect(place / ".muniment" / "ledger.db") as database:
+        triggers = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        for (name,) in triggers.fetchall():
+            database.execute(f"DROP TRIGGER {name}")
+        database.execute(
+            "UPDATE entry SET system_version = 'x' WHERE number = "
+            "(SELECT max(number) FROM entry WHERE kind = 'eval-result')"
+        )
+    answer = cli("coverage", *NIST, "--json")
+    assert answer.code == 1
+    assert answer.json["error"]["code"] == "ledger.unsound"
