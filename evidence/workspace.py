@@ -7,13 +7,14 @@ import os
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from muniment.schemas import times
+from muniment.schemas.derivation import Derivation
 from muniment.schemas.errors import (
     DamageError,
     InputError,
@@ -95,6 +96,8 @@ class VerifiedLedger:
     """What a later verification may rest on, if all else holds too."""
     keys: tuple[DatedEntry, ...] = ()
     """The key records with their recorded times: what trust at an earlier time follows from."""
+    derivations: dict[str, Derivation] = field(default_factory=dict)
+    """What came of running collectors again, by record digest; filled where it is asked for."""
 
     def require(self) -> SignedCheckpoint:
         """The checkpoint, if everything held.

@@ -201,6 +201,7 @@ def _input(records: Sequence[Record], profile: Profile, coverage: Coverage) -> d
         "sources": list(coverage.sources),
         "records": [record.index for record in records if record.kind != KEY_KIND],
         "keys": [record.index for record in records if record.kind == KEY_KIND],
+        "derivations": [item.to_json() for item in coverage.derivations],
     }
 
 
