@@ -22,7 +22,7 @@ from muniment.schemas.finding import Check, Finding
 from muniment.schemas.record import Record, Role
 from muniment.schemas.text import counted, shorten, visible
 
-from .trust import ERASURE_KIND
+from .trust import ERASURE_KIND, RETRACTION_KIND
 
 if TYPE_CHECKING:
     from .artifacts import ArtifactStore
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _MEASURED = ("metrics", "checks")
 """Lists whose entries a tool's file settles: none is added by hand."""
-_RETRACTION_KIND = "retraction"
 _ABSENT = object()
 _LISTED = 20
 """Differences of one record that are listed; the rest are counted."""
@@ -108,7 +107,7 @@ def verify_derivations(
 ) -> Check:
     """The check of its own that ``muniment verify`` makes.
 
-    A record that was taken back or superseded since, by its author or an approver, is noted.
+    A record that its author or an approver took back or replaced since is noted and fails nothing.
 
     Args:
         what: the records that were looked at are called.
@@ -122,13 +121,15 @@ def verify_derivations(
             continue
         check.checked += 1
         if item.is_fault and later is not None:
-            text = f"{item.text}; {later} took it back"
+            text = f"{item.text}; {later} withdrew it"
             check.notes.append(Finding(item.code, text, item.record.index))
         else:
             check.findings.extend(item.findings)
     by_hand = [record for record in records if _is_by_hand(record)]
     if by_hand:
-        check.not_checked.append(f"figures given by hand, with no tool's file: {_numbers(by_hand)}")
+        check.not_checked.append(
+            f"figures given by hand, beside a file that no collector read: {_numbers(by_hand)}"
+        )
     erased = sum(
         len(record.statement.body["records"]) for record in records if record.kind == ERASURE_KIND
     )
@@ -304,7 +305,7 @@ def _withdrawn(records: Iterable[Record]) -> dict[str, Record]:
     found: dict[str, Record] = {}
     for later in about.values():
         named = [later.statement.supersedes.sha256] if later.statement.supersedes else []
-        if later.kind == _RETRACTION_KIND:
+        if later.kind == RETRACTION_KIND:
             named = [item["sha256"] for item in later.statement.body["records"]]
         for target in (about[sha256] for sha256 in named if sha256 in about):
             is_own = later.signer.person == target.signer.person
@@ -315,8 +316,10 @@ def _withdrawn(records: Iterable[Record]) -> dict[str, Record]:
 
 
 def _is_by_hand(record: Record) -> bool:
-    body = record.statement.body
-    return record.statement.source is None and any(body.get(name) for name in _MEASURED)
+    """Whether it has figures and a file, and nothing ties the one to the other."""
+    statement = record.statement
+    has_file = any(item.is_file for item in statement.subjects)
+    return statement.source is None and has_file and any(map(statement.body.get, _MEASURED))
 
 
 def _source(record: Record) -> Mapping[str, Any]:
@@ -332,7 +335,11 @@ def _file_name(record: Record) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "nothing" if value is _ABSENT else _clean(json.dumps(value, ensure_ascii=False, default=str))
+    return (
+        "nothing"
+        if value is _ABSENT
+        else _clean(json.dumps(value, ensure_ascii=False, default=str))
+    )
 
 
 def _clean(text: str) -> str:

@@ -364,14 +364,8 @@ class _PacketVerifier:
         said = [Derivation.from_json(item) for item in given.get("derivations", ())]
         known = {item.record for item in said}
         read = [item for item in records if item.statement.source and item.recorded_at <= as_of]
-        made = [item for item in said if item.code is not Derived.NOT_CHECKED]
-        if made:
-            held = len([item for item in made if not item.is_fault])
-            check.not_checked.append(
-                f"{counted(len(made), 'record')} {'was' if len(made) == 1 else 'were'} held "
-                f"against the tools' files by whoever made the packet, and {held} agreed; without "
-                "those files nobody can repeat it"
-            )
+        if words := proofs.derivation_words(said):
+            check.not_checked.append(words)
         check.not_checked.extend(item.text for item in said if item.code is Derived.NOT_CHECKED)
         silent = [str(item) for item in read if item.ref not in known]
         if silent:
