@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from muniment.schemas import strictjson
 from muniment.schemas.derivation import Derivation, Derived
 from muniment.schemas.errors import InputError, StoreError
 from muniment.schemas.finding import Check, Finding
@@ -56,13 +55,13 @@ class Difference:
 def differences(tool: Any, body: Any, path: str = "") -> Iterator[Difference]:
     """Every place at which ``body`` does not say what the tool's file says; it may say more.
 
-    Args:
-        tool, body: JSON values of plain dicts and lists.
+    Figures are compared exactly, as JSON has them: 1.0 is 1, and true is not. Canonical JSON gives
+    every float back as it was, so one side may have been written and read and the other not.
     """
     if isinstance(tool, Mapping) and isinstance(body, Mapping):
         for key, value in tool.items():
             yield from differences(value, body.get(key, _ABSENT), f"{path}.{key}" if path else key)
-    elif isinstance(tool, list) and isinstance(body, list):
+    elif isinstance(tool, list | tuple) and isinstance(body, list):
         for place, value in enumerate(tool):
             inner = body[place] if place < len(body) else _ABSENT
             yield from differences(value, inner, f"{path}[{place}]")
@@ -169,10 +168,8 @@ def _of_file(
     except _StoppedError as stop:
         yield from (_stopped(record, stop) for record in ready)
         return
-    # NOTE: as a record's numbers are, once they were written and read: 1.0 is 1.
-    body = strictjson.loads(strictjson.canonical(dict(found.body)))
     for record in ready:
-        yield _compared(record, found, body)
+        yield _compared(record, found)
 
 
 def _unready(record: Record, sha256: str) -> str | None:
@@ -240,9 +237,9 @@ def _read(sha256: str, store: ArtifactStore, erased: Mapping[str, Record]) -> by
     return data
 
 
-def _compared(record: Record, found: Collected, body: Mapping[str, Any]) -> Derivation:
+def _compared(record: Record, found: Collected) -> Derivation:
     """Hold one record against what was taken from its file."""
-    said = [*_of_source(record, found)] or [*differences(body, record.statement.body)]
+    said = [*_of_source(record, found)] or [*differences(found.body, record.statement.body)]
     name = _file_name(record)
     if not said:
         text = f"{record} says what {name} says"
@@ -305,12 +302,13 @@ def _withdrawn(records: Iterable[Record]) -> dict[str, Record]:
     found: dict[str, Record] = {}
     for later in about.values():
         named = [later.statement.supersedes.sha256] if later.statement.supersedes else []
-        if later.kind == RETRACTION_KIND:
+        if is_retraction := later.kind == RETRACTION_KIND:
             named = [item["sha256"] for item in later.statement.body["records"]]
         for target in (about[sha256] for sha256 in named if sha256 in about):
             is_own = later.signer.person == target.signer.person
             may = is_own or Role.APPROVER in later.signer.roles
-            if may and target.index < later.index and later.distrusted is None:
+            is_like = is_retraction or later.kind == target.kind
+            if may and is_like and target.index < later.index and later.distrusted is None:
                 found[target.sha256] = later
     return found
 

@@ -427,6 +427,7 @@ def test_figures_by_hand_and_nothing_at_all(store: ArtifactStore) -> None:
         ("retraction", BOB, False),
         ("eval-result", ALICE, True),
         ("eval-result", BOB, False),
+        ("change-record", ALICE, False),
     ],
 )
 def test_what_was_put_right_is_noted(
