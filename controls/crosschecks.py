@@ -49,7 +49,7 @@ def cross_faults(index: Index, as_of: datetime) -> Faults:
 def derivation_faults(derivations: Iterable[Derivation]) -> Faults:
     """Records that are not what the file says that they were read from."""
     return {
-        item.record.sha256: [Reason(item.code, item.text, (item.record,))]
+        item.record.sha256: [Reason(str(item.code), item.text, (item.record,))]
         for item in derivations
         if item.is_fault
     }

@@ -382,7 +382,7 @@ class _Evaluator:
             case.good.setdefault(record.kind, []).append(record)
             derived = self._derived.get(record.sha256)
             if derived is not None and derived.code is Derived.NOT_CHECKED:
-                case.say(derived.code, derived.text, record)
+                case.say(str(derived.code), derived.text, record)
 
     def _is_approved(self, record: Record, requirement: Requirement) -> bool:
         if requirement.second_person is not SecondPerson.EXPECTED:

@@ -121,7 +121,7 @@ def verify_derivations(
         check.checked += 1
         if item.is_fault and later is not None:
             text = f"{item.text}; {later} withdrew it"
-            check.notes.append(Finding(item.code, text, item.record.index))
+            check.notes.append(Finding(str(item.code), text, item.record.index))
         else:
             check.findings.extend(item.findings)
     by_hand = [record for record in records if _is_by_hand(record)]
@@ -251,7 +251,7 @@ def _compared(record: Record, found: Collected) -> Derivation:
     )
     findings = [
         Finding(
-            Derived.DIFFERS,
+            str(Derived.DIFFERS),
             f"{record} is not what {name} says: {item}",
             record.index,
             item.expected,
@@ -261,7 +261,7 @@ def _compared(record: Record, found: Collected) -> Derivation:
     ]
     if len(said) > _LISTED:
         rest = f"{record} differs from {name} in {len(said) - _LISTED} more places"
-        findings.append(Finding(Derived.DIFFERS, rest, record.index))
+        findings.append(Finding(str(Derived.DIFFERS), rest, record.index))
     return _weighed(Derivation(record.ref, Derived.DIFFERS, text, tuple(findings)), record)
 
 
@@ -281,7 +281,7 @@ def _stopped(record: Record, stop: _StoppedError) -> Derivation:
         text = f"{record} was not held against {name}: {stop}"
         return Derivation(record.ref, stop.code, text)
     text = f"{record} cannot have been read from {name}: {stop}"
-    finding = Finding(stop.code, text, record.index)
+    finding = Finding(str(stop.code), text, record.index)
     return _weighed(Derivation(record.ref, stop.code, text, (finding,)), record)
 
 

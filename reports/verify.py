@@ -323,9 +323,10 @@ class _PacketVerifier:
         check = self._check("coverage")
         system = SystemRef(given["system"]["id"], given["system"]["version"])
         as_of = parse_time(given["as_of"])
-        records = [self._records[index] for index in given["records"] if index in self._records]
+        named = [self._records[index] for index in given["records"] if index in self._records]
+        records = self._past.at(named, as_of)
         coverage = evaluate(
-            self._past.at(records, as_of),
+            records,
             [catalogs[name] for name in given["catalogs"]],
             profile,
             system,
@@ -363,11 +364,17 @@ class _PacketVerifier:
         check = self._check("derivation")
         said = [Derivation.from_json(item) for item in given.get("derivations", ())]
         known = {item.record for item in said}
-        read = [item for item in records if item.statement.source and item.recorded_at <= as_of]
+        silent = [
+            str(item)
+            for item in records
+            if item.statement.source is not None
+            and item.ref not in known
+            and item.recorded_at <= as_of
+            and item.distrusted is None
+        ]
         if words := proofs.derivation_words(said):
             check.not_checked.append(words)
         check.not_checked.extend(item.text for item in said if item.code is Derived.NOT_CHECKED)
-        silent = [str(item) for item in read if item.ref not in known]
         if silent:
             check.not_checked.append(
                 f"the packet does not say whether {', '.join(silent)} agreed with the file it was "
