@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
+from muniment.schemas.derivation import Derivation
 from muniment.schemas.record import Record
 
 from .case import begin_of, term_of
@@ -42,6 +43,24 @@ def cross_faults(index: Index, as_of: datetime) -> Faults:
     )
     for record, reason in found:
         faults.setdefault(record.sha256, []).append(reason)
+    return faults
+
+
+def derivation_faults(derivations: Iterable[Derivation]) -> Faults:
+    """Records that are not what the file says that they were read from."""
+    return {
+        item.record.sha256: [Reason(str(item.code), item.text, (item.record,))]
+        for item in derivations
+        if item.is_fault
+    }
+
+
+def joined(*some: Faults) -> Faults:
+    """Every fault of several checks, in their order."""
+    faults: Faults = {}
+    for found in some:
+        for sha256, reasons in found.items():
+            faults[sha256] = [*faults.get(sha256, ()), *reasons]
     return faults
 
 

@@ -23,7 +23,7 @@ from muniment.schemas.text import counted
 from .coverages import known_since
 from .erased import erased_words, erasures
 from .model import KeyLine, PacketInput
-from .proofs import proof_files
+from .proofs import derivation_words, proof_files
 
 if TYPE_CHECKING:
     from .workspace import Workspace
@@ -95,6 +95,7 @@ def assemble(
         muniment_version=__version__,
         not_included=(
             *_not_included(verified.records, used),
+            *(f"{words}." for words in [derivation_words(coverage.derivations)] if words),
             *(
                 f"{_first_up(item.sentence)}."
                 for item in known_since(workspace, verified, coverage)

@@ -27,6 +27,7 @@ from muniment.evidence import withdrawal
 from muniment.evidence import workspace as base
 from muniment.evidence.admission import PastTrust
 from muniment.evidence.artifacts import digest_of, is_digest
+from muniment.evidence.derivation import derive
 from muniment.evidence.draft import Evidence
 from muniment.evidence.garbage import uncollected
 from muniment.evidence.statements import Holder
@@ -619,14 +620,9 @@ class Workspace(base.Workspace):
         Raises:
             VerificationError: ``artifact.unsound``.
         """
-        subjects = [
-            (record.index, subject)
-            for record in verified.records
-            if record.statement.system == system
-            for subject in record.statement.subjects
-            if subject.is_file
-        ]
-        require_artifacts(subjects, self.store)
+        about = [item for item in verified.records if item.statement.system == system]
+        files = [(record.index, item) for record in about for item in record.statement.subjects]
+        require_artifacts([item for item in files if item[1].is_file], self.store)
 
     def _evaluate(
         self,
@@ -645,16 +641,19 @@ class Workspace(base.Workspace):
         """
         # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
         moment = as_of or max(self.clock(), verified.require().time)
-        past = PastTrust(verified.keys, self.kinds)
+        records = PastTrust(verified.keys, self.kinds).at(verified.records, moment, size)
+        then = [item for item in records if item.recorded_at <= moment]
+        about = [item for item in then if item.statement.system == system]
         named = [self.catalog(name) for name in frameworks] or self.catalogs
         catalogs = {catalog.id: catalog for catalog in named}
         crosswalk = self.crosswalk
         wanted = (*self.config.frameworks, *profile.blocks)
         used = [self.catalog(name).id for name in wanted]
         carrying = [self.catalog(name) for name in crosswalk.reaching(catalogs, used)]
+        derivations = derive(about, self.store, verified.derivations)
         with uncollected():
             return evaluate(
-                past.at(verified.records, moment, size),
+                records,
                 tuple(catalogs.values()),
                 profile,
                 system,
@@ -662,6 +661,7 @@ class Workspace(base.Workspace):
                 _digest(artifact),
                 crosswalk,
                 carrying,
+                derivations,
             )
 
     def _decided(
