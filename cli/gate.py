@@ -8,7 +8,8 @@ import typer
 
 from muniment.reports.gateforms.form import GateForm
 
-from .answer import Answer, as_document, command
+from .answer import Answer, asks_json, command
+from .forms import Output, in_form, require_form
 from .options import (
     AsJson,
     AsOf,
@@ -41,12 +42,7 @@ def gate(
     as_of: AsOf = None,
     artifact: OfArtifact = None,
     form: Annotated[GateForm, typer.Option("--format", help="Form of the answer.")] = GateForm.TEXT,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write that form here; stdout stays as it is."
-        ),
-    ] = None,
+    output: Output = None,
     vsa: Annotated[
         Path | None,
         typer.Option(
@@ -80,7 +76,7 @@ def gate(
         dry_run=dry_run,
         workspace=workspace,
         key=key,
-        as_json=as_json or (form is GateForm.JSON and output is None),
+        as_json=as_json,
     )
 
 
@@ -104,7 +100,8 @@ def _gate(
 
     from . import show
 
-    _require_sense(form, output, vsa, dry_run, as_json)
+    require_form(form, GateForm.TEXT, output, as_json=as_json)
+    _require_sense(output, vsa, dry_run)
     opened = open_workspace(workspace, key)
     with show.progress("verifying") as bar:
         gated = opened.gate(
@@ -122,19 +119,13 @@ def _gate(
         write_atomically(vsa, opened.receipt(gated.attached.record))
         signer = gated.attached.record.signer.fingerprint
         show.note(f"wrote {vsa}; keep for gate check: --key {signer} --vkey {opened.ledger.vkey}")
-    if form is GateForm.TEXT and output is None:
-        return answer
-    written = render(
-        gated,
+    return in_form(
+        answer,
         form,
-        text=_captured(answer),
-        document=as_document(answer.document) + "\n",
+        GateForm.TEXT,
+        output,
+        lambda text, document: render(gated, form, text=text, document=document).encode(),
     )
-    if output is None:
-        return Answer(answer.data, lambda: print(written, end=""), code)
-    write_atomically(output, written.encode())
-    show.note(f"wrote {output}")
-    return answer
 
 
 @app.command("check")
@@ -216,28 +207,19 @@ def _refuse_stray(context: typer.Context) -> None:
                     "options of gate stand before its command, where they mean nothing",
                     hint=f"write them behind: muniment gate {context.invoked_subcommand} …",
                 ),
-                bool(context.params.get("as_json")),
+                asks_json(context.params),
             )
 
 
-def _require_sense(
-    form: GateForm, output: Path | None, vsa: Path | None, dry_run: bool, as_json: bool
-) -> None:
+def _require_sense(output: Path | None, vsa: Path | None, dry_run: bool) -> None:
     """Refuse what cannot be done before anything is signed."""
     from muniment.reports.files import require_target
     from muniment.schemas.errors import InputError
 
-    if as_json and output is None and form not in (GateForm.TEXT, GateForm.JSON):
-        raise InputError(
-            "usage.format",
-            f"--json and --format {form} both want stdout",
-            hint="leave one out, or write the second to a file with -o",
-        )
     if vsa is not None and dry_run:
         raise InputError("usage.vsa", "a dry run signs nothing that --vsa could write")
-    for path in (output, vsa):
-        if path is not None:
-            require_target(path)
+    if vsa is not None:
+        require_target(vsa)
     if output is not None and vsa is not None and output.resolve() == vsa.resolve():
         raise InputError("usage.vsa", "-o and --vsa name the same file")
 
@@ -256,16 +238,6 @@ def _data(gated: "Gated") -> dict[str, Any]:
         "record": record_summary(gated.attached.record) if gated.attached else None,
         "hindsight": [item.to_json() for item in gated.hindsight],
     }
-
-
-def _captured(answer: Answer) -> str:
-    """What the answer prints for a person, without colour."""
-    from contextlib import redirect_stdout
-    from io import StringIO
-
-    with redirect_stdout(StringIO()) as said:
-        answer.text()
-    return said.getvalue()
 
 
 def _summarise(gated: "Gated") -> None:
