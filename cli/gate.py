@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _ON_GITHUB = "GITHUB_ACTIONS"
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 """File to which a step on GitHub Actions appends Markdown for the run's page."""
+_OR_DIGEST = "--profile takes a YAML file too, or the SHA-256 that muniment profile show says"
 
 app = typer.Typer()
 
@@ -157,17 +158,23 @@ def check(
     ] = None,
     profile: Annotated[
         str | None,
-        typer.Option("--profile", metavar="NAME", help="The profile expected, or its SHA-256."),
+        typer.Option(
+            "--profile",
+            metavar="NAME|FILE",
+            help="The profile expected: its name, YAML file or SHA-256.",
+        ),
     ] = None,
     max_age: Annotated[
         str | None,
         typer.Option("--max-age", metavar="TIME", help="Oldest decision that counts, such as 7d."),
     ] = None,
+    workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
     """Check a decision where only its file is at hand.
 
-    It needs no workspace, ledger or network. Exit 0 only if the gate passed this very artifact and
+    It needs no workspace, ledger or network; only the name of a profile of your own is looked up in
+    a workspace, where there is one. Exit 0 only if the gate passed this very artifact and
     all that was asked holds; what was not asked is listed as not checked.
 
     Example: muniment gate check decision.json --artifact model.onnx --key SHA256:… --max-age 7d
@@ -185,7 +192,7 @@ def check(
         artifact=digest_of(artifact),
         ledger=None if vkey is None else _ledger_key(vkey),
         system=None if system is None else SystemRef.parse(system),
-        profile=None if profile is None else _profile_digest(profile),
+        profile=None if profile is None else _profile_digest(profile, workspace),
         max_age=None if max_age is None else parse_duration(max_age),
     )
     report = check_decision(read_small(vsa, MAX_FILE), vsa.name, pinned, now())
@@ -289,12 +296,36 @@ def _ledger_key(text: str) -> "VerifierKey":
         ) from error
 
 
-def _profile_digest(text: str) -> str:
+def _profile_digest(text: str, workspace: Path | None) -> str:
+    """The digest of the profile that is named, by its file or in the workspace, or by its digest.
+
+    Raises:
+        InputError: ``profile.…``, or the file cannot be read.
+    """
     import re
 
-    from muniment.controls.profile import load_profile
+    from muniment.controls.profile import load_profile, resolve_profile, shipped_layers
+    from muniment.schemas.errors import InputError
 
-    return text if re.fullmatch(r"[0-9a-f]{64}", text) else load_profile(text).sha256
+    from .options import workspace_here
+    from .profiles import named_layers
+
+    if re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        return text
+    # NOTE: no folder that somebody stands in says what a profile that ships is.
+    if text in shipped_layers():
+        return load_profile(text).sha256
+    layers, name = named_layers(text, workspace_here(workspace))
+    try:
+        return resolve_profile(name, {key: item.document for key, item in layers.items()}).sha256
+    except InputError as error:
+        raise InputError(
+            error.code,
+            error.message,
+            hint=f"{error.hint} {_OR_DIGEST}" if error.hint else _OR_DIGEST,
+            expected=error.expected,
+            found=error.found,
+        ) from error
 
 
 def print_gate(gated: "Gated") -> None:
