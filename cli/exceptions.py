@@ -48,6 +48,14 @@ def waive(
     until: Annotated[
         str, typer.Option("--until", metavar="DATE", help="Last day; at most a year away.")
     ],
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="Profile under which it shall count: it says who may waive, and how long.",
+        ),
+    ] = "production",
     risk_acceptance: Annotated[
         bool, typer.Option("--risk-acceptance", help="Accept the risk that is left.")
     ] = False,
@@ -62,7 +70,7 @@ def waive(
 ) -> Answer:
     """Let controls stand open for a time, by signed record.
 
-    A waived control never counts as met. An approver for risk, legal or the executive owner signs.
+    A waived control never counts as met. An approver signs, for a function that the profile names.
 
     Example: muniment waive A.6.2.6 --reason "Starts in May" --measure "Checked by hand"
     --until 2026-05-31 --key risk
@@ -82,6 +90,7 @@ def waive(
             reason=reason,
             measure=measure,
             until=moment(until).date(),
+            profile=profile,
             residual=residual,
             system=system,
         )

@@ -143,8 +143,7 @@ class Workspace(base.Workspace):
         Args:
             layers: by id; by default those of ``profiles``.
         """
-        known = self.profiles if layers is None else layers
-        documents = {key: layer.document for key, layer in known.items()}
+        documents = {key: layer.document for key, layer in (layers or self.profiles).items()}
         return lint(name, documents, self.catalog, self.kinds)
 
     def control(self, text: str) -> str:
@@ -350,6 +349,7 @@ class Workspace(base.Workspace):
         reason: str,
         measure: str,
         until: date,
+        profile: str = DEFAULT_PROFILE,
         residual: str | None = None,
         system: str | None = None,
     ) -> Attached:
@@ -362,6 +362,7 @@ class Workspace(base.Workspace):
             reason=reason,
             measure=measure,
             until=until,
+            profile=self.profile(profile),
             residual=residual,
             system=system,
         )
