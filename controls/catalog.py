@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -285,11 +285,6 @@ def find_control(
         if error.code != "control.unknown":
             raise
         return resolve(text, [*load_catalogs(), *map(load, own)])
-
-
-def catalogs_of(controls: Iterable[str]) -> list[Catalog]:
-    """The shipped catalogs of full control ids."""
-    return [load_catalog(name) for name in sorted({item.partition(":")[0] for item in controls})]
 
 
 @cache

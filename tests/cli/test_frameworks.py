@@ -208,6 +208,32 @@ def test_a_folder_that_was_meddled_with_is_told(
     assert (said.code, said.json["error"]["code"]) == (2, code)
 
 
+def test_controls_of_an_own_framework_are_explained(files: Path, cli: Cli) -> None:
+    """``controls list``, ``show`` and ``map`` know the workspace's catalogs and pairs; elsewhere
+    only those that ship."""
+    assert cli("import", "duties.yaml", "--kinds", "eval-result").code == 0
+    assert cli("import", "care.json", "--as", "care").code == 0
+    listed = cli("controls", "list", "--json").json["data"]["catalogs"]
+    assert {item["catalog"] for item in listed} > {"care", "duties", "nist-ai-rmf-1.0"}
+    assert "Feed it" in cli("controls", "list", "--framework", "care").out
+    shown = cli("controls", "show", "D.1")
+    assert "Evidence of kind eval-result carries it." in shown.out
+    assert 'attach eval-result --body eval-result.yaml --control "duties:D.1"' in shown.out
+    unset = cli("controls", "show", "care:care-1", "--json").json["data"]
+    assert "frameworks/care.yaml" in unset["meets_it"][0]
+    assert unset["commands"] == []
+    assert "Nobody has written" in cli("controls", "show", "care:care-1").out
+    paths = cli("controls", "map", "duties:D.1", "--json").json["data"]["paths"]
+    assert "nist-ai-rmf-1.0:MAP 1.1" in {item["from"] for item in paths if item["carries"]}
+    assert "MAP 1.1" in cli("controls", "map", "duties:D.1").out
+    back = cli("controls", "map", "MAP 1.1", "--json").json["data"]["paths"]
+    assert "duties:D.1" in {item["from"] for item in back}
+    assert "First" in cli("controls", "map", "MAP 1.1").out
+    assert cli("controls", "show", "care:care-9").code == 2
+    (files / "frameworks").rename(files / "away")
+    assert "[catalog.unknown]" in cli("controls", "show", "duties:D.1").err
+
+
 def test_coverage_is_written_as_oscal(files: Path, cli: Cli) -> None:
     """Two exports of one state are the same bytes; a control is satisfied only if it is met, and
     each that is not has an item in the plan."""
