@@ -91,8 +91,9 @@ class Catalog:
             InputError: ``catalog.duplicate``, ``rule.malformed`` or ``rule.too-costly``.
         """
         catalog = _read(value)
-        for rule in {control.requirement.rule for control in catalog.controls} - {None}:
-            check_rule(str(rule))
+        for control in catalog.controls:
+            if control.requirement.rule is not None:
+                check_rule(control.requirement.rule, control.id)
         return catalog
 
 

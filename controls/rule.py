@@ -34,13 +34,20 @@ _LOOPS = frozenset({"all", "exists", "exists_one", "existsOne", "filter"})
 _REFUSED = re.compile(r"""//|\\|`|\"{3}|'{3}|\.\s*map\s*\(""")
 
 
-def check_rule(text: str) -> None:
+def check_rule(text: str, whose: str) -> None:
     """Refuse a rule whose cost cannot be bounded, or that is not CEL.
+
+    Args:
+        whose: full id of its control, for the message.
 
     Raises:
         InputError: ``rule.too-costly`` or ``rule.malformed``.
     """
-    _program(text)
+    try:
+        _program(text)
+    except InputError as error:
+        error.message = f"{whose}: {error.message}"
+        raise
 
 
 def broken(text: str, variables: Mapping[str, Any]) -> str | None:
@@ -83,12 +90,13 @@ def rule_variables(
 
 @lru_cache(maxsize=256)
 def _program(text: str) -> Any:
-    if len(text) > MAX_TEXT or _REFUSED.search(text) or _loop_depth(text) > MAX_LOOPS:
+    if excess := _excess(text):
         raise InputError(
             "rule.too-costly",
             "the cost of the rule cannot be bounded",
             expected=f"at most {MAX_TEXT} characters and {MAX_LOOPS} nested loops, no map, "
             "comment, backslash, backtick or triple quote",
+            found=excess,
         )
     import cel
 
@@ -96,6 +104,16 @@ def _program(text: str) -> Any:
         return cel.compile(text)
     except Exception as error:
         raise InputError("rule.malformed", f"the rule is not CEL: {_words(error)}") from error
+
+
+def _excess(text: str) -> str | None:
+    """What of a rule is beyond the bounds, in words."""
+    if len(text) > MAX_TEXT:
+        return f"{len(text)} characters"
+    if refused := _REFUSED.search(text):
+        return refused[0]
+    depth = _loop_depth(text)
+    return f"{depth} nested loops" if depth > MAX_LOOPS else None
 
 
 def _words(error: Exception) -> str:

@@ -105,7 +105,7 @@ class Workspace(base.Workspace):
         """The crosswalk that ships, with the pairs of ``frameworks/``."""
         from .frameworks import own_crosswalks
 
-        return load_crosswalk().joined(own_crosswalks(self.root))
+        return load_crosswalk().joined(own_crosswalks(self.root, self.catalog))
 
     def catalog(self, name: str) -> Catalog:
         """A catalog that ships or is the workspace's own, by any name it goes by.
@@ -218,7 +218,7 @@ class Workspace(base.Workspace):
             on_bytes,
         )
         named = sorted({claim.partition(":")[0] for claim in attached.record.statement.controls})
-        said = remarks(attached.record, [self.catalog(name) for name in named])
+        said = remarks(attached.record, map(self.catalog, named), self.catalogs)
         return replace(attached, warnings=(*attached.warnings, *said))
 
     def retract(self, records: Sequence[str], reason: str) -> Attached:

@@ -597,14 +597,15 @@ def test_only_true_holds(text: str) -> None:
 def test_bad_rules_are_refused(text: str, code: str) -> None:
     """A rule that is not CEL, or whose cost cannot be bounded, never runs."""
     with pytest.raises(InputError) as caught:
-        check_rule(text)
+        check_rule(text, "own:a")
     assert caught.value.code == code
 
 
 def test_loops_in_text_and_in_sequence_do_not_count() -> None:
     """Two nested loops are allowed, however many stand side by side or in quotes."""
     check_rule(
-        "a.all(x, b.all(y, x == y)) && a.all(x, b.exists(y, x == y)) && c == '.all(.all(.all('"
+        "a.all(x, b.all(y, x == y)) && a.all(x, b.exists(y, x == y)) && c == '.all(.all(.all('",
+        "own:a",
     )
 
 
@@ -632,7 +633,7 @@ def test_long_lists_are_not_looped_over() -> None:
 def test_work_without_end_is_refused_before_it_begins(text: str, body: dict[str, Any]) -> None:
     """What a rule does in its loops counts as well: a record that would keep it busy for minutes
     fails it, with the number of steps."""
-    check_rule(text)
+    check_rule(text, "own:a")
     assert "at most 100,000,000 are taken" in str(broken(text, rule_variables(body, {}, {}, NOW)))
 
 
