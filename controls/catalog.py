@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -91,8 +91,9 @@ class Catalog:
             InputError: ``catalog.duplicate``, ``rule.malformed`` or ``rule.too-costly``.
         """
         catalog = _read(value)
-        for rule in {control.requirement.rule for control in catalog.controls} - {None}:
-            check_rule(str(rule))
+        for control in catalog.controls:
+            if control.requirement.rule is not None:
+                check_rule(control.requirement.rule, control.id)
         return catalog
 
 
@@ -285,11 +286,6 @@ def find_control(
         if error.code != "control.unknown":
             raise
         return resolve(text, [*load_catalogs(), *map(load, own)])
-
-
-def catalogs_of(controls: Iterable[str]) -> list[Catalog]:
-    """The shipped catalogs of full control ids."""
-    return [load_catalog(name) for name in sorted({item.partition(":")[0] for item in controls})]
 
 
 @cache

@@ -100,7 +100,7 @@ class Workspace(base.Workspace):
         """The crosswalk that ships, with the pairs of ``frameworks/``."""
         from .frameworks import own_crosswalks
 
-        return load_crosswalk().joined(own_crosswalks(self.root))
+        return load_crosswalk().joined(own_crosswalks(self.root, self.catalog))
 
     def catalog(self, name: str) -> Catalog:
         """A catalog that ships or is the workspace's own, by any name it goes by.
@@ -138,8 +138,7 @@ class Workspace(base.Workspace):
         Args:
             layers: by id; by default those of ``profiles``.
         """
-        known = self.profiles if layers is None else layers
-        documents = {key: layer.document for key, layer in known.items()}
+        documents = {key: layer.document for key, layer in (layers or self.profiles).items()}
         return lint(name, documents, self.catalog, self.kinds)
 
     def control(self, text: str) -> str:
@@ -214,7 +213,7 @@ class Workspace(base.Workspace):
             on_bytes,
         )
         named = sorted({claim.partition(":")[0] for claim in attached.record.statement.controls})
-        said = remarks(attached.record, [self.catalog(name) for name in named])
+        said = remarks(attached.record, map(self.catalog, named), self.catalogs)
         return replace(attached, warnings=(*attached.warnings, *said))
 
     def retract(self, records: Sequence[str], reason: str) -> Attached:
@@ -345,6 +344,7 @@ class Workspace(base.Workspace):
         reason: str,
         measure: str,
         until: date,
+        profile: str = DEFAULT_PROFILE,
         residual: str | None = None,
         system: str | None = None,
     ) -> Attached:
@@ -357,6 +357,7 @@ class Workspace(base.Workspace):
             reason=reason,
             measure=measure,
             until=until,
+            profile=self.profile(profile),
             residual=residual,
             system=system,
         )
