@@ -14,7 +14,7 @@ from .options import AsJson, Frameworks, InWorkspace, OfArtifact, WithProfile, o
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from muniment.controls.coverage import Coverage, State
+    from muniment.controls.coverage import State
     from muniment.reports.coverageforms.page import Page, Sheet
     from muniment.reports.coverages import Narrowed, SystemView
 
