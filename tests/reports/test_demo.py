@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from muniment.cli import app
 from muniment.controls.catalog import load_catalogs
 from muniment.controls.coverage import State
 from muniment.evidence.artifacts import hash_file
 from muniment.evidence.gitlinks import link
+from muniment.reports import proofs
 from muniment.reports.demo import story
 from muniment.reports.demo.repository import Repository
 from muniment.reports.demo.story import Told, tell
+from muniment.reports.signature import read_attachments
 from muniment.reports.workspace import Workspace
 from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record
+
+from ..agreement import Answers, assert_agree, blocked, by_id, controls
 
 HOSTILE = """[user]
 name = Somebody
@@ -176,6 +183,35 @@ def test_the_clinics_own_profile_asks_for_more(workspace: Workspace) -> None:
     assert {"threshold.failed", "requirement.overridden"} <= codes
     production = workspace.gate(dry_run=True).decision
     assert {control.id for control in production.blocking} < {item.id for item in decision.blocking}
+
+
+def test_coverage_gate_soa_and_packet_agree(
+    told: Told, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the commands answer of the moment that the packet is about is what the packet holds,
+    record for record; the clinics' own profile is as much of one mind with itself."""
+    monkeypatch.chdir(told.workspace)
+
+    def asked(*command: str) -> Any:
+        capsys.readouterr()
+        app.run([*command, "--as-of", packet["as_of"], "--json"])
+        return json.loads(capsys.readouterr().out)["data"]
+
+    files = read_attachments(told.packet.read_bytes())
+    packet, verdict = (json.loads(files[name]) for name in (proofs.COVERAGE, proofs.GATE))
+    answers = Answers(asked("coverage"), asked("gate", "--dry-run"), asked("soa"), packet, verdict)
+    gate = {control.id for control in told.gated.decision.scope}
+    assert len(gate) == 29
+    assert_agree(answers, gate)
+    assert len(controls(packet)) == 70 + 85 + 29
+    own = ("--profile", "clinics")
+    gaps, excepted = blocked(
+        controls(asked("coverage", *own)),
+        {*gate, *(f"nist-ai-rmf-1.0:MEASURE {name}" for name in ("2.3", "2.11"))},
+    )
+    gated = asked("gate", "--dry-run", *own)
+    assert gaps.items() <= by_id(gated["blocking"]).items()
+    assert excepted == by_id(gated["excepted"])
 
 
 def test_something_changed_and_something_will_lapse(told: Told, workspace: Workspace) -> None:
