@@ -100,7 +100,7 @@ def test_everything_in_the_workspace_verifies(workspace: Workspace) -> None:
     report = workspace.verify()
     assert list(report.findings) == []
     counts = {check.name: check.checked for check in report.checks}
-    assert counts["signatures"] == counts["trust"] == 53
+    assert counts["signatures"] == counts["trust"] == 52
     assert counts["git"] == counts["artifacts"] == 14
 
 
