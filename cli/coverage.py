@@ -14,7 +14,7 @@ from .options import AsJson, Frameworks, InWorkspace, OfArtifact, WithProfile, o
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from muniment.controls.coverage import Coverage, State
+    from muniment.controls.coverage import State
     from muniment.reports.coverageforms.page import Page, Sheet
     from muniment.reports.coverages import Narrowed, SystemView
 
@@ -222,18 +222,3 @@ def _print_sheet(sheet: "Sheet") -> None:
             show.line(f"{name}: {counts}, of {total}")
         return
     show.table(sheet.columns, sheet.rows, states=True)
-
-
-def print_counts(coverage: "Coverage") -> None:
-    """How many controls stand how, in each function of each catalog."""
-    from muniment.reports.coverageforms.page import about, heat
-
-    from . import show
-
-    show.line(f"{coverage.system} as of {coverage.as_of:%Y-%m-%d %H:%M} UTC", "bold")
-    show.line(about(coverage))
-    for catalog in coverage.catalogs:
-        sheet = heat(catalog)
-        show.line()
-        show.line(sheet.title, "bold")
-        _print_sheet(sheet)

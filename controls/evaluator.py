@@ -483,6 +483,7 @@ def _unused(
     for control in (control for catalog in covered for control in catalog.controls):
         said.update(control.evidence, control.approvals)
         said.update(ref for reason in control.reasons for ref in reason.records)
+        said.update({control.applicability.record} if control.applicability else ())
     return [
         Reason("record.unused", f"{record} {_why_unused(record)}", (record.ref,))
         for record in index.considered
