@@ -357,7 +357,8 @@ def print_gate(gated: "Gated") -> None:
         )
     if decision.excepted:
         show.line()
-        show.line(f"{len(decision.excepted)} do not block by a signed record, and are not met:")
+        do = "does" if len(decision.excepted) == 1 else "do"
+        show.line(f"{len(decision.excepted)} {do} not block, by signed record; not one is met:")
         show.line()
         show.table(
             ["control", "state", "what is wanted", "why"],

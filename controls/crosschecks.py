@@ -15,11 +15,11 @@ from muniment.schemas.record import Record
 
 from .case import begin_of, term_of
 from .coverage import Reason
-from .index import APPROVAL, EVAL_RESULT, Index
+from .index import APPROVAL, EVAL_RESULT, OWNER, Index
 
 Faults = dict[str, list[Reason]]
 """Faults by the digest of the record they lie on."""
-_PROVENANCE, _OWNER, _MONITORING = "data-provenance", "owner-assignment", "monitoring-report"
+_PROVENANCE, _MONITORING = "data-provenance", "monitoring-report"
 _TRAINED_ON = ("train", "tuning")
 _EXECUTIVE = re.compile(r"\bexecutive\b", re.IGNORECASE)
 _OPERATING = re.compile(r"\boperat(?:e|es|ing|ion|ions|or|ional)\b", re.IGNORECASE)
@@ -33,7 +33,7 @@ def cross_faults(index: Index, as_of: datetime) -> Faults:
     for record in sorted(index.current.values(), key=lambda record: record.index):
         kinds.setdefault(record.kind, []).append(record)
     provenance = kinds.get(_PROVENANCE, [])
-    owners = [record for record in kinds.get(_OWNER, []) if is_in_force(record, as_of)]
+    owners = [record for record in kinds.get(OWNER, []) if is_in_force(record, as_of)]
     faults: Faults = {}
     found = (
         *_seen_in_training(kinds.get(EVAL_RESULT, []), provenance),

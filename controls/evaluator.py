@@ -41,6 +41,7 @@ from .index import (
     APPLICABILITY,
     APPROVAL,
     LINK,
+    OWNER,
     RETRACTION,
     SYSTEM,
     WAIVER,
@@ -351,6 +352,9 @@ class _Evaluator:
         if record.kind in requirement.supporting:
             case.supporting.append(record)
             case.say("evidence.supporting", f"{record} ({record.kind}) supports", record)
+        elif record.kind == OWNER and OWNER not in requirement.any_of:
+            who = record.statement.body["person"]["name"]
+            case.say("evidence.owner", f"{record} names {who} as an owner", record)
         elif record.kind not in requirement.any_of:
             case.say(
                 "evidence.wrong-kind",
