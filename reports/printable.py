@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 MAX_TEXT = 64 * 1024
 """Most characters of one text that are printed; the rest stays in the embedded data."""
-RUN = 48
+RUN = 64
 """Characters without a space after which a line may break."""
 
 _LONG_RUN = re.compile(rf"\S{{{RUN + 1},}}")
