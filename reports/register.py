@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from muniment.schemas.statement import Subject
 from muniment.schemas.text import counted
 
 from . import views
+from .model import PacketInput
 from .printable import MAX_TEXT, plain
 
 BUDGET = 2_000_000
@@ -21,8 +22,9 @@ AT_ONCE = 500
 """Records that are laid out together; each lot begins a page."""
 _TALL = 1500
 """Characters above which a row may run over a page's end."""
-_PER_SUBJECT = 200
+_PER_FILE = 200
 """Characters of its share that a record spends on each file it speaks of."""
+_BETWEEN = "  ·  "
 _SHORT = 90
 """Characters up to which phrases share a line."""
 _HELD = {True: "holds", False: "FAILS", None: "no threshold"}
@@ -30,16 +32,17 @@ _HELD = {True: "holds", False: "FAILS", None: "no threshold"}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the register prints of one record, beside its signer and its controls."""
+    """What the register prints of one record, beside its controls: lines of text.
 
-    body: str
-    """Lines of the body; empty where the packet has too many records to print them."""
-    files: tuple[tuple[str, str], ...]
-    """Of each subject, what is known of it and its SHA-256."""
+    NOTE: one text of many lines is set several times faster than as many elements.
+    """
+
+    kind: str
+    """Kind, and what the record replaces or is replaced by."""
+    lines: str
+    """Who signed, when, the record's digest, its body and its files."""
     loud: tuple[str, ...]
-    """Subjects whose bytes are not those of a pushed, committed version, and why."""
-    more_files: int
-    """Subjects left to the embedded record."""
+    """Why bytes of its files are not those of a pushed, committed version."""
     tall: bool
     """Whether the row may run over a page's end."""
 
@@ -64,49 +67,85 @@ def lots(records: Sequence[Record]) -> list[Sequence[Record]]:
     return [records[at : at + AT_ONCE] for at in range(0, max(len(records), 1), AT_ONCE)]
 
 
-def row(record: Record, limit: int, apart: bool) -> Row:
-    """One row.
+class Rows:
+    """Makes the rows of one packet."""
 
-    Args:
-        limit: most characters of the body, as :func:`share` gives it.
-        apart: whether the record's metrics, checks and kinds of error stand in a chapter of their
-            own.
-    """
-    body = "\n".join(_lines(list(_phrases(record, apart)), limit)) if limit else ""
-    subjects = record.statement.subjects
-    shown = subjects[: max(1, min(views.MAX_ROWS, limit // _PER_SUBJECT))]
-    files, loud = [], []
-    for subject in shown:
-        git = views.git_line(subject)
-        files.append((_file(subject, git), subject.sha256))
-        if git and git.loud:
-            loud.append(git.state)
-    return Row(
-        body,
-        tuple(files),
-        tuple(dict.fromkeys(loud)),
-        len(subjects) - len(shown),
-        len(body) > _TALL or len(files) > _TALL // _PER_SUBJECT,
-    )
+    def __init__(self, packet: PacketInput, apart: Iterable[int]) -> None:
+        """Take what all rows share.
+
+        Args:
+            apart: places of the records whose metrics, checks and kinds of error stand in a
+                chapter of their own.
+        """
+        self.share = share(len(packet.records))
+        self._apart = frozenset(apart)
+        self._replaced = views.replaced(packet)
+        self._keys = {key.fingerprint: key.enrolled for key in packet.keys}
+        self._descriptor = packet.coverage.system.descriptor().sha256
+
+    def __call__(self, record: Record) -> Row:
+        """One row."""
+        phrases = list(_phrases(record, record.index in self._apart)) if self.share else []
+        shown = record.statement.subjects[: max(1, min(views.MAX_ROWS, self.share // _PER_FILE))]
+        lines = [
+            *self._signed(record),
+            *_lines(phrases, self.share),
+            *self._files(record, shown),
+        ]
+        text = "\n".join(lines)
+        return Row(self._kind(record), text, _loud(shown), len(text) > _TALL)
+
+    def _kind(self, record: Record) -> str:
+        old, new = record.statement.supersedes, self._replaced.get(record.index)
+        parts = [record.kind]
+        if old is not None:
+            parts.append(f"supersedes #{old.index}")
+        if new is not None:
+            parts.append(f"superseded by #{new}")
+        return "; ".join(parts)
+
+    def _signed(self, record: Record) -> Iterator[str]:
+        signer, said = record.signer, record.statement
+        key = self._keys.get(signer.fingerprint)
+        parts = [
+            f"{signer.name} <{signer.email}>, {signer.fingerprint if key is None else f'key #{key}'}",
+            f"facts of {views.short_time(said.collected_at)}",
+            f"recorded {views.short_time(record.recorded_at)}",
+        ]
+        if said.valid_until:
+            parts.append(f"valid until {views.short_time(said.valid_until)} by its own word")
+        if said.source:
+            names = [said.source[name] for name in ("tool", "version") if said.source.get(name)]
+            tool = " ".join(map(views.text_of, names))
+            parts.append(f"read from {tool}, format {views.text_of(said.source.get('format'))}")
+        yield _BETWEEN.join(parts)
+        yield f"Record digest: {record.sha256}"
+
+    def _files(self, record: Record, shown: Sequence[Subject]) -> Iterator[str]:
+        for subject in shown:
+            # NOTE: a record about no file speaks of the system, which the whole packet is about.
+            if subject.sha256 != self._descriptor:
+                yield f"File {_file(subject)}"
+                yield f"SHA-256: {subject.sha256}"
+        if more := len(record.statement.subjects) - len(shown):
+            yield _only_embedded(more, "file")
 
 
 def _lines(phrases: Sequence[Phrase], limit: int) -> Iterator[str]:
-    """Lines of text; short phrases in a row share one."""
-    left, shared = limit, ""
+    """Lines of text: short phrases share the first, the others follow."""
+    left, short, long = limit, [], []
     for number, phrase in enumerate(phrases):
         if left <= 0:
-            yield from filter(None, [shared])
-            yield _only_embedded(len(phrases) - number, "part")
-            return
+            long.append(_only_embedded(len(phrases) - number, "part"))
+            break
         text = plain(phrase.text, left)
         line = f"{plain(phrase.label, 300)}: {text}" if phrase.label else text
         left -= len(line)
-        if not phrase.alone and len(line) <= _SHORT:
-            shared = f"{shared}  ·  {line}" if shared else line
-            continue
-        yield from filter(None, [shared, line])
-        shared = ""
-    yield from filter(None, [shared])
+        alone = phrase.alone or views.is_digest(phrase.text) or len(line) > _SHORT
+        (long if alone else short).append(line)
+    if short:
+        yield _BETWEEN.join(short)
+    yield from long
 
 
 def _phrases(record: Record, apart: bool) -> Iterator[Phrase]:
@@ -127,7 +166,7 @@ def _phrases(record: Record, apart: bool) -> Iterator[Phrase]:
 def _measurements(record: Record) -> Iterator[Phrase]:
     """What would stand in the chapter of evaluation results, were there not too many."""
     for metric in views.metrics(record):
-        yield Phrase(f"{metric.name}, {metric.slice}", _measured(metric), True)
+        yield Phrase(f"{metric.name}, {metric.slice}", _measured(metric))
     for check in views.checks(record):
         note = f"{views.text_of(check.get('outcome'))}; {views.check_note(check)}"
         yield Phrase(f"Check {views.text_of(check.get('name'))}", note.removesuffix("; –"))
@@ -144,14 +183,18 @@ def _measured(metric: views.Metric) -> str:
     return f"{metric.value}{limit}, n {metric.n}, {_HELD[metric.held]}"
 
 
-def _file(subject: Subject, git: views.GitLine | None) -> str:
+def _file(subject: Subject) -> str:
     """Name, size and place of a file in one phrase."""
-    size = subject.annotations.get("size")
+    size, git = subject.annotations.get("size"), views.git_line(subject)
     parts = [plain(subject.name, 300)]
     if isinstance(size, int):
         kept = "" if subject.stored else ", not kept in the artifact store"
         parts.append(f"{size:,} bytes{kept}")
     if git:
-        parts.append(git.state)
-        parts += [plain(git.words, 1000)] * bool(git.words)
+        parts += [git.state, *([plain(git.words.replace("\n", ", "), 1000)] * bool(git.words))]
     return "; ".join(parts)
+
+
+def _loud(subjects: Sequence[Subject]) -> tuple[str, ...]:
+    lines = filter(None, map(views.git_line, subjects))
+    return tuple(dict.fromkeys(git.state for git in lines if git.loud))

@@ -220,6 +220,7 @@ def _context(packet: PacketInput) -> dict[str, Any]:
     coverage = packet.coverage
     total = views.counts(coverage.controls)
     charted = views.charted(packet)
+    apart = {record.index for record in charted}
     missing = [(c, found) for c in coverage.catalogs if (found := views.needs(packet, c))]
     context: dict[str, Any] = {
         "packet": packet,
@@ -235,9 +236,9 @@ def _context(packet: PacketInput) -> dict[str, Any]:
         "max_text": MAX_TEXT,
         "budget": register.BUDGET,
         "share": register.share(len(packet.records)),
-        "rows": register,
         "charted": charted,
-        "apart": {record.index for record in charted},
+        "apart": apart,
+        "rows": register.Rows(packet, apart),
         "uncharted": len(views.evaluations(packet)) - len(charted),
         "approved": views.approved(packet),
         "total": total,
