@@ -54,7 +54,7 @@ def write_pdf(document: Any, packet: PacketInput, attachments: Sequence[Embedded
         data: bytes = document.write_pdf(
             pdf_variant="pdf/a-3a",
             pdf_identifier=base64.b64decode(packet.root_hash)[:16],
-            attachments=[_attachment(item, packet) for item in ordered],
+            attachments=[_attachment(item, packet, document.url_fetcher) for item in ordered],
             finisher=lambda _, pdf: _finish_attachments(pdf, ordered),
         )
     return data
@@ -103,11 +103,12 @@ def check_names(attachments: Sequence[Embedded]) -> None:
             )
 
 
-def _attachment(item: Embedded, packet: PacketInput) -> Any:
+def _attachment(item: Embedded, packet: PacketInput, fetcher: Any) -> Any:
     import weasyprint
 
     return weasyprint.Attachment(
         string=item.data,
+        url_fetcher=fetcher,
         name=item.name,
         description=item.description,
         created=packet.checkpoint_time,

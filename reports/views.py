@@ -21,7 +21,7 @@ MAX_ROWS = 200
 """Most rows one record's list or body takes on paper; the rest stays in the embedded record."""
 MAX_LINKS = 12
 """Most records or controls that one cell of a table names; the rest are counted."""
-MAX_EVALUATIONS = 25
+MAX_EVALUATIONS = 15
 """Evaluation results with tables and charts of their own; the register has the rest."""
 ATTENTION = 5
 """How many controls the summary names."""
