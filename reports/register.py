@@ -107,8 +107,9 @@ class Rows:
     def _signed(self, record: Record) -> Iterator[str]:
         signer, said = record.signer, record.statement
         key = self._keys.get(signer.fingerprint)
+        named = signer.fingerprint if key is None else f"key #{key}"
         parts = [
-            f"{signer.name} <{signer.email}>, {signer.fingerprint if key is None else f'key #{key}'}",
+            f"{signer.name} <{signer.email}>, {named}",
             f"facts of {views.short_time(said.collected_at)}",
             f"recorded {views.short_time(record.recorded_at)}",
         ]
@@ -133,7 +134,9 @@ class Rows:
 
 def _lines(phrases: Sequence[Phrase], limit: int) -> Iterator[str]:
     """Lines of text: short phrases share the first, the others follow."""
-    left, short, long = limit, [], []
+    left = limit
+    short: list[str] = []
+    long: list[str] = []
     for number, phrase in enumerate(phrases):
         if left <= 0:
             long.append(_only_embedded(len(phrases) - number, "part"))
