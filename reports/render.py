@@ -23,7 +23,7 @@ from muniment.schemas.times import format_time
 
 from . import charts, register, views
 from .model import Embedded, PacketInput
-from .printable import MAX_TEXT, attribute, printable
+from .printable import MAX_TEXT, attribute, printable, whole
 
 if TYPE_CHECKING:
     from muniment.evidence.verification import Progress
@@ -207,7 +207,7 @@ def _environment() -> Environment:
         trim_blocks=True,
     )
     environment.filters["attr"] = attribute
-    environment.filters["whole"] = lambda text: printable(text, len(text))
+    environment.filters["whole"] = whole
     return environment
 
 

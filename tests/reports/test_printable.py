@@ -37,7 +37,7 @@ def test_every_character_left_has_a_glyph() -> None:
 
 
 def test_long_runs_may_break() -> None:
-    """An unbroken run gets a place to break every 48 characters, outside of escapes."""
+    """An unbroken run gets a place to break every 64 characters, outside of escapes."""
     pieces = printable("&" * 130).split("<wbr>")
     assert [len(piece) for piece in pieces] == [5 * RUN, 5 * RUN, 5 * (130 - 2 * RUN)]
     assert printable("word " * 40) == "word " * 40
