@@ -1,4 +1,4 @@
-"""The packet, against WeasyPrint setting one bare table with as many rows; and other typesetters."""
+"""The packet, against WeasyPrint setting a bare table of as many rows; and other typesetters."""
 
 import importlib.util
 import io
