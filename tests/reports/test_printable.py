@@ -57,3 +57,11 @@ def test_attribute_is_one_short_line() -> None:
     """Text in an attribute has no quotes, no line feeds and no more than its limit."""
     assert attribute('a"\n b', 20) == "a&#34; b"
     assert len(attribute("x" * 500, 30)) == 30
+
+
+@pytest.mark.parametrize("text", ["\n" * 100_000, "x\n" * 50_000, "🙂" * 100_000])
+def test_no_text_takes_more_room_than_its_limit(text: str) -> None:
+    """Empty lines and code points take room too: neither makes a thousand pages of one note."""
+    cut = plain(text)
+    assert len(cut) < MAX_TEXT + 300 and cut.count("\n") < 1200
+    assert "more characters are in the embedded record" in cut
