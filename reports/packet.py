@@ -26,6 +26,8 @@ from .model import KeyLine, PacketInput
 from .proofs import derivation_words, proof_files
 
 if TYPE_CHECKING:
+    from muniment.evidence.verification import Progress
+
     from .workspace import Workspace
 
 
@@ -35,16 +37,20 @@ def assemble(
     coverage: Coverage,
     decision: GateDecision,
     profile: Profile,
+    progress: Progress | None = None,
 ) -> bytes:
     """The signed PDF.
+
+    Args:
+        progress: told how far the pages are.
 
     Raises:
         InputError: ``packet.key`` if the reviewer's key cannot sign a PDF, ``trust.reviewer`` if
             its holder may not sign a packet.
         ReportError: the PDF cannot be made.
     """
-    from .render import render_pdf
     from .signature import sign_pdf
+    from .worker import render
 
     checkpoint = verified.require()
     signing_key = workspace.signing_key
@@ -102,7 +108,7 @@ def assemble(
             ),
         ),
     )
-    pdf = render_pdf(packet, files)
+    pdf = render(packet, files, progress)
     return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())
 
 

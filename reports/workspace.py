@@ -502,7 +502,8 @@ class Workspace(base.Workspace):
         about, named = self.system(system), frameworks or self.config.frameworks
         self._require_artifacts(verified, about)
         coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
-        return assemble(self, verified, coverage, decide(coverage, known), known)
+        decision = decide(coverage, known)
+        return assemble(self, verified, coverage, decision, known, progress)
 
     def export(self, form: str, folder: Path | str, progress: Progress | None = None) -> Exported:
         """Write the ledger as files that other tools read; ``tiles`` is the complete form.
