@@ -357,8 +357,10 @@ def print_gate(gated: "Gated") -> None:
         )
     if decision.excepted:
         show.line()
-        do = "does" if len(decision.excepted) == 1 else "do"
-        show.line(f"{len(decision.excepted)} {do} not block, by signed record; not one is met:")
+        from muniment.schemas.text import counted
+
+        number = counted(len(decision.excepted), "control")
+        show.line(f"{number} not met, but kept from blocking by a signed record:")
         show.line()
         show.table(
             ["control", "state", "what is wanted", "why"],
