@@ -310,6 +310,7 @@ class Workspace(base.Workspace):
         """What other verified records say of this one."""
         return around(verified.records, record)
 
+    @uncollected()
     def coverage(
         self,
         system: str | None = None,
@@ -370,6 +371,7 @@ class Workspace(base.Workspace):
 
         return decide_applicability(self, decisions, system=system)
 
+    @uncollected()
     def soa(
         self,
         system: str | None = None,
@@ -391,6 +393,7 @@ class Workspace(base.Workspace):
         coverage = self._evaluate(verified, about, known, (CATALOG,), as_of, None)
         return statement_of_applicability(coverage, verified.records)
 
+    @uncollected()
     def views(
         self,
         systems: Sequence[str] = (),
@@ -435,6 +438,7 @@ class Workspace(base.Workspace):
         asked = Asked(tuple(systems), every, owner, as_of, since, expiring)
         return views(self, verified, asked, judge)
 
+    @uncollected()
     def gate(
         self,
         system: str | None = None,
@@ -653,18 +657,17 @@ class Workspace(base.Workspace):
         used = [self.catalog(name).id for name in wanted]
         carrying = [self.catalog(name) for name in crosswalk.reaching(catalogs, used)]
         derivations = derive(about, self.store, verified.derivations)
-        with uncollected():
-            return evaluate(
-                records,
-                tuple(catalogs.values()),
-                profile,
-                system,
-                moment,
-                _digest(artifact),
-                crosswalk,
-                carrying,
-                derivations,
-            )
+        return evaluate(
+            records,
+            tuple(catalogs.values()),
+            profile,
+            system,
+            moment,
+            _digest(artifact),
+            crosswalk,
+            carrying,
+            derivations,
+        )
 
     def _decided(
         self, decision: GateDecision, verified: VerifiedLedger, artifact: str | Path | None
