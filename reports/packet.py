@@ -24,6 +24,7 @@ from .coverages import known_since
 from .erased import erased_words, erasures
 from .model import KeyLine, PacketInput
 from .proofs import proof_files
+from .sampling import sample_for_packet
 
 if TYPE_CHECKING:
     from .workspace import Workspace
@@ -35,12 +36,16 @@ def assemble(
     coverage: Coverage,
     decision: GateDecision,
     profile: Profile,
+    sample: str | None = None,
 ) -> bytes:
     """The signed PDF.
 
+    Args:
+        sample: what ``sampling.sample_for_packet`` takes; None for no sample.
+
     Raises:
         InputError: ``packet.key`` if the reviewer's key cannot sign a PDF, ``trust.reviewer`` if
-            its holder may not sign a packet.
+            its holder may not sign a packet, ``sample.…``.
         ReportError: the PDF cannot be made.
     """
     from .render import render_pdf
@@ -58,6 +63,9 @@ def assemble(
             "and tokens do not sign a packet",
             hint="choose another key with --key",
         )
+    drawing = None
+    if sample is not None:
+        drawing = sample_for_packet(workspace, verified, coverage.system, sample)
     used = [
         record
         for record in verified.records
@@ -76,6 +84,7 @@ def assemble(
         profile,
         coverage,
         decision,
+        None if drawing is None else drawing.sample,
     )
     packet = PacketInput(
         organisation=workspace.config.organisation,
@@ -100,6 +109,7 @@ def assemble(
                 for item in known_since(workspace, verified, coverage)
             ),
         ),
+        sample=drawing,
     )
     pdf = render_pdf(packet, files)
     return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())

@@ -64,6 +64,7 @@ _MADE_ELSEWHERE = {
     "attestation": "import",
     "waiver": "waive",
     "applicability": "applicability",
+    "sample-test": "sample record",
 }
 """Kinds whose records a command of their own computes."""
 
@@ -484,9 +485,13 @@ class Workspace(base.Workspace):
         frameworks: Sequence[str] = (),
         as_of: datetime | None = None,
         artifact: str | Path | None = None,
+        sample: str | None = None,
         progress: Progress | None = None,
     ) -> bytes:
         """The audit packet of one system version: a signed PDF that holds its own proof.
+
+        Args:
+            sample: what ``sampling.sample_for_packet`` takes; None for no sample.
 
         Raises:
             VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
@@ -500,7 +505,7 @@ class Workspace(base.Workspace):
         about, named = self.system(system), frameworks or self.config.frameworks
         self._require_artifacts(verified, about)
         coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
-        return assemble(self, verified, coverage, decide(coverage, known), known)
+        return assemble(self, verified, coverage, decide(coverage, known), known, sample)
 
     def export(self, form: str, folder: Path | str, progress: Progress | None = None) -> Exported:
         """Write the ledger as files that other tools read; ``tiles`` is the complete form.
