@@ -113,7 +113,7 @@ class Drawing:
             yield f"{sample.n} were asked for; there are no more, so every record is drawn"
         empty = [stratum.name for stratum in sample.strata if not stratum.drawn]
         if empty:
-            yield f"{sample.n} records do not reach every {sample.by}: none of {_some(empty)}"
+            yield f"{sample.n} do not reach every {sample.by}: nothing is drawn from {_some(empty)}"
         if sample.unseen and sample.by is By.CONTROL:
             yield f"no drawn record claims {_some(sample.unseen)}"
         if self.later:

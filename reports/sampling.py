@@ -141,9 +141,10 @@ def _read(file: Path, workspace: Workspace) -> tuple[str, dict[str, Any]]:
             f"{file.name} is not the file of a sample",
             hint="muniment sample --template FILE writes one",
         )
-    for item in records:
-        if isinstance(item, dict) and item.get("note", "") in (None, ""):
-            item.pop("note", None)
+    for item in (item for item in records if isinstance(item, dict)):
+        for name in ("outcome", "note"):
+            if item.get(name, "") in (None, ""):
+                item.pop(name, None)
     drawn = {**body, "records": [_as_if_passed(item) for item in records]}
     problems = workspace.kinds.get(SAMPLE_TEST).problems(drawn)
     if problems:
