@@ -177,7 +177,7 @@ def _context(packet: PacketInput, pages: Mapping[str, int]) -> dict[str, Any]:
         "soa": views.soa(packet),
         "missing": missing,
         "missing_total": sum(len(need.controls) for _, needs in missing for need in needs),
-        "tests": sampleview.tests(packet.records),
+        "results": sampleview.results(packet.records),
         "manifest": _script("manifest.sh", packet),
         "openssl": _script("signature.sh", packet),
         "python": _script("inclusion.sh", packet),
@@ -207,7 +207,7 @@ def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int
             for number, catalog in enumerate(packet.coverage.catalogs, start=1)
         ),
         *([(1, "soa", "Statement of applicability")] if context["soa"] else []),
-        *([(1, "sample", "Test sample")] if packet.sample or context["tests"] else []),
+        *([(1, "sample", "Test sample")] if packet.sample or context["results"] else []),
         (1, "people", "Owners and approvals"),
         (1, "evaluations", "Evaluation results"),
         (1, "register", "Evidence register"),

@@ -199,7 +199,7 @@ class Tested:
     """Place and note of each exception."""
 
 
-def tests(records: Iterable[Record]) -> list[Tested]:
+def results(records: Iterable[Record]) -> list[Tested]:
     """The auditors' results among records, in their order."""
     found = []
     for record in records:
