@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -91,8 +91,9 @@ class Catalog:
             InputError: ``catalog.duplicate``, ``rule.malformed`` or ``rule.too-costly``.
         """
         catalog = _read(value)
-        for rule in {control.requirement.rule for control in catalog.controls} - {None}:
-            check_rule(str(rule))
+        for control in catalog.controls:
+            if control.requirement.rule is not None:
+                check_rule(control.requirement.rule, control.id)
         return catalog
 
 
@@ -192,6 +193,13 @@ def resolve(text: str, catalogs: Sequence[Catalog]) -> str:
     wanted = _key(rest)
     known = {control.id: control for catalog in among for control in catalog.controls}
     found = [item for item, control in known.items() if _key(control.short_id) == wanted]
+    if not found and rest.isalnum():
+        run_together = "".join(wanted)
+        found = [
+            item
+            for item, control in known.items()
+            if "".join(_key(control.short_id)) == run_together
+        ]
     return _only("control", text, found, list(known))
 
 
@@ -285,11 +293,6 @@ def find_control(
         if error.code != "control.unknown":
             raise
         return resolve(text, [*load_catalogs(), *map(load, own)])
-
-
-def catalogs_of(controls: Iterable[str]) -> list[Catalog]:
-    """The shipped catalogs of full control ids."""
-    return [load_catalog(name) for name in sorted({item.partition(":")[0] for item in controls})]
 
 
 @cache

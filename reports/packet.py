@@ -23,10 +23,12 @@ from muniment.schemas.text import counted
 from .coverages import known_since
 from .erased import erased_words, erasures
 from .model import KeyLine, PacketInput
-from .proofs import proof_files
+from .proofs import derivation_words, proof_files
 from .sampling import sample_for_packet
 
 if TYPE_CHECKING:
+    from muniment.evidence.verification import Progress
+
     from .workspace import Workspace
 
 
@@ -36,11 +38,13 @@ def assemble(
     coverage: Coverage,
     decision: GateDecision,
     profile: Profile,
+    progress: Progress | None = None,
     sample: str | None = None,
 ) -> bytes:
     """The signed PDF.
 
     Args:
+        progress: told how far the pages are.
         sample: what ``sampling.sample_for_packet`` takes; None for no sample.
 
     Raises:
@@ -48,8 +52,8 @@ def assemble(
             its holder may not sign a packet, ``sample.…``.
         ReportError: the PDF cannot be made.
     """
-    from .render import render_pdf
     from .signature import sign_pdf
+    from .worker import render
 
     checkpoint = verified.require()
     signing_key = workspace.signing_key
@@ -104,6 +108,7 @@ def assemble(
         muniment_version=__version__,
         not_included=(
             *_not_included(verified.records, used),
+            *(f"{words}." for words in [derivation_words(coverage.derivations)] if words),
             *(
                 f"{_first_up(item.sentence)}."
                 for item in known_since(workspace, verified, coverage)
@@ -111,7 +116,7 @@ def assemble(
         ),
         sample=drawing,
     )
-    pdf = render_pdf(packet, files)
+    pdf = render(packet, files, progress)
     return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())
 
 
