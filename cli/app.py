@@ -28,6 +28,7 @@ from . import (
     profiles,
     records,
     review,
+    sample,
     setup,
     systems,
     timestamp,
@@ -94,6 +95,7 @@ app.command("import")(exchange.import_)
 app.command("waive")(exceptions.waive)
 app.command("applicability")(exceptions.applicability)
 app.command("soa")(exceptions.soa)
+app.add_typer(sample.app, name="sample")
 
 
 def main() -> NoReturn:

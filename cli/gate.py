@@ -64,7 +64,7 @@ def gate(
     Example: muniment gate --profile production --artifact model.onnx --format junit -o gate.xml
     """
     if context.invoked_subcommand is not None:
-        _refuse_stray(context)
+        refuse_stray(context)
         return
     _gate(
         system=system,
@@ -199,20 +199,21 @@ def check(
     return Answer(report.to_json(), lambda: print_report(report), 0 if report.ok else 1)
 
 
-def _refuse_stray(context: typer.Context) -> None:
-    """Options of the gate before ``check`` would mean nothing."""
+def refuse_stray(context: typer.Context) -> None:
+    """Refuse options of a group that does something itself before the command that is asked for."""
     from muniment.schemas.errors import InputError
 
     from .answer import fail
 
+    group = context.info_name
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             fail(
                 InputError(
                     "usage",
-                    "options of gate stand before its command, where they mean nothing",
-                    hint=f"write them behind: muniment gate {context.invoked_subcommand} …",
+                    f"options of {group} stand before its command, where they mean nothing",
+                    hint=f"write them behind: muniment {group} {context.invoked_subcommand} …",
                 ),
                 asks_json(context.params),
             )

@@ -38,6 +38,14 @@ def packet(
     as_of: AsOf = None,
     artifact: OfArtifact = None,
     profile: WithProfile = "production",
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            "--sample",
+            metavar="N|FILE",
+            help="Print a test sample: so many records, or the one that muniment sample drew.",
+        ),
+    ] = None,
     workspace: InWorkspace = None,
     key: WithKey = None,
     as_json: AsJson = False,
@@ -59,6 +67,7 @@ def packet(
             frameworks=framework or (),
             as_of=moment(as_of),
             artifact=artifact,
+            sample=sample,
             progress=bar,
         )
     sha256 = write_atomically(output, pdf)

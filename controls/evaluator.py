@@ -43,6 +43,7 @@ from .index import (
     LINK,
     OWNER,
     RETRACTION,
+    SAMPLE_TEST,
     SYSTEM,
     WAIVER,
     Index,
@@ -390,7 +391,8 @@ class _Evaluator:
         elif rejections:
             case.rejected.append(record)
             for vote in rejections:
-                text = f"{record} was rejected by {vote.signer.name} in {vote}"
+                word = "rejected" if vote.kind == APPROVAL else "tested, with an exception,"
+                text = f"{record} was {word} by {vote.signer.name} in {vote}"
                 case.say("evidence.rejected", text, record, vote)
         elif not self._is_approved(record, case.requirement):
             case.unapproved.append(record)
@@ -506,6 +508,7 @@ def _why_unused(record: Record) -> str:
         RETRACTION: "takes back nothing that could count",
         WAIVER: "waives no control of these catalogs",
         APPLICABILITY: "speaks of no control of these catalogs",
+        SAMPLE_TEST: "found no exception that counts for a control now",
     }.get(record.kind, f"({record.kind}) claims no control of these catalogs")
 
 

@@ -23,13 +23,20 @@ OWNER = "owner-assignment"
 RETRACTION, ERASURE = "retraction", "erasure"
 ATTESTATION = "attestation"
 WAIVER, APPLICABILITY = "waiver", "applicability"
+SAMPLE_TEST = "sample-test"
+EXCEPTION, PASSED = "exception", "passed"
+"""What an auditor's test of a record may come to."""
 
 _ABOUT_MODEL = frozenset(
     {EVAL_RESULT, "monitoring-report", "model-card", "risk-assessment", "impact-assessment"}
 )
 """Kinds whose ``body.model`` is the model they speak of. A supplier's model is another matter."""
-_SPEAKS_OF_RECORDS = frozenset({LINK, GATE_DECISION, RETRACTION, ERASURE, WAIVER, APPLICABILITY})
+_SPEAKS_OF_RECORDS = frozenset(
+    {LINK, GATE_DECISION, RETRACTION, ERASURE, WAIVER, APPLICABILITY, SAMPLE_TEST}
+)
 """Kinds that carry no control themselves. An approval may."""
+_VOTES = frozenset({APPROVAL, SAMPLE_TEST})
+"""Kinds that are one person's word on records of others."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -52,7 +59,7 @@ class Index:
     elsewhere: dict[str, dict[str, Record]] = field(default_factory=dict)
     """Full control id to claiming records that speak of another model."""
     votes: dict[str, dict[str, Record]] = field(default_factory=dict)
-    """Record digest to each approver's latest word on it, by person."""
+    """Record digest to each approver's or auditor's latest word on it, by person."""
     measuring: list[Record] = field(default_factory=list)
     """Current records with metrics that speak of no other model, in ledger order."""
     left_out: list[Reason] = field(default_factory=list)
@@ -123,6 +130,8 @@ def build_index(
     for record in bound:
         if record.kind == APPROVAL:
             _gather_votes(index, record, about)  # (5)
+        elif record.kind == SAMPLE_TEST:
+            _gather_tests(index, record, about)
     speaking = {record.sha256 for record in bound}
     for record in index.current.values():  # (6)
         _gather_claims(
@@ -246,7 +255,7 @@ def _stay_superseded(index: Index, erasure: Record, end: int, withdrawn: Set[str
 def _may_withdraw(later: Record, earlier: Record) -> bool:
     """Its author may, and an approver; a vote is nobody's to withdraw but its signer's."""
     is_own = later.signer.person == earlier.signer.person
-    return is_own or (Role.APPROVER in later.signer.roles and earlier.kind != APPROVAL)
+    return is_own or (Role.APPROVER in later.signer.roles and earlier.kind not in _VOTES)
 
 
 def _cannot_supersede(later: Record, earlier: Record) -> str | None:
@@ -391,6 +400,25 @@ def _gather_votes(index: Index, approval: Record, about: Mapping[str, Record]) -
             index.votes.get(sha, {}).pop(approval.signer.person, None)
             continue
         index.votes.setdefault(sha, {})[approval.signer.person] = approval
+
+
+def _gather_tests(index: Index, test: Record, about: Mapping[str, Record]) -> None:
+    """Hear the exceptions of an auditor as a "no"; a later pass takes back their own, and no more.
+
+    A pass is no approval: an auditor does not take the place of who must answer for a record.
+    """
+    person = test.signer.person
+    outcomes = {item["sha256"]: item["outcome"] for item in _list(test, "records")}
+    for sha in _named_records(test, about):
+        if about[sha].index >= test.index:
+            continue
+        votes = index.votes.setdefault(sha, {})
+        last = votes.get(person)
+        is_rejected = last is not None and last.kind == APPROVAL and not is_approved(last)
+        if outcomes[sha] == EXCEPTION and not is_rejected:
+            votes[person] = test
+        elif outcomes[sha] == PASSED and last is not None and last.kind == SAMPLE_TEST:
+            del votes[person]
 
 
 def _gather_claims(index: Index, record: Record, into: dict[str, dict[str, Record]]) -> None:

@@ -106,6 +106,18 @@ def _go_live(body: Mapping[str, Any]) -> Verdict:
     return _verdict(["the verdict is no-go"] if no_go else [], "it does not say no-go")
 
 
+def _sample_test(body: Mapping[str, Any]) -> Verdict:
+    ended = [(f"#{item.get('index')}", item.get("outcome")) for item in body.get("records", ())]
+    found = [place for place, outcome in ended if outcome == "exception"]
+    passed = [place for place, outcome in ended if outcome == "passed"]
+    faults = [f"exceptions at {_listed(found)}"] if found else []
+    if not found and not passed:
+        faults.append("none of the records was tested")
+    untested = len(ended) - len(found) - len(passed)
+    left_out = f"; not tested: {untested}" if untested else ""
+    return _verdict(faults, f"{len(passed)} records tested without exception", left_out)
+
+
 def _system(body: Mapping[str, Any]) -> Verdict:
     refused = body.get("riskTier") == "unacceptable"
     return _verdict(
@@ -130,6 +142,7 @@ _JUDGES: dict[str, Callable[[Mapping[str, Any]], Verdict]] = {
     "monitoring-report": _monitoring_report,
     "owner-assignment": _go_live,
     "risk-assessment": _risk_assessment,
+    "sample-test": _sample_test,
     "supplier-assessment": _assessment,
     "system": _system,
     "training-record": _training_record,

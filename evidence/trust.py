@@ -38,6 +38,7 @@ _ROLES = {
     GATE_DECISION: frozenset({Role.CONTRIBUTOR, Role.APPROVER}),
     "waiver": frozenset({Role.APPROVER}),
     "applicability": frozenset({Role.APPROVER}),
+    "sample-test": frozenset({Role.APPROVER}),
 }
 """Roles of which one is needed for a kind; any other kind is evidence."""
 KEPT_KINDS = frozenset(_ROLES)
@@ -49,6 +50,7 @@ _OF_PERSONS = {
     ERASURE_KIND: "erases nothing",
     "waiver": "waives nothing",
     "applicability": "decides nothing",
+    "sample-test": "tests nothing",
 }
 """Kinds that only a person signs, and what a machine is told."""
 VOTE_LIFE = timedelta(days=90)

@@ -11,7 +11,7 @@ from muniment.controls.changes import Change, changes, lapses
 from muniment.controls.coverage import Coverage, State
 from muniment.controls.hindsight import Hindsight, hindsight
 from muniment.evidence.admission import PastTrust
-from muniment.evidence.checkpoint import verify_checkpoint
+from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
 from muniment.evidence.verified import VerifiedLedger
 from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record
@@ -253,6 +253,16 @@ def _moment(workspace: Workspace, asked: datetime | int) -> tuple[datetime, int 
     """
     if isinstance(asked, datetime):
         return asked, None
+    signed = checkpoint_of(workspace, asked)
+    return signed.time, signed.size
+
+
+def checkpoint_of(workspace: Workspace, asked: int) -> SignedCheckpoint:
+    """The ledger's checkpoint of this size.
+
+    Raises:
+        InputError: ``checkpoint.unknown``.
+    """
     with workspace.storage.read() as reader:
         total = reader.size()
         note = reader.covering_checkpoint(asked - 1) if 0 < asked <= total else None
@@ -265,7 +275,7 @@ def _moment(workspace: Workspace, asked: datetime | int) -> tuple[datetime, int 
             expected=nearest,
             found=str(asked),
         )
-    return signed.time, signed.size
+    return signed
 
 
 def _systems(workspace: Workspace, stood: Sequence[Record], asked: Asked) -> list[SystemRef]:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from muniment.controls.coverage import ControlResult, Coverage
 from muniment.schemas.record import Record, Role, Signer
 
+from .sampleview import Drawing
+
 
 @dataclass(frozen=True, slots=True)
 class KeyLine:
@@ -58,6 +60,8 @@ class PacketInput:
     muniment_version: str
     not_included: tuple[str, ...] = ()
     """What was left out of the packet and why, one sentence each."""
+    sample: Drawing | None = None
+    """The records drawn for the auditor to test, if that was asked for."""
 
 
 class Embedded(NamedTuple):

@@ -24,6 +24,7 @@ from .coverages import known_since
 from .erased import erased_words, erasures
 from .model import KeyLine, PacketInput
 from .proofs import derivation_words, proof_files
+from .sampling import sample_for_packet
 
 if TYPE_CHECKING:
     from muniment.evidence.verification import Progress
@@ -38,15 +39,17 @@ def assemble(
     decision: GateDecision,
     profile: Profile,
     progress: Progress | None = None,
+    sample: str | None = None,
 ) -> bytes:
     """The signed PDF.
 
     Args:
         progress: told how far the pages are.
+        sample: what ``sampling.sample_for_packet`` takes; None for no sample.
 
     Raises:
         InputError: ``packet.key`` if the reviewer's key cannot sign a PDF, ``trust.reviewer`` if
-            its holder may not sign a packet.
+            its holder may not sign a packet, ``sample.…``.
         ReportError: the PDF cannot be made.
     """
     from .signature import sign_pdf
@@ -64,6 +67,9 @@ def assemble(
             "and tokens do not sign a packet",
             hint="choose another key with --key",
         )
+    drawing = None
+    if sample is not None:
+        drawing = sample_for_packet(workspace, verified, coverage.system, sample)
     used = [
         record
         for record in verified.records
@@ -82,6 +88,7 @@ def assemble(
         profile,
         coverage,
         decision,
+        None if drawing is None else drawing.sample,
     )
     packet = PacketInput(
         organisation=workspace.config.organisation,
@@ -107,6 +114,7 @@ def assemble(
                 for item in known_since(workspace, verified, coverage)
             ),
         ),
+        sample=drawing,
     )
     pdf = render(packet, files, progress)
     return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())

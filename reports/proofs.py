@@ -13,6 +13,7 @@
 ``input.json``            what the evaluator was given
 ``coverage.json``         what the evaluator answered
 ``gate.json``             what the gate answered
+``sample.json``           records drawn for the auditor to test, if the pages show any
 ``manifest.json``         SHA-256 and size of each of the above
 ========================  ==========================================================================
 """
@@ -29,7 +30,9 @@ from muniment.controls.catalog import Catalog
 from muniment.controls.coverage import Coverage
 from muniment.controls.crosswalk import Crosswalk
 from muniment.controls.gate import GateDecision
+from muniment.controls.index import SAMPLE_TEST
 from muniment.controls.profile import Profile
+from muniment.controls.sample import Sample
 from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.evidence.ledger import Ledger
 from muniment.evidence.receipt import trusted_root
@@ -48,6 +51,7 @@ CROSSWALK = "crosswalk.json"
 INPUT = "input.json"
 COVERAGE = "coverage.json"
 GATE = "gate.json"
+SAMPLE = "sample.json"
 CHECKPOINT = "checkpoint.txt"
 VKEY = "ledger.vkey"
 HISTORY = "history.json"
@@ -81,6 +85,7 @@ def proof_files(
     profile: Profile,
     coverage: Coverage,
     decision: GateDecision,
+    sample: Sample | None = None,
 ) -> list[Embedded]:
     """All files to embed, the manifest last.
 
@@ -99,7 +104,7 @@ def proof_files(
             "Data",
             "Sigstore trusted root",
         ),
-        _history(ledger, checkpoint, records),
+        _history(ledger, checkpoint, records, sample),
         *_keys(ring),
         *_own_kinds(records, kinds),
         *(_document(catalog_name(item.id), item.to_json(), item.name) for item in catalogs),
@@ -108,6 +113,8 @@ def proof_files(
         _document(COVERAGE, coverage.to_json(), "What the evaluator answered"),
         _document(GATE, gate_document(decision), "What the gate answered"),
     ]
+    if sample is not None:
+        files.append(_document(SAMPLE, sample.to_json(), "Records drawn for the auditor"))
     return [*files, _document(MANIFEST, manifest(files), "Digest of every embedded file")]
 
 
@@ -163,9 +170,24 @@ def _receipts(
         )
 
 
-def _history(ledger: Ledger, checkpoint: SignedCheckpoint, records: Sequence[Record]) -> Embedded:
-    """Where recorded times come from: the first checkpoint over each record, tied to the last."""
-    firsts = ledger.recording_checkpoints([record.index for record in records])
+def _history(
+    ledger: Ledger,
+    checkpoint: SignedCheckpoint,
+    records: Sequence[Record],
+    sample: Sample | None,
+) -> Embedded:
+    """Where recorded times come from: the first checkpoint over each record, tied to the last.
+
+    Those that seed samples are there too.
+    """
+    sizes = {
+        record.statement.body["checkpoint"]["size"]
+        for record in records
+        if record.kind == SAMPLE_TEST
+    }
+    sizes |= set() if sample is None else {sample.seed.size}
+    last = [size - 1 for size in sizes if size <= checkpoint.size]
+    firsts = ledger.recording_checkpoints([*(record.index for record in records), *last])
     notes = {signed.size: signed for signed in firsts.values()}
     steps = [
         {

@@ -21,7 +21,7 @@ from muniment.controls.coverage import State
 from muniment.schemas.errors import ReportError
 from muniment.schemas.times import format_time
 
-from . import charts, register, views
+from . import charts, register, sampleview, views
 from .model import Embedded, PacketInput
 from .printable import MAX_TEXT, attribute, printable, whole
 
@@ -255,6 +255,7 @@ def _context(packet: PacketInput) -> dict[str, Any]:
         "soa": views.soa(packet),
         "missing": missing,
         "missing_total": sum(len(need.controls) for _, needs in missing for need in needs),
+        "results": sampleview.results(packet.records),
         "manifest": _script("manifest.sh", packet),
         "openssl": _script("signature.sh", packet),
         "python": _script("inclusion.sh", packet),
@@ -284,6 +285,7 @@ def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int
             for number, catalog in enumerate(packet.coverage.catalogs, start=1)
         ),
         *([(1, "soa", "Statement of applicability")] if context["soa"] else []),
+        *([(1, "sample", "Test sample")] if packet.sample or context["results"] else []),
         (1, "people", "Owners and approvals"),
         (1, "evaluations", "Evaluation results"),
         (1, "register", "Evidence register"),

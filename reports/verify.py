@@ -9,7 +9,8 @@
 7. Every record is of a known kind and its signer was entitled at its place.
 8. Catalogs, crosswalk and profile are those this verifier ships.
 9. Coverage and gate, computed again from the records, are what the packet says.
-10. The PDF is signed by a key that is enrolled in the ledger.
+10. The auditor's samples, drawn again from the records, are what the packet says.
+11. The PDF is signed by a key that is enrolled in the ledger.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from muniment.schemas.times import parse_time
 
 from . import proofs
 from .erased import erased_words, erasures
+from .samplecheck import check_samples
 
 
 def verify_packet(
@@ -188,6 +190,7 @@ class _PacketVerifier:
         times = self._history(vkey, checkpoint)
         self._admit(receipts, times, checkpoint)
         self._coverage(given)
+        self._samples(given, times, checkpoint)
         self._reviewer(fingerprint, checkpoint.time)
         self._limits(checkpoint, len(receipts))
 
@@ -456,6 +459,20 @@ class _PacketVerifier:
             )
 
     # (10)
+    def _samples(
+        self, given: Mapping[str, Any], times: Sequence[SignedCheckpoint], last: SignedCheckpoint
+    ) -> None:
+        roots = {signed.size: signed.root.hex() for signed in (*times, last)}
+        check = check_samples(
+            self._json(proofs.SAMPLE) if proofs.SAMPLE in self._files else None,
+            [self._records[index] for index in given["records"] if index in self._records],
+            SystemRef(given["system"]["id"], given["system"]["version"]),
+            roots,
+        )
+        if check is not None:
+            self.report.checks.append(check)
+
+    # (11)
     def _reviewer(self, fingerprint: str | None, moment: datetime) -> None:
         check = self._check("reviewer")
         check.checked = 1

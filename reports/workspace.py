@@ -65,6 +65,7 @@ _MADE_ELSEWHERE = {
     "attestation": "import",
     "waiver": "waive",
     "applicability": "applicability",
+    "sample-test": "sample record",
 }
 """Kinds whose records a command of their own computes."""
 
@@ -490,9 +491,13 @@ class Workspace(base.Workspace):
         frameworks: Sequence[str] = (),
         as_of: datetime | None = None,
         artifact: str | Path | None = None,
+        sample: str | None = None,
         progress: Progress | None = None,
     ) -> bytes:
         """The audit packet of one system version: a signed PDF that holds its own proof.
+
+        Args:
+            sample: what ``sampling.sample_for_packet`` takes; None for no sample.
 
         Raises:
             VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
@@ -507,7 +512,7 @@ class Workspace(base.Workspace):
         self._require_artifacts(verified, about)
         coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
         decision = decide(coverage, known)
-        return assemble(self, verified, coverage, decision, known, progress)
+        return assemble(self, verified, coverage, decision, known, progress, sample)
 
     def export(self, form: str, folder: Path | str, progress: Progress | None = None) -> Exported:
         """Write the ledger as files that other tools read; ``tiles`` is the complete form.

@@ -21,6 +21,16 @@ RISK = {
     "residual": "high",
     "accepted": False,
 }
+TESTED = {"index": 3, "sha256": "c" * 64, "stratum": "policy", "outcome": "passed"}
+NOT_TESTED = {**TESTED, "index": 4, "outcome": "not-tested", "note": "not to hand"}
+WRONG = {**TESTED, "index": 5, "outcome": "exception", "note": "another file"}
+TESTS = {
+    "rule": "muniment-sample/v1",
+    "checkpoint": {"size": 9, "root": "d" * 64},
+    "by": "kind",
+    "n": 2,
+    "strata": [{"name": "policy", "population": 4, "drawn": 2}],
+}
 
 
 def _check(outcome: str, name: str = "c") -> dict[str, str]:
@@ -50,6 +60,8 @@ def _check(outcome: str, name: str = "c") -> dict[str, str]:
         ("training-record", {}, "1 completed"),
         ("policy", {}, "concludes nothing"),
         ("system", {}, ""),
+        ("sample-test", TESTS | {"records": [TESTED, NOT_TESTED]}, "1 records tested"),
+        ("sample-test", TESTS | {"records": [TESTED, NOT_TESTED]}, "not tested: 1"),
     ],
 )
 def test_holds(kind: str, fields: dict[str, Any], word: str, new_book: Any) -> None:
@@ -107,6 +119,8 @@ def test_holds(kind: str, fields: dict[str, Any], word: str, new_book: Any) -> N
         ("risk-assessment", {"risks": [RISK]}, "wrong refusal"),
         ("training-record", {"attendees": [{"name": "Kim", "completed": False}]}, "nobody"),
         ("system", {"riskTier": "unacceptable"}, "unacceptable"),
+        ("sample-test", TESTS | {"records": [TESTED, WRONG]}, "exceptions at #5"),
+        ("sample-test", TESTS | {"records": [NOT_TESTED]}, "none of the records was tested"),
     ],
 )
 def test_does_not_hold(kind: str, fields: dict[str, Any], word: str, new_book: Any) -> None:

@@ -14,7 +14,7 @@ KINDS = [
     "gate-decision", "impact-assessment", "incident", "key", "link", "model-card",
     "monitoring-report", "owner-assignment", "policy", "risk-assessment", "supplier-assessment",
     "system", "training-record", "retraction", "erasure",
-    "waiver", "applicability",
+    "waiver", "applicability", "sample-test",
 ]  # fmt: skip
 DROP = object()
 """In the table: the field is taken out."""
@@ -68,6 +68,15 @@ BROKEN: list[tuple[str, str, Any, str, str]] = [
     ("approval", "statement", "", "statement", "must not be blank"),
     ("approval", "goLive.conditions", DROP, "goLive.conditions", "is required"),
     ("approval", "goLive.verdict", "go with conditions", "goLive.verdict", "go-with-conditions?"),
+    ("sample-test", "rule", "my-own/v1", "rule", "muniment-sample/v1"),
+    ("sample-test", "salt", " word", "salt", "no blank at either end"),
+    ("sample-test", "salt", "a\nb", "salt", "no blank at either end"),
+    ("sample-test", "by", "signer", "by", "must be one of kind, control"),
+    ("sample-test", "n", 0, "n", "at least 1"),
+    ("sample-test", "records", [], "records", "at least 1 entry"),
+    ("sample-test", "records[0].note", DROP, "records[0].note", "is required"),
+    ("sample-test", "records[1].outcome", "not-tested", "records[1].note", "is required"),
+    ("sample-test", "records[1].outcome", None, "records[1].outcome", "must be one of passed"),
     ("attestation", "keys", [], "keys", "at least 1 entry"),
     ("attestation", "keys[0].publicKey", DROP, "keys[0].publicKey", "is required"),
     ("attestation", "artifacts", [], "artifacts", "at least 1 entry"),

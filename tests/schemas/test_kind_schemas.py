@@ -45,10 +45,10 @@ def _all(documents: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
 
 
 def test_registry_holds_the_kinds_promised(registry: KindRegistry) -> None:
-    """The registry holds the fourteen of evidence, eight of the machinery, and attestations."""
+    """The registry holds the fourteen of evidence, nine of the machinery, and attestations."""
     names = {kind.name for kind in registry}
     machinery = {"system", "key", "link", "gate-decision", "retraction", "erasure"}
-    machinery |= {"waiver", "applicability"}
+    machinery |= {"waiver", "applicability", "sample-test"}
     assert names == FOURTEEN | machinery | {"attestation"}
 
 

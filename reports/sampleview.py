@@ -1,0 +1,227 @@
+"""A drawn sample as people read it: on a terminal, as CSV, as YAML to fill, in a packet."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from muniment.controls.index import SAMPLE_TEST
+from muniment.controls.sample import By, Drawn, Sample
+from muniment.schemas.record import Record
+from muniment.schemas.text import counted, shorten, visible
+from muniment.schemas.times import format_time
+
+from . import inert
+
+COLUMNS = (
+    "Record", "Stratum", "Kind", "Controls", "Signed by", "Recorded", "Standing", "SHA-256",
+)  # fmt: skip
+OUTCOMES = ("passed", "exception", "not-tested")
+"""What a test may come to, as in the kind ``sample-test``."""
+_SHOWN = 8
+"""Controls or strata that one sentence names; the rest are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One record of the sample."""
+
+    drawn: Drawn
+    record: Record | None
+    """None if it was erased."""
+    standing: str
+    """``counts``, or what became of it, such as ``superseded by #9``."""
+
+    @property
+    def index(self) -> int:
+        """Place of the record in the ledger."""
+        return self.drawn.candidate.index
+
+    @property
+    def controls(self) -> str:
+        """The controls it claims itself, as one text."""
+        return ", ".join(self.drawn.candidate.controls or ()) or "–"
+
+    @property
+    def signer(self) -> str:
+        """Who signed it, as far as that is known."""
+        return "not known" if self.record is None else self.record.signer.name
+
+    @property
+    def recorded(self) -> str:
+        """The day it was recorded, UTC."""
+        return "not known" if self.record is None else f"{self.record.recorded_at:%Y-%m-%d}"
+
+    def cells(self) -> tuple[str, ...]:
+        """The record in the order of ``COLUMNS``."""
+        return (
+            f"#{self.index}",
+            self.drawn.stratum,
+            self.drawn.candidate.kind,
+            self.controls,
+            self.signer,
+            self.recorded,
+            self.standing,
+            self.drawn.candidate.sha256,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as part of the document."""
+        record = self.record
+        return {
+            **self.drawn.to_json(),
+            "kind": self.drawn.candidate.kind,
+            "controls": list(self.drawn.candidate.controls or ()),
+            "signer": None if record is None else record.signer.fingerprint,
+            "recorded_at": None if record is None else format_time(record.recorded_at),
+            "standing": self.standing,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A sample with what a person must know to test it."""
+
+    sample: Sample
+    origin: str
+    """The ledger's name."""
+    time: datetime
+    """Signed time of the checkpoint that seeds the draw, UTC."""
+    is_last: bool
+    """Whether that is the ledger's last checkpoint."""
+    lines: tuple[Line, ...]
+    later: int
+    """Records about the system that stand behind the checkpoint and could not be drawn."""
+
+    @property
+    def title(self) -> str:
+        """What was drawn from what."""
+        sample = self.sample
+        return (
+            f"{counted(len(sample.drawn), 'record')} of {sample.population:,} about "
+            f"{sample.system}, by {sample.by}"
+        )
+
+    def remarks(self) -> Iterator[str]:
+        """What limits what the sample shows, one sentence each."""
+        sample = self.sample
+        if sample.n > sample.population:
+            yield f"{sample.n} were asked for; there are no more, so every record is drawn"
+        empty = [stratum.name for stratum in sample.strata if not stratum.drawn]
+        if empty:
+            yield f"{sample.n} do not reach every {sample.by}: nothing is drawn from {_some(empty)}"
+        if sample.unseen and sample.by is By.CONTROL:
+            yield f"no drawn record claims {_some(sample.unseen)}"
+        if self.later:
+            verb = "stands" if self.later == 1 else "stand"
+            yield (
+                f"{counted(self.later, 'record')} about the system {verb} behind this checkpoint "
+                "and could not be drawn"
+            )
+        if not sample.seed.salt:
+            yield (
+                "no word of the auditor is in the seed: whoever kept the ledger could have tried "
+                "records until the draw suited (--salt)"
+            )
+        if self.is_last:
+            yield (
+                "the seed is the ledger's last checkpoint: one that others held before the test "
+                "was announced is safer (--seed-from)"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """The document."""
+        sample, body = self.sample, self.sample.to_json()
+        checkpoint = {"origin": self.origin, **body["checkpoint"], "time": format_time(self.time)}
+        return {
+            **body,
+            "checkpoint": checkpoint,
+            "salt": sample.seed.salt or None,
+            "population": sample.population,
+            "records": [line.to_json() for line in self.lines],
+            "controls_not_drawn": list(sample.unseen),
+            "later": self.later,
+            "remarks": list(self.remarks()),
+        }
+
+
+def to_csv(drawing: Drawing) -> str:
+    """The sample as CSV (RFC 4180), a row for each record; no cell is a formula."""
+    return inert.to_csv(
+        COLUMNS, ([visible(cell) for cell in line.cells()] for line in drawing.lines)
+    )
+
+
+def to_template(drawing: Drawing) -> str:
+    """YAML to fill with what the tests come to; nothing left open can pass."""
+    sample, body = drawing.sample, drawing.sample.to_body()
+    lines = [
+        f"## Sample of {drawing.title}, under checkpoint {sample.seed.size} of {drawing.origin}.",
+        "## Fill in every outcome: passed, exception or not-tested; the last two need a note.",
+        "## Nothing else may be changed. Then: muniment sample record THIS-FILE --key NAME",
+        f"system: {json.dumps(str(sample.system))}",
+        *(
+            f"{name}: {json.dumps(body[name])}"
+            for name in body
+            if name not in ("strata", "records")
+        ),
+        "strata:",
+        *(f"  - {json.dumps(item)}" for item in body["strata"]),
+        "records:",
+    ]
+    for line, item in zip(drawing.lines, body["records"], strict=True):
+        about = (line.drawn.candidate.kind, line.controls, f"signed by {line.signer}")
+        lines += [
+            f"  # #{line.index}: {_comment(', '.join((*about, line.standing)))}",
+            f"  - index: {item['index']}",
+            f"    sha256: {json.dumps(item['sha256'])}",
+            f"    stratum: {json.dumps(item['stratum'])}",
+            "    outcome:",
+            "    note:",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """One signed record of an auditor's tests, counted."""
+
+    record: Record
+    size: int
+    """Size of the checkpoint that seeded the draw."""
+    counts: tuple[int, ...]
+    """In the order of ``OUTCOMES``."""
+    exceptions: tuple[tuple[int, str], ...]
+    """Place and note of each exception."""
+
+
+def results(records: Iterable[Record]) -> list[Tested]:
+    """The auditors' results among records, in their order."""
+    found = []
+    for record in records:
+        if record.kind != SAMPLE_TEST:
+            continue
+        body = record.statement.body
+        count = Counter(item["outcome"] for item in body["records"])
+        said = [
+            (item["index"], item["note"])
+            for item in body["records"]
+            if item["outcome"] == OUTCOMES[1]
+        ]
+        counts = tuple(count[name] for name in OUTCOMES)
+        found.append(Tested(record, body["checkpoint"]["size"], counts, tuple(said)))
+    return found
+
+
+def _comment(text: str) -> str:
+    return visible(shorten(" ".join(text.split()), 200))
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = len(listed) - _SHOWN
+    return ", ".join(listed[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

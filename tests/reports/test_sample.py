@@ -1,0 +1,178 @@
+"""The sample in a packet: what its page says, and what of a false one is found."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from muniment.controls.sample import By, Sample, Seed, draw
+from muniment.reports import views
+from muniment.reports.render import _environment
+from muniment.reports.samplecheck import check_samples
+from muniment.reports.sampleview import Drawing, Line, results, to_csv, to_template
+from muniment.schemas.finding import Check, Outcome
+from muniment.schemas.record import Record
+from muniment.schemas.statement import predicate_type
+
+ROOT = hashlib.sha256(b"root").hexdigest()
+HOSTILE = "<script>alert(1)</script>\n- index: 3 # \u202e=1+1"
+
+
+def _sample(packet: Any, by: By = By.KIND, n: int = 3) -> Sample:
+    return draw(packet.records, packet.coverage.system, Seed(19, ROOT), n, by)
+
+
+def _drawing(packet: Any, sample: Sample) -> Drawing:
+    records = {record.index: record for record in packet.records}
+    lines = tuple(Line(item, records.get(item.candidate.index), "counts") for item in sample.drawn)
+    return Drawing(sample, packet.origin, packet.checkpoint_time, True, lines, 2)
+
+
+def _tested(packet: Any, sample: Sample, **changes: Any) -> Record:
+    """A sample test after the packet's records, every outcome an exception."""
+    body = sample.to_body()
+    body["records"] = [
+        {**item, "outcome": "exception", "note": HOSTILE} for item in body["records"]
+    ]
+    last = packet.records[-1]
+    statement = replace(
+        last.statement, predicate_type=predicate_type("sample-test"), body={**body, **changes}
+    )
+    tested: Record = replace(last, index=18, sha256="9" * 64, statement=statement)
+    return tested
+
+
+def _page(packet: Any, found: list[Any]) -> str:
+    values = {
+        "packet": packet,
+        "v": views,
+        "known": {record.index for record in packet.records},
+        "results": found,
+    }
+    return _environment().get_template("sample.html").render(values)
+
+
+def test_the_page_has_a_row_with_boxes_for_each_record(packet: Any) -> None:
+    """Three boxes and room for a note beside each drawn record, and nothing else to tick."""
+    sample = _sample(packet, n=4)
+    page = _page(replace(packet, sample=_drawing(packet, sample)), [])
+    assert page.count('class="tick"') == 3 * 4
+    for item in sample.drawn:
+        assert f'<a href="#record-{item.candidate.index}">' in page
+        assert item.candidate.sha256[:16] in page
+    for stratum in sample.strata:
+        assert stratum.name in page
+    assert "Auditor’s word" in page and "Results on record" not in page
+
+
+def test_no_sample_no_page(packet: Any) -> None:
+    """Where none was asked for and none was tested, the packet says nothing of it."""
+    assert _page(packet, []).strip() == ""
+
+
+def test_results_are_printed_as_text(packet: Any) -> None:
+    """What an auditor writes is shown, and never markup."""
+    record = _tested(packet, _sample(packet))
+    (found,) = results([*packet.records, record])
+    assert (found.counts, found.size) == ((0, 3, 0), 19)
+    page = _page(packet, [found])
+    assert "&lt;script&gt;" in page and "<script>" not in page
+    assert "[U+202E]" in page and page.count("Exception at") == 3
+
+
+def test_names_of_strangers_do_not_leave_their_cell(packet: Any) -> None:
+    """A signer's name is a comment in the template and text in a spreadsheet, whatever it says."""
+    drawing = _drawing(packet, _sample(packet))
+    first = drawing.lines[0]
+    assert first.record is not None
+    signer = replace(first.record.signer, name=f"={HOSTILE}")
+    line = replace(first, record=replace(first.record, signer=signer))
+    drawing = replace(drawing, lines=(line, *drawing.lines[1:]))
+    filled = yaml.safe_load(to_template(drawing))
+    assert [item["index"] for item in filled["records"]] == [item.index for item in drawing.lines]
+    assert {item["outcome"] for item in filled["records"]} == {None}
+    assert "\"'=<script>" in to_csv(drawing)
+
+
+def _checked(packet: Any, *more: Record, printed: Any = None, roots: Any = None) -> Check:
+    system = packet.coverage.system
+    records = [*packet.records, *more]
+    check = check_samples(printed, records, system, {19: ROOT} if roots is None else roots)
+    assert check is not None
+    return check
+
+
+def test_what_the_rule_draws_holds(packet: Any) -> None:
+    """The printed sample and the tested one are both drawn again."""
+    sample = _sample(packet)
+    check = _checked(packet, _tested(packet, sample), printed=sample.to_json())
+    assert (check.outcome, check.checked) == (Outcome.HELD, 2)
+    assert check_samples(None, packet.records, packet.coverage.system, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"system": {"id": "other", "version": "1"}}, "sample.other-system"),
+        ({"checkpoint": {"size": 19, "root": "ab" * 32}}, "sample.seed-differs"),
+        ({"checkpoint": {"size": 18, "root": ROOT}}, "sample.seed-differs"),
+        ({"salt": "a word that was tried"}, "sample.differs"),
+        ({"n": 2}, "sample.differs"),
+        ({"n": 0}, "sample.number"),
+        ({"by": "control"}, "sample.differs"),
+        ({"records": []}, "sample.differs"),
+        ({"strata": []}, "sample.differs"),
+    ],
+)
+def test_a_false_sample_is_found(changes: dict[str, Any], code: str, packet: Any) -> None:
+    """Whatever of the embedded sample is changed, the draw does not give it."""
+    printed = {**_sample(packet).to_json(), **changes}
+    check = _checked(packet, printed=printed)
+    assert check.outcome is Outcome.FAILED
+    assert code in {finding.code for finding in check.findings}
+
+
+def test_a_picked_list_that_was_signed_is_found(packet: Any) -> None:
+    """An approver with a client of their own can sign any list; the verification names it."""
+    sample = _sample(packet)
+    drawn = {item.candidate.index for item in sample.drawn}
+    other = next(item for item in packet.records if item.index not in drawn)
+    picked = {**other.ref.to_json(), "stratum": other.kind, "outcome": "passed"}
+    check = _checked(packet, _tested(packet, sample, records=[picked]))
+    (finding,) = check.findings
+    assert (finding.code, finding.record) == ("sample.differs", 18)
+
+
+def test_a_draw_by_control_that_an_erasure_changed_is_not_checked(
+    packet: Any, build: ModuleType
+) -> None:
+    """What the erased record claimed is not known: that is no fault, and no pass."""
+    sample = _sample(packet, By.CONTROL, n=19)
+    gone = packet.records[1]
+    order = replace(
+        packet.records[-1],
+        index=30,
+        sha256="8" * 64,
+        statement=replace(
+            gone.statement,
+            predicate_type=predicate_type("erasure"),
+            controls=(),
+            body={
+                "records": [{**gone.ref.to_json(), "kind": gone.kind}],
+                "artifacts": [],
+                "basis": "b",
+                "reason": "r",
+            },
+        ),
+    )
+    left = replace(packet, records=tuple(item for item in packet.records if item is not gone))
+    check = _checked(left, order, printed=sample.to_json())
+    assert check.outcome is Outcome.NOT_CHECKED
+    assert re.search("were erased", check.not_checked[0])
+    assert not re.search("#", check.not_checked[0])
