@@ -53,6 +53,8 @@ _CLAIMS = {
     "remembered": "the ledger is the one this machine verified before, with records added",
 }
 
+_NOTHING_REMEMBERED = "nothing of this ledger was remembered on this machine before"
+
 
 def checkpoint_in(data: bytes) -> bytes:
     """The signed checkpoint in an old file: a checkpoint, a Sigstore bundle or a ``.tlog-proof``.
@@ -209,9 +211,7 @@ class Outside:
         self.check_witnesses(witnesses, now, reader)
         self._check_git(git, now, node)
         if self.remembered is None:
-            remembered.not_checked.append(
-                "nothing of this ledger was remembered on this machine before"
-            )
+            remembered.not_checked.append(_NOTHING_REMEMBERED)
         else:
             where = str(remembered_path(self.folder, self.vkey.name, self.root))
             self._compare(remembered, where, self.remembered, now, node)
@@ -467,11 +467,14 @@ def read_remembered(folder: Path, origin: str, root: str) -> bytes | None:
     return read_small(path, _MAX_NOTE) if path.exists() else None
 
 
-def require_remembered(folder: Path, ledger: Ledger) -> None:
+def require_remembered(folder: Path, ledger: Ledger) -> bool:
     """Refuse a ledger that is not the one this machine verified, before anybody signs into it.
 
     Args:
         folder: the user's configuration folder.
+
+    Returns:
+        Whether it verified any.
 
     Raises:
         VerificationError: ``outside.rollback``, ``outside.fork`` or ``outside.other-ledger``.
@@ -480,7 +483,7 @@ def require_remembered(folder: Path, ledger: Ledger) -> None:
     vkey, root = ledger.vkey, ledger.root
     old = read_remembered(folder, vkey.name, root)
     if old is None:
-        return
+        return False
     now = ledger.checkpoint()
     try:
         with ledger.storage.read() as reader:
@@ -492,6 +495,26 @@ def require_remembered(folder: Path, ledger: Ledger) -> None:
             f"docs/witnesses.md ({where})"
         )
         raise
+    return True
+
+
+def check_remembered(folder: Path, ledger: Ledger) -> Check:
+    """The check that a sound ledger is the one this machine verified before, or more.
+
+    Raises:
+        InputError: the remembered checkpoint cannot be read.
+    """
+    check = Check("remembered", _CLAIMS["remembered"])
+    try:
+        known = require_remembered(folder, ledger)
+    except VerificationError as error:
+        check.findings.append(Finding.of(error))
+        return check
+    if known:
+        check.checked = 1
+    else:
+        check.not_checked.append(_NOTHING_REMEMBERED)
+    return check
 
 
 def write_durably(path: Path, data: bytes) -> None:

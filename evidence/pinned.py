@@ -23,7 +23,7 @@ from .note import VerifierKey
 
 _FOLDER = "verified"
 _MAX_BYTES = 64 << 20
-_VERSION = 2
+_VERSION = 3
 _FIELDS = {
     "schema_version": int,
     "ledger": str,
@@ -32,6 +32,7 @@ _FIELDS = {
     "time": str,
     "keys": str,
     "rules": str,
+    "registrations": str,
     "systems": dict,
 }
 
@@ -51,6 +52,8 @@ class Pinned:
     """Digest of the key records under it, with their places and recorded times."""
     rules: str
     """Digest of the kinds by which the records were found sound."""
+    registrations: bytes
+    """What ``chain`` gives over the records that register a system version; empty without any."""
     systems: Mapping[SystemRef, bytes]
     """What ``chain`` gives over the records of each system version."""
 
@@ -83,6 +86,7 @@ class Pinned:
                 parse_time(value["time"]),
                 value["keys"],
                 value["rules"],
+                bytes.fromhex(value["registrations"]),
                 {
                     SystemRef.parse(name): bytes.fromhex(found)
                     for name, found in value["systems"].items()
@@ -124,6 +128,7 @@ class Pinned:
             "time": format_time(self.time),
             "keys": self.keys,
             "rules": self.rules,
+            "registrations": self.registrations.hex(),
             "systems": {str(name): found.hex() for name, found in self.systems.items()},
         }
         new = path.with_suffix(f".{os.getpid()}.new")

@@ -4,7 +4,7 @@ then is held against what they are, and the end of the ledger against what came 
 What a full verification remembers (``pinned``) settles the records of each system: which they are,
 every byte of them, and when they were recorded. So a machine that verified a ledger can answer for
 one system without going through all the others again. Where anything is not as it was, nothing is
-concluded here; the whole ledger must be verified again, and that says what it is.
+concluded here: the whole ledger must be verified, and held against what is remembered of it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .note import VerifierKey
 from .pinned import Pinned, chain, digest_of_rules
 from .storage import Reader
 from .tiles import node_reader
-from .verification import LedgerVerifier, Progress
+from .verification import SYSTEM_KIND, LedgerVerifier, Progress
 
 _Row = tuple[int, bytes, bytes, bytes, datetime]
 """Number, envelope, leaf, leaf hash and recorded time."""
@@ -124,20 +124,25 @@ class _Recall(LedgerVerifier):
         self._time = since.time
         try:
             with uncollected():
+                # NOTE: by these rows it was chosen which system is meant.
+                for _ in self._rows(since.registrations, kind=SYSTEM_KIND):
+                    pass
                 self._replay(keys, merge(*map(self._own_rows, self._systems)))
         except (MunimentError, ValueError, OverflowError) as error:
             raise NotRecalledError from error
         return since.size
 
-    def _own_rows(self, system: SystemRef) -> Iterator[_Row]:
-        """The rows of one system, each the one that was verified, in ledger order.
+    def _rows(self, expected: bytes, **columns: str) -> Iterator[_Row]:
+        """The rows with these columns, each the one that was verified, in ledger order.
+
+        Args:
+            expected: the digest over them.
 
         Raises:
             NotRecalledError: at the end, if they are not the ones that were.
         """
         times: dict[bytes, datetime | None] = {}
         found = b""
-        columns = {"system_id": system.id, "system_version": system.version}
         with closing(self._reader.find_covered(self._before.size, **columns)) as rows:
             for number, envelope, leaf, note in rows:
                 if note not in times:
@@ -148,8 +153,13 @@ class _Recall(LedgerVerifier):
                     raise NotRecalledError
                 found = chain(found, number, recorded_at, hashed)
                 yield number, envelope, leaf, hashed, recorded_at
-        if found != self._before.systems.get(system, b""):
+        if found != expected:
             raise NotRecalledError
+
+    def _own_rows(self, system: SystemRef) -> Iterator[_Row]:
+        """The rows of one system."""
+        expected = self._before.systems.get(system, b"")
+        return self._rows(expected, system_id=system.id, system_version=system.version)
 
     def _replay(self, keys: Sequence[DatedEntry], rows: Iterable[_Row]) -> None:
         """Judge the old key records, and between them the records of these systems."""

@@ -156,6 +156,8 @@ class LedgerVerifier:
         self._about: set[tuple[str, str]] | None = None
         self._chains: dict[tuple[str, str], bytes] = {}
         """By id and version of each system, the digest over its records."""
+        self._registrations = b""
+        """Digest over the records that register one."""
         self._entitled: dict[tuple[ClaimFields | None, datetime], str] = {}
         """What was found entitled since the last key record: claim and recorded time to the latest
         time such a statement spoke of."""
@@ -204,9 +206,8 @@ class LedgerVerifier:
                     record = self._timed(row, verdict, covering, files_only)
                 else:
                     record = self._record(row, verdict, covering, files_only)
-                if covering is not None and (system := row[7:9])[0]:
-                    before = self._chains.get(system, b"")
-                    self._chains[system] = chain(before, number, covering.time, verdict.leaf_hash)
+                if covering is not None and row[7]:
+                    self._chain(row, covering.time, verdict.leaf_hash)
                 if pending is not None and pending[0] == self._tree.size:
                     self._check_root(covering, pending[0])
                     pending = next(checkpoints, None)
@@ -220,6 +221,14 @@ class LedgerVerifier:
                 self._progress(expected, size)
         self._finish(size, pending, checkpoints)
         self._conclude(expected)
+
+    def _chain(self, row: Sequence[Any], recorded_at: datetime, leaf_hash: bytes) -> None:
+        """Add a record to what a later verification may rest on."""
+        number, kind, system = row[0], row[6], (row[7], row[8])
+        before = self._chains.get(system, b"")
+        self._chains[system] = chain(before, number, recorded_at, leaf_hash)
+        if kind == SYSTEM_KIND:
+            self._registrations = chain(self._registrations, number, recorded_at, leaf_hash)
 
     def _conclude(self, size: int) -> None:
         since = self._since
@@ -282,6 +291,7 @@ class LedgerVerifier:
             time=self.last.time,
             keys=digest_of_keys(self._keys),
             rules=digest_of_rules(self._kinds),
+            registrations=self._registrations,
             systems={SystemRef(*system): found for system, found in sorted(self._chains.items())},
         )
 
@@ -319,6 +329,7 @@ class LedgerVerifier:
         self._chains = {
             (system.id, system.version): found for system, found in since.systems.items()
         }
+        self._registrations = since.registrations
         self._note_unchecked(since)
         return since.size
 

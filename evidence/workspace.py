@@ -427,11 +427,15 @@ class Workspace:
         Raises:
             StoreError: the ledger cannot be read.
         """
-        recalled = None if about is None else self._recall(about, progress)
-        if recalled is not None:
-            return recalled
-        records: list[Record] = []
-        return self.verify_ledger(records.append, progress, records, about=about)
+        found = None if about is None else self._recall(about, progress)
+        if found is None:
+            records: list[Record] = []
+            found = self.verify_ledger(records.append, progress, records, about=about)
+        if found.report.ok:
+            from .outside import check_remembered
+
+            found.report.checks.append(check_remembered(config_folder(), self.ledger))
+        return found
 
     def _recall(
         self, about: Collection[SystemRef], progress: Progress | None

@@ -298,22 +298,61 @@ def test_as_much_is_verified_whatever_system_is_asked_about(place: Path) -> None
     assert [item for item in own.records if item.statement.system is not None] == about
 
 
-def test_a_record_hidden_after_verification(place: Path, cli: Cli) -> None:
-    """What the machine verified is the same answer; a row hidden since is a no, not a pass."""
-    before = cli("coverage", *NIST, "--json").json
-    assert cli("verify").code == 0
-    after = cli("coverage", *NIST, "--json").json
-    for document in (before, after):
-        document["data"].pop("as_of", None)
-    assert after == before
+def behind_the_triggers(place: Path, *statements: str) -> None:
+    """Change the database past what keeps it append-only."""
     with sqlite3.connect(place / ".muniment" / "ledger.db") as database:
         triggers = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
         for (name,) in triggers.fetchall():
             database.execute(f"DROP TRIGGER {name}")
-        database.execute(
-            "UPDATE entry SET system_version = 'x' WHERE number = "
-            "(SELECT max(number) FROM entry WHERE kind = 'eval-result')"
-        )
-    answer = cli("coverage", *NIST, "--json")
-    assert answer.code == 1
-    assert answer.json["error"]["code"] == "ledger.unsound"
+        for statement in statements:
+            database.execute(statement)
+
+
+HIDING = {
+    "of an evaluation": (
+        "UPDATE entry SET system_version = 'x' WHERE number = "
+        "(SELECT max(number) FROM entry WHERE kind = 'eval-result')"
+    ),
+    "of another version": "UPDATE entry SET kind = 'x' WHERE system_version = '9.9.9'",
+}
+
+
+@pytest.mark.parametrize("what", HIDING)
+def test_a_record_hidden_after_verification(place: Path, cli: Cli, what: str) -> None:
+    """What the machine verified is the same answer; a row hidden since is a no, not a pass, and
+    no other system is meant for it."""
+    asked = ("coverage", *NIST, "--json", "--as-of", "5")
+    before = cli(*asked).json
+    if what == "of another version":
+        words = ("--name", "A", "--purpose", "B", "--phase", "pilot", "--risk-tier", "high")
+        assert cli("system", "add", "other@9.9.9", *words, "--owner", "A <a@example.com>").code == 0
+        assert cli(*asked).json["error"]["code"] == "system.ambiguous"
+    assert cli("verify").code == 0
+    if what == "of an evaluation":
+        assert cli(*asked).json == before
+    behind_the_triggers(place, HIDING[what])
+    answer = cli(*asked)
+    assert (answer.code, answer.json["error"]["code"]) == (1, "ledger.unsound")
+
+
+@pytest.mark.parametrize(
+    "command", [("coverage",), ("soa",), ("gate", "--dry-run"), ("packet", "-o", "p.pdf")]
+)
+def test_a_ledger_that_was_cut_back(place: Path, cli: Cli, command: tuple[str, ...]) -> None:
+    """On a machine that verified more than there is, nothing is concluded."""
+    opened = Workspace(place)
+    size = opened.ledger.checkpoint().size
+    opened.storage.close()
+    again = ("attach", "policy", "policy.md", "--body", "policy.yaml", "--set", "title=Newer")
+    assert cli(*again).code == 0
+    assert cli("verify").code == 0
+    behind_the_triggers(
+        place,
+        f"DELETE FROM subject WHERE number >= {size}",
+        f"DELETE FROM entry WHERE number >= {size}",
+        f"DELETE FROM checkpoint WHERE size > {size}",
+        f"UPDATE tile SET hashes = substr(hashes, 1, {32 * size})",
+    )
+    answer = cli(*command, "--json")
+    assert (answer.code, answer.json["error"]["code"]) == (1, "ledger.unsound")
+    assert "records and now has" in answer.json["error"]["message"]

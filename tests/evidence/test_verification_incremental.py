@@ -28,6 +28,7 @@ PINNED = Pinned(
     datetime(2026, 1, 31, tzinfo=UTC),
     "0" * 64,
     "1" * 64,
+    bytes(32),
     {SystemRef("credit-risk", "1.0.0"): bytes(32)},
 )
 
@@ -153,7 +154,7 @@ def test_what_is_remembered_survives_the_file(tmp_path: Path) -> None:
     [
         *(b"", b"{}", b"[]", b"{", b'{"ledger": 1}', b"\xff", b'{"size": "x"}'),
         *(b'"size": %s' % size for size in (b"9.7", b'"10"', b"true", b"0", b"-1", b"null")),
-        *(b'"schema_version": %s' % version for version in (b"3", b"1.0", b'"1"', b"true")),
+        *(b'"schema_version": %s' % version for version in (b"4", b"1.0", b'"1"', b"true")),
     ],
 )
 def test_a_damaged_memory_is_refused(tmp_path: Path, data: bytes) -> None:
