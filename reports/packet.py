@@ -13,7 +13,7 @@ from muniment.controls.coverage import Coverage
 from muniment.controls.gate import GateDecision
 from muniment.controls.profile import Profile
 from muniment.evidence.keys import SigningKey
-from muniment.evidence.trust import KEY_KIND, EnrolledKey
+from muniment.evidence.trust import KEY_KIND
 from muniment.evidence.verified import VerifiedLedger
 from muniment.evidence.workspace import as_input_error
 from muniment.schemas.errors import InputError
@@ -21,8 +21,9 @@ from muniment.schemas.record import Record
 from muniment.schemas.text import counted
 
 from .coverages import known_since
+from .custody import key_events, key_line, outside_proofs
 from .erased import erased_words, erasures
-from .model import KeyLine, PacketInput
+from .model import Look, PacketInput
 from .proofs import derivation_words, proof_files
 
 if TYPE_CHECKING:
@@ -37,11 +38,13 @@ def assemble(
     coverage: Coverage,
     decision: GateDecision,
     profile: Profile,
+    look: Look,
     progress: Progress | None = None,
 ) -> bytes:
     """The signed PDF.
 
     Args:
+        look: what the reviewer and the workspace add to the pages.
         progress: told how far the pages are.
 
     Raises:
@@ -83,6 +86,7 @@ def assemble(
         coverage,
         decision,
     )
+    outside, earlier = outside_proofs(workspace, checkpoint)
     packet = PacketInput(
         organisation=workspace.config.organisation,
         coverage=coverage,
@@ -90,7 +94,7 @@ def assemble(
         profile_name=profile.name,
         blocking=decision.blocking,
         records=tuple(record for record in used if record.kind != KEY_KIND),
-        keys=tuple(map(_key_line, verified.ring)),
+        keys=tuple(key_line(key, checkpoint.time) for key in verified.ring),
         origin=checkpoint.checkpoint.origin,
         checkpoint=checkpoint.note.to_bytes().decode(),
         checkpoint_time=checkpoint.time,
@@ -107,6 +111,10 @@ def assemble(
                 for item in known_since(workspace, verified, coverage)
             ),
         ),
+        key_events=key_events(record for record in used if record.kind == KEY_KIND),
+        outside=outside,
+        outside_earlier=earlier,
+        look=look,
     )
     pdf = render(packet, files, progress)
     return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())
@@ -114,20 +122,6 @@ def assemble(
 
 def _first_up(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _key_line(enrolled: EnrolledKey) -> KeyLine:
-    signer = enrolled.signer
-    return KeyLine(
-        signer.fingerprint,
-        signer.name,
-        signer.email,
-        signer.type,
-        signer.roles,
-        signer.functions,
-        enrolled.enrolled,
-        enrolled.expires,
-    )
 
 
 def _not_included(records: list[Record], used: list[Record]) -> list[str]:

@@ -5,6 +5,7 @@ Rests on WeasyPrint; what of it is undocumented and pinned stands in ``archival.
 
 from __future__ import annotations
 
+import base64
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +19,14 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from muniment.controls.coverage import State
+from muniment.controls.crosswalk import Source
 from muniment.schemas.errors import ReportError
 from muniment.schemas.times import format_time
 
-from . import charts, register, views
-from .model import Embedded, PacketInput
+from . import carried, charts, lineage, register, sources, summary, timeline, views
+from .model import Embedded, Logo, PacketInput
 from .printable import MAX_TEXT, attribute, printable, whole
+from .qr import qr
 
 if TYPE_CHECKING:
     from muniment.evidence.verification import Progress
@@ -142,6 +145,7 @@ def _parts(packet: PacketInput) -> list[Part]:
     return [
         Part("opening.html", {}),
         Part("findings.html", {}),
+        Part("evidence.html", {}),
         Part("register.html", {"records": first}),
         *(Part("register.html", {"records": lot, "chapter": "Evidence register"}) for lot in more),
         Part("closing.html", {}),
@@ -217,15 +221,14 @@ def _finalize(value: Any) -> Any:
 
 
 def _context(packet: PacketInput) -> dict[str, Any]:
-    coverage = packet.coverage
-    total = views.counts(coverage.controls)
-    charted = views.charted(packet)
-    apart = {record.index for record in charted}
-    missing = [(c, found) for c in coverage.catalogs if (found := views.needs(packet, c))]
+    """Everything that templates can name."""
     context: dict[str, Any] = {
         "packet": packet,
-        "coverage": coverage,
-        "system": str(coverage.system),
+        "coverage": packet.coverage,
+        "cover": packet.look.cover,
+        "logo": _logo(packet.look.cover.logo),
+        "paper": packet.look.paper,
+        "system": str(packet.coverage.system),
         "clock": format_time(packet.checkpoint_time),
         "chapter": None,
         "pages_total": None,
@@ -233,28 +236,10 @@ def _context(packet: PacketInput) -> dict[str, Any]:
         "charts": charts,
         "labels": charts.LABELS,
         "meanings": MEANINGS,
-        "max_text": MAX_TEXT,
-        "budget": register.BUDGET,
-        "share": register.share(len(packet.records)),
-        "charted": charted,
-        "apart": apart,
-        "rows": register.Rows(packet, apart),
-        "uncharted": len(views.evaluations(packet)) - len(charted),
-        "approved": views.approved(packet),
-        "total": total,
-        "shown": [state for state in charts.ORDER if total[state]],
-        "known": {record.index for record in packet.records},
-        "anchors": views.control_anchors(packet),
-        "counted": views.counted_for(packet),
-        "replaced": views.replaced(packet),
-        "approvers": views.approvers(packet),
-        "attention": views.attention(packet),
-        "other_gaps": views.other_gaps(packet),
-        "soon_stale": views.soon_stale(packet),
-        "exceptions": views.exceptions(packet),
-        "soa": views.soa(packet),
-        "missing": missing,
-        "missing_total": sum(len(need.controls) for _, needs in missing for need in needs),
+        **_judged(packet),
+        **_evidence(packet),
+        **_register(packet),
+        "code": qr(packet.checkpoint, f"QR code of the checkpoint: {packet.checkpoint}"),
         "manifest": _script("manifest.sh", packet),
         "openssl": _script("signature.sh", packet),
         "python": _script("inclusion.sh", packet),
@@ -263,8 +248,79 @@ def _context(packet: PacketInput) -> dict[str, Any]:
     return context
 
 
+def _judged(packet: PacketInput) -> dict[str, Any]:
+    """What the summary, the gaps, the matrix and the crosswalk print."""
+    coverage = packet.coverage
+    total = views.counts(coverage.controls)
+    missing = [(c, found) for c in coverage.catalogs if (found := views.needs(packet, c))]
+    crossing = carried.crossing(packet)
+    return {
+        "total": total,
+        "shown": [state for state in charts.ORDER if total[state]],
+        "heat": summary.heat(packet),
+        "trend": summary.trend(packet),
+        "trend_sentence": summary.trend_sentence(packet),
+        "attention": views.attention(packet),
+        "other_gaps": views.other_gaps(packet),
+        "soon_stale": views.soon_stale(packet),
+        "exceptions": views.exceptions(packet),
+        "soa": views.soa(packet),
+        "missing": missing,
+        "missing_total": sum(len(need.controls) for _, needs in missing for need in needs),
+        "crossing": crossing,
+        "published": crossing.by(Source.PUBLISHED),
+        "inferred": crossing.by(Source.INFERRED),
+        "max_crossings": carried.MAX_LINES,
+    }
+
+
+def _evidence(packet: PacketInput) -> dict[str, Any]:
+    """What the chapters on people, evaluations, data, lineage and monitoring print."""
+    charted = views.charted(packet)
+    found, series = lineage.lineage(packet), timeline.monitoring(packet)
+    return {
+        "by_function": views.by_function(packet),
+        "charted": charted,
+        "apart": {record.index for record in charted},
+        "uncharted": len(views.evaluations(packet)) - len(charted),
+        "sources": sources.data_sources(packet),
+        "max_sources": sources.MAX_SOURCES,
+        "lineage": found,
+        "lineage_drawing": lineage.drawing(found),
+        "series": series,
+        "max_series": timeline.MAX_SERIES,
+        "monitoring_summary": timeline.summary(series),
+        "monitoring_drawing": timeline.drawing(series, packet),
+        "unlisted_reports": sum(max(len(one.reports) - views.MAX_LINKS, 0) for one in series),
+    }
+
+
+def _register(packet: PacketInput) -> dict[str, Any]:
+    """What the register prints, and what ties it to the other chapters."""
+    apart = {record.index for record in views.charted(packet)}
+    return {
+        "max_text": MAX_TEXT,
+        "budget": register.BUDGET,
+        "share": register.share(len(packet.records)),
+        "rows": register.Rows(packet, apart),
+        "known": {record.index for record in packet.records},
+        "anchors": views.control_anchors(packet),
+        "counted": views.counted_for(packet),
+        "replaced": views.replaced(packet),
+        "approved": views.approved(packet),
+        "approvers": views.approvers(packet),
+    }
+
+
+def _logo(logo: Logo | None) -> str | None:
+    if logo is None:
+        return None
+    return f"data:{logo.media_type};base64,{base64.b64encode(logo.data).decode()}"
+
+
 def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int, str, str]]:
     """Level, anchor and title of every line of the contents."""
+    cover, crossing = packet.look.cover, context["crossing"]
     gaps = [
         ("gaps-blocking", "Controls that block the gate", True),
         ("gaps-other", "Open with some evidence", context["other_gaps"]),
@@ -274,7 +330,8 @@ def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int
     ]
     return [
         (1, "summary", "Summary"),
-        (2, "areas", "Coverage by area"),
+        *([(1, "reviewer", "The reviewer’s words")] if cover.scope or cover.conclusions else []),
+        *([] if context["heat"].is_whole else [(1, "areas", "Coverage by area")]),
         (1, "scope", "Scope and system"),
         (1, "gaps", "Open gaps"),
         *((2, anchor, title) for anchor, title, there in gaps if there),
@@ -283,12 +340,16 @@ def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int
             (2, f"matrix-{number}", catalog.name)
             for number, catalog in enumerate(packet.coverage.catalogs, start=1)
         ),
+        *([(1, "crosswalk", "Evidence carried over")] if crossing.rests or crossing.helps else []),
         *([(1, "soa", "Statement of applicability")] if context["soa"] else []),
         (1, "people", "Owners and approvals"),
         (1, "evaluations", "Evaluation results"),
+        (1, "data", "Data provenance"),
+        *([(1, "lineage", "From data to gate")] if context["lineage"].ties else []),
+        (1, "monitoring", "Monitoring over time"),
         (1, "register", "Evidence register"),
-        (1, "custody", "Chain of custody"),
         (1, "omissions", "What this packet leaves out"),
+        (1, "custody", "Chain of custody"),
         (1, "verify", "Verify this packet yourself"),
         (1, "signoff", "Sign-off"),
     ]

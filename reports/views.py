@@ -287,6 +287,14 @@ def approved(packet: PacketInput) -> dict[int, tuple[RecordRef, ...]]:
     }
 
 
+def by_function(packet: PacketInput) -> dict[str, tuple[Record, ...]]:
+    """Approvals by the function they speak for, functions by name."""
+    found: dict[str, list[Record]] = {}
+    for record in of_kind(packet, "approval"):
+        found.setdefault(text_of(record.statement.body.get("role")), []).append(record)
+    return {role: tuple(found[role]) for role in sorted(found)}
+
+
 def headline(record: Record) -> str:
     """What a record is about, in a few words: its own title, or its files."""
     body = record.statement.body

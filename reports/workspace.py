@@ -494,6 +494,7 @@ class Workspace(base.Workspace):
             VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
             ReportError: the PDF cannot be made.
         """
+        from .model import Look
         from .packet import assemble
 
         verified = self.verified(progress)
@@ -503,7 +504,7 @@ class Workspace(base.Workspace):
         self._require_artifacts(verified, about)
         coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
         decision = decide(coverage, known)
-        return assemble(self, verified, coverage, decision, known, progress)
+        return assemble(self, verified, coverage, decision, known, Look(), progress)
 
     def export(self, form: str, folder: Path | str, progress: Progress | None = None) -> Exported:
         """Write the ledger as files that other tools read; ``tiles`` is the complete form.
