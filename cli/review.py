@@ -38,6 +38,15 @@ def packet(
     as_of: AsOf = None,
     artifact: OfArtifact = None,
     profile: WithProfile = "production",
+    cover: Annotated[
+        Path | None,
+        typer.Option(
+            "--cover", metavar="FILE", help="YAML with reviewer, scope, conclusions, logo, accent."
+        ),
+    ] = None,
+    paper: Annotated[
+        str, typer.Option("--paper", metavar="SIZE", help="Size of the pages: a4 or letter.")
+    ] = "a4",
     workspace: InWorkspace = None,
     key: WithKey = None,
     as_json: AsJson = False,
@@ -59,6 +68,8 @@ def packet(
             frameworks=framework or (),
             as_of=moment(as_of),
             artifact=artifact,
+            cover=cover,
+            paper=paper,
             progress=bar,
         )
     sha256 = write_atomically(output, pdf)

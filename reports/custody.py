@@ -118,7 +118,6 @@ def key_events(records: Iterable[Record]) -> tuple[KeyEvent, ...]:
             record.index,
             record.recorded_at,
             _said(record),
-            record.statement.body.get("fingerprint"),
             record.signer,
         )
         for record in records
@@ -135,7 +134,7 @@ def _said(record: Record) -> str:
         known = parse_time(since) if isinstance(since, str) else since
         words = "" if known is None else f", compromised since {format_since(known)}"
         why = f": {body['reason']}" if body.get("reason") else "."
-        return f"Revoked{words}{why}"
+        return f"Revoked {body['fingerprint']}{words}{why}"
     holder, roles = body["holder"], ", ".join(body["roles"])
     if action == "rotate":
         return f"Takes the place of {body['replaces']} for {holder['name']}, as {roles}."

@@ -39,8 +39,6 @@ class KeyEvent:
     recorded_at: datetime
     what: str
     """What was signed, in one sentence."""
-    fingerprint: str | None
-    """Of the key that it is about; None for a change of the threshold."""
     by: Signer
 
 

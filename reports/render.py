@@ -11,11 +11,11 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import StrictUndefined
 from markupsafe import Markup
 
 from muniment.controls.coverage import State
@@ -24,7 +24,8 @@ from muniment.schemas.errors import ReportError
 from muniment.schemas.times import format_time
 
 from . import carried, charts, lineage, register, sources, summary, timeline, views
-from .model import Embedded, Logo, PacketInput
+from .model import Embedded, Logo, Override, PacketInput
+from .overrides import NOTICE, STYLE, Sandbox, loader, told
 from .printable import MAX_TEXT, attribute, printable, whole
 from .qr import qr
 
@@ -85,19 +86,19 @@ def _laid_out(weasyprint: Any, packet: PacketInput, progress: Progress | None) -
     lays everything out again.
     """
     context = _context(packet)
-    style = _Style(weasyprint)
+    style = _Style(weasyprint, packet.look.overrides)
     opening, *rest = _parts(packet)
     tell = progress or (lambda done, total: None)
     steps = len(rest) + 2
     tell(0, steps)
-    documents = [style.lay_out(_html(context, opening, 1, {}))]
+    documents = [style.lay_out(opening, _html(context, opening, 1, {}))]
     pages: dict[str, int] = {}
     count = _number(documents[0], pages, 0)
     for done, part in enumerate(rest, start=1):
-        documents.append(style.lay_out(_html(context, part, count + 1, pages)))
+        documents.append(style.lay_out(part, _html(context, part, count + 1, pages)))
         count = _number(documents[-1], pages, count)
         tell(done, steps)
-    first = style.lay_out(_html(context | {"pages_total": count}, opening, 1, pages))
+    first = style.lay_out(opening, _html(context | {"pages_total": count}, opening, 1, pages))
     if len(first.pages) != len(documents[0].pages):
         raise ReportError("report.unstable-pages", "page numbers changed the pages they stand on")
     tell(steps - 1, steps)
@@ -117,7 +118,7 @@ def _number(document: Any, pages: dict[str, int], before: int) -> int:
 class _Style:
     """The style sheet and the fonts, read once for all parts."""
 
-    def __init__(self, weasyprint: Any) -> None:
+    def __init__(self, weasyprint: Any, overrides: Sequence[Override]) -> None:
         from weasyprint.text.fonts import FontConfiguration
 
         from .fetcher import BundledFetcher
@@ -125,18 +126,27 @@ class _Style:
         self._weasyprint = weasyprint
         self._fetcher = BundledFetcher()
         self._fonts = FontConfiguration()
-        self._sheet = weasyprint.CSS(
-            string=_text("packet.css"), url_fetcher=self._fetcher, font_config=self._fonts
-        )
+        self._packaged = self._sheet(_text(STYLE))
+        own = next((item.text for item in overrides if item.name == STYLE), None)
+        self._chosen = self._packaged if own is None else self._sheet(own)
 
-    def lay_out(self, html: str) -> Any:
-        """A ``weasyprint.Document``."""
+    def _sheet(self, text: str) -> Any:
         from .fetcher import refusals
 
         with refusals():
+            return self._weasyprint.CSS(
+                string=text, url_fetcher=self._fetcher, font_config=self._fonts
+            )
+
+    def lay_out(self, part: Part, html: str) -> Any:
+        """A ``weasyprint.Document``."""
+        from .fetcher import refusals
+
+        sheet = self._packaged if part.template == NOTICE else self._chosen
+        with refusals():
             source = self._weasyprint.HTML(string=html, url_fetcher=self._fetcher)
             return source.render(
-                font_config=self._fonts, stylesheets=[self._sheet], pdf_variant="pdf/a-3a"
+                font_config=self._fonts, stylesheets=[sheet], pdf_variant="pdf/a-3a"
             )
 
 
@@ -149,6 +159,7 @@ def _parts(packet: PacketInput) -> list[Part]:
         Part("register.html", {"records": first}),
         *(Part("register.html", {"records": lot, "chapter": "Evidence register"}) for lot in more),
         Part("closing.html", {}),
+        *([Part(NOTICE, {})] if packet.look.overrides else []),
     ]
 
 
@@ -158,9 +169,21 @@ def _html(context: Mapping[str, Any], part: Part, first: int, pages: Mapping[str
     Args:
         first: number of its first page.
         pages: page number of each anchor; ``000`` stands where a number is not known yet.
+
+    Raises:
+        ReportError: ``report.template``, a template of the workspace's is at fault.
     """
     values = {**context, **part.values, "first": first, "pages": pages}
-    return _environment().get_template(part.template).render(values)
+    packet: PacketInput = context["packet"]
+    overrides = () if part.template == NOTICE else packet.look.overrides
+    try:
+        return _environment(overrides).get_template(part.template).render(values)
+    except MemoryError:
+        raise
+    except Exception as error:
+        if not overrides:
+            raise
+        raise told(error, overrides) from error
 
 
 @contextmanager
@@ -199,12 +222,10 @@ def _weasyprint() -> Any:
     return weasyprint
 
 
-@cache
-def _environment() -> Environment:
-    from jinja2 import PackageLoader
-
-    environment = Environment(
-        loader=PackageLoader(__package__, "templates"),
+@lru_cache(maxsize=4)
+def _environment(overrides: tuple[Override, ...]) -> Sandbox:
+    environment = Sandbox(
+        loader=loader(overrides),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finalize,
@@ -212,6 +233,8 @@ def _environment() -> Environment:
     )
     environment.filters["attr"] = attribute
     environment.filters["whole"] = whole
+    # NOTE: what records say is never taken for markup, whatever a workspace's template asks.
+    del environment.filters["safe"]
     return environment
 
 
@@ -352,6 +375,7 @@ def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int
         (1, "custody", "Chain of custody"),
         (1, "verify", "Verify this packet yourself"),
         (1, "signoff", "Sign-off"),
+        *([(1, "templates", "Templates of the workspace")] if packet.look.overrides else []),
     ]
 
 

@@ -22,6 +22,12 @@ MAX_BARS = 120
 """Latest reports of one series that are drawn."""
 _WIDTH, _LEFT, _LANE, _HEAD = 500.0, 96.0, 25.0, 22.0
 _BAR = "#1b7a57"
+_STEPS = (1, 2, 3, 6, 12, 24, 60, 120, 600, 1200, 6000)
+"""Months from one line of the scale to the next."""
+_TICKS = 9
+"""Most lines of the scale, the first day's apart."""
+_CLEAR = 48.0
+"""Room for the first day's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,11 @@ class Report:
         if checks:
             parts.append(f"{failed} of {counted(len(checks), 'check')} did not pass")
         summary = self.record.statement.body.get("summary")
-        words = [shorten(" ".join(summary.split()), 200)] if isinstance(summary, str) else []
+        words = (
+            [shorten(" ".join(summary.split()), 200).rstrip(".")]
+            if isinstance(summary, str)
+            else []
+        )
         return "; ".join([*words, *parts])
 
 
@@ -134,17 +144,9 @@ def summary(series: Sequence[Series]) -> str:
     reports = sum(len(one.reports) for one in series)
     gaps = sum(report.gap is not None for one in series for report in one.reports)
     late = sum(one.overdue is not None for one in series)
-    kept = (
-        "no gap is longer than planned"
-        if not gaps
-        else f"{counted(gaps, 'gap')} longer than planned"
-    )
-    due = (
-        ""
-        if not late
-        else f", and {late} of {len(series)} series {'waits' if late == 1 else 'wait'} for a report that is due"
-    )
-    return f"{counted(reports, 'report')} in {len(series)} series: {kept}{due}."
+    kept = f"{counted(gaps, 'gap') if gaps else 'no gap is'} longer than planned"
+    due = f"; {late} of them {'waits' if late == 1 else 'wait'} for a report that is due"
+    return f"{counted(reports, 'report')} in {len(series)} series: {kept}{due if late else ''}."
 
 
 def drawing(series: Sequence[Series], packet: PacketInput) -> Markup:
@@ -183,30 +185,22 @@ class _Scale:
         return _LEFT + part * (_WIDTH - _LEFT)
 
     def ticks(self, bottom: float) -> Iterator[str]:
-        """A line for each month, or for fewer of them where there are many."""
-        months = [
-            date(number // 12, number % 12 + 1, 1)
-            for number in range(
-                self._begin.year * 12 + self._begin.month, self._end.year * 12 + self._end.month
-            )
-        ]
-        every = next(
-            step for step in (1, 2, 3, 6, 12, 24, 60, 120, 1200) if len(months) <= 12 * step
-        )
+        """A line for the first day, and for each month, or for fewer of them where there are
+        many."""
         yield _line(_LEFT, _HEAD - 4, _WIDTH, _HEAD - 4, HAIR, 0.6)
-        for month in [
-            self._begin,
-            *(day for day in months if (day.month - 1) % min(every, 12) == 0),
-        ]:
-            first = month == self._begin
-            if every > 12 and not first and month.year % (every // 12):
-                continue
-            x = self.at(month)
-            if first or x > _LEFT + 62:
-                yield _line(x, _HEAD - 7, x, bottom, HAIR, 0.4)
-                label = f"{month:%Y-%m-%d}" if first else f"{month:%Y-%m}"
-                if x < _WIDTH - 34:
-                    yield text(x + 2, _HEAD - 8, label, size=7.5, fill=GREY, anchor="start")
+        yield from self._tick(self._begin, f"{self._begin:%Y-%m-%d}", bottom)
+        begin, end = (day.year * 12 + day.month - 1 for day in (self._begin, self._end))
+        step = next((some for some in _STEPS if (end - begin) // some < _TICKS), _STEPS[-1])
+        for number in range((begin // step + 1) * step, end + 1, step):
+            month = date(number // 12, number % 12 + 1, 1)
+            if self.at(month) > _LEFT + _CLEAR:
+                yield from self._tick(month, f"{month:%Y-%m}", bottom)
+
+    def _tick(self, day: date, label: str, bottom: float) -> Iterator[str]:
+        x = self.at(day)
+        yield _line(x, _HEAD - 7, x, bottom, HAIR, 0.3)
+        if x < _WIDTH - _CLEAR / 2:
+            yield text(x + 2, _HEAD - 8, label, size=7.5, fill=GREY, anchor="start")
 
 
 def _lane(series: Series, top: float, scale: _Scale, today: date) -> Iterator[str]:
@@ -228,8 +222,8 @@ def _lane(series: Series, top: float, scale: _Scale, today: date) -> Iterator[st
         if wide > 5.2 * len(label):
             yield text(x + wide / 2, middle + 3, label, size=8, fill="#ffffff", weight=600)
     if series.overdue is not None:
-        begin = scale.at(today - timedelta(days=series.overdue))
-        yield from _gap(begin, scale.at(today), middle, f"{series.overdue} d late")
+        due = scale.at(today - timedelta(days=series.overdue))
+        yield from _gap(due, scale.at(today), middle, f"{series.overdue} d late")
 
 
 def _gap(begin: float, end: float, middle: float, label: str) -> Iterator[str]:
