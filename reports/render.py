@@ -335,10 +335,10 @@ def _register(packet: PacketInput) -> dict[str, Any]:
     }
 
 
-def _logo(logo: Logo | None) -> str | None:
+def _logo(logo: Logo | None) -> Markup | None:
     if logo is None:
         return None
-    return f"data:{logo.media_type};base64,{base64.b64encode(logo.data).decode()}"
+    return Markup(f"data:{logo.media_type};base64,{base64.b64encode(logo.data).decode()}")
 
 
 def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int, str, str]]:

@@ -304,7 +304,8 @@ def headline(record: Record) -> str:
             value = value.get("name")
         if isinstance(value, str) and value.strip():
             return shorten(" ".join(value.split()), 110)
-    return shorten(", ".join(subject.name for subject in record.statement.subjects), 110)
+    files = [subject.name for subject in record.statement.subjects if subject.is_file]
+    return shorten(", ".join(files), 110) or words(record.kind)
 
 
 def words(name: str) -> str:
