@@ -134,7 +134,8 @@ def _check_png(file: Path, data: bytes) -> None:
         raise _refused(file, "it is too large", f"at most {MAX_SIDE} pixels on a side")
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            image.load()
+            # NOTE: loading would forgive a cut file, for WeasyPrint tells the library to.
+            image.verify()
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise _refused(file, "it cannot be read as PNG", "a whole PNG file") from error
 

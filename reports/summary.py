@@ -12,11 +12,11 @@ from . import views
 from .charts import LABELS, ORDER
 from .model import PacketInput
 
-MAX_LINES = 10
+MAX_LINES = 6
 """Lines of the heat map on the summary page."""
 _MAX_GROUPS = 6
 """A framework with more areas than this is one line there."""
-_NAME = 48
+_NAME = 34
 
 
 @dataclass(frozen=True, slots=True)
