@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from muniment.controls.coverage import CatalogCoverage, State
-from muniment.schemas.text import shorten
 
 from . import views
-from .charts import LABELS, ORDER
+from .charts import ORDER
+from .drawing import fitted
 from .model import PacketInput
 
-MAX_LINES = 6
+MAX_LINES = 7
 """Lines of the heat map on the summary page."""
 _MAX_GROUPS = 6
 """A framework with more areas than this is one line there."""
-_NAME = 34
+_NAME = 172.0
+"""Points of room for a name, at 8.5 points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def heat(packet: PacketInput) -> Heat:
     lines: list[HeatLine] = []
     is_whole = len(catalogs) <= MAX_LINES
     for catalog in catalogs[:MAX_LINES]:
-        lines.append(HeatLine(shorten(catalog.name, _NAME), catalog.counts(), True))
+        lines.append(HeatLine(fitted(catalog.name, _NAME, 8.5, 600), catalog.counts(), True))
         areas = _areas(catalog)
         if len(areas) <= min(room, _MAX_GROUPS):
             lines.extend(areas)
@@ -76,7 +77,7 @@ def heat(packet: PacketInput) -> Heat:
 
 def _areas(catalog: CatalogCoverage) -> list[HeatLine]:
     return [
-        HeatLine(shorten(name, _NAME), views.counts(controls), False)
+        HeatLine(fitted(name, _NAME - 12, 8.5), views.counts(controls), False)
         for name, controls in catalog.groups().items()
     ]
 
@@ -98,13 +99,7 @@ def trend_sentence(packet: PacketInput) -> str:
     before = packet.previous
     if before is None:
         return "No packet was issued for this system version before, so there is no trend yet."
-    changed = [
-        f"{LABELS[state].lower()} {step.before} to {step.now}"
-        for state, step in trend(packet).items()
-        if step.before != step.now
-    ]
-    words = "; ".join(changed) or "no state has another count"
     return (
-        f"Since the packet of {views.long_date(before.issued)}, checkpoint {before.size:,}, "
-        f"{packet.tree_size - before.size:,} records were added: {words}."
+        f"{packet.tree_size - before.size:,} records were added since the packet of "
+        f"{views.long_date(before.issued)}, checkpoint {before.size:,}."
     )
