@@ -10,11 +10,14 @@ from muniment.schemas.record import Record
 
 from . import views
 from .model import PacketInput
+from .printable import plain
 
 MAX_SOURCES = 15
 """Sources with a table of their own; the register has the rest."""
 MAX_FILES = 12
 """Files of one source that are listed."""
+MAX_FIELD = 3000
+"""Characters of one field; the register prints more."""
 _ORDER = ("train", "tuning", "held-out", "production")
 _NAMED = (
     ("Description", ("dataset", "description")),
@@ -93,7 +96,7 @@ def _fields(body: Mapping[str, Any]) -> Iterator[views.Field]:
         for name in path:
             value = _mapping(value).get(name)
         if value is not None:
-            yield views.Field(label, _lines(value))
+            yield views.Field(label, plain(_lines(value), MAX_FIELD))
 
 
 def _lines(value: Any) -> str:

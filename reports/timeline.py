@@ -49,7 +49,8 @@ class Report:
         """The record's own words, if it has any, and what was looked at."""
         checks = views.checks(self.record)
         failed = sum(check.get("outcome") != "pass" for check in checks)
-        parts = [f"{views.text_of(self.record.statement.body.get('evaluated'))} cases observed"]
+        number = shorten(views.text_of(self.record.statement.body.get("evaluated")), 40)
+        parts = [f"{number} cases observed"]
         if checks:
             parts.append(f"{failed} of {counted(len(checks), 'check')} did not pass")
         summary = self.record.statement.body.get("summary")
@@ -199,7 +200,7 @@ class _Scale:
     def _tick(self, day: date, label: str, bottom: float) -> Iterator[str]:
         x = self.at(day)
         yield _line(x, _HEAD - 7, x, bottom, HAIR, 0.3)
-        if x < _WIDTH - _CLEAR / 2:
+        if x < _WIDTH - 0.7 * _CLEAR:
             yield text(x + 2, _HEAD - 8, label, size=7.5, fill=GREY, anchor="start")
 
 
