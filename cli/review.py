@@ -46,6 +46,15 @@ def packet(
             help="Print a test sample: so many records, or the one that muniment sample drew.",
         ),
     ] = None,
+    cover: Annotated[
+        Path | None,
+        typer.Option(
+            "--cover", metavar="FILE", help="YAML with reviewer, scope, conclusions, logo, accent."
+        ),
+    ] = None,
+    paper: Annotated[
+        str, typer.Option("--paper", metavar="SIZE", help="Size of the pages: a4 or letter.")
+    ] = "a4",
     workspace: InWorkspace = None,
     key: WithKey = None,
     as_json: AsJson = False,
@@ -68,6 +77,8 @@ def packet(
             as_of=moment(as_of),
             artifact=artifact,
             sample=sample,
+            cover=cover,
+            paper=paper,
             progress=bar,
         )
     sha256 = write_atomically(output, pdf)

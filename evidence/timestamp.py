@@ -208,6 +208,15 @@ def verify_token(
     return time
 
 
+def stated_time(proof: bytes, note: bytes) -> datetime:
+    """The time a token over a checkpoint's note states, UTC; who signed it is not looked at.
+
+    Raises:
+        VerificationError: ``timestamp.malformed`` or ``timestamp.imprint``.
+    """
+    return _check_imprint(_parse(proof), note, None)
+
+
 def _verify_stored(
     check: Check,
     anchor: StoredAnchor,
@@ -223,7 +232,7 @@ def _verify_stored(
             stated = verify_token(anchor.proof, note, roots)
             check.checked += 1
         else:
-            stated = _check_imprint(_parse(anchor.proof), note, None)
+            stated = stated_time(anchor.proof, note)
     except MunimentError as error:
         text = f"the timestamp of {anchor.source} over the checkpoint of size {anchor.size}: "
         found = Finding(error.code, text + error.message, None, error.expected, error.found)

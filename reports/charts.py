@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from muniment.controls.coverage import State
 
-from .printable import attribute
+from .drawing import GROUND, INK, svg, text
 
 COLOURS: Mapping[State, str] = {
     State.FAILED: "#a3213c",
@@ -37,34 +37,26 @@ LABELS: Mapping[State, str] = {
     State.NOT_APPLICABLE: "Not applicable",
 }
 
-_NS = 'xmlns="http://www.w3.org/2000/svg"'
-_INK = "#10233f"
-_SANS = "Plex Sans"
-
 
 def donut(counts: Mapping[State, int], name: str) -> Markup:
     """Share of controls in each state; the share that is met stands in the middle."""
     total = sum(counts.values())
     share = _percent(counts.get(State.MET, 0), total)
-    parts = [f'<svg {_NS} viewBox="0 0 120 120" width="120" height="120">']
-    parts.append(f"<title>{attribute(f'{name}: {describe(counts)}')}</title>")
-    parts.append('<circle cx="60" cy="60" r="46" fill="none" stroke="#e8ecf1" stroke-width="17"/>')
+    parts = [f'<circle cx="60" cy="60" r="46" fill="none" stroke="{GROUND}" stroke-width="17"/>']
     at = 0.0
     for state in _present(counts):
         part = counts[state] / total
         parts.append(_arc(at, part, COLOURS[state]))
         at += part
-    parts.append(_text(60, 63, share, size=21, weight=600))
-    parts.append(_text(60, 76, f"{counts.get(State.MET, 0)} of {total} met", size=8))
-    return _svg(parts)
+    parts.append(text(60, 63, share, size=21, weight=600))
+    parts.append(text(60, 76, f"{counts.get(State.MET, 0)} of {total} met", size=8))
+    return svg(120, 120, f"{name}: {describe(counts)}", parts)
 
 
 def bar(counts: Mapping[State, int], name: str, width: int = 640) -> Markup:
     """One bar of all states; every part wide enough carries its number."""
     total = sum(counts.values())
-    parts = [f'<svg {_NS} viewBox="0 0 {width} 20" width="{width}" height="20">']
-    parts.append(f"<title>{attribute(f'{name}: {describe(counts)}')}</title>")
-    parts.append(f'<rect x="0" y="0" width="{width}" height="20" fill="#e8ecf1"/>')
+    parts = [f'<rect x="0" y="0" width="{width}" height="20" fill="{GROUND}"/>']
     at = 0.0
     for state in _present(counts):
         wide = width * counts[state] / total
@@ -73,12 +65,11 @@ def bar(counts: Mapping[State, int], name: str, width: int = 640) -> Markup:
             f'fill="{COLOURS[state]}"/>'
         )
         if wide >= 16:
-            ink = _INK if state in (State.NOT_APPLICABLE, State.MISSING) else "#ffffff"
-            parts.append(
-                _text(at + wide / 2, 14, str(counts[state]), size=10, fill=ink, weight=600)
-            )
+            ink = INK if state in (State.NOT_APPLICABLE, State.MISSING) else "#ffffff"
+            number = str(counts[state])
+            parts.append(text(at + wide / 2, 14, number, size=10, fill=ink, weight=600))
         at += wide
-    return _svg(parts)
+    return svg(width, 20, f"{name}: {describe(counts)}", parts)
 
 
 def gauge(value: float, threshold: float, held: bool, name: str) -> Markup:
@@ -89,14 +80,12 @@ def gauge(value: float, threshold: float, held: bool, name: str) -> Markup:
         return Markup("")
     mark = 96 * threshold / top
     colour = COLOURS[State.MET if held else State.FAILED]
-    return _svg([
-        f'<svg {_NS} viewBox="0 0 100 12" width="100" height="12">',
-        f"<title>{attribute(name)}</title>",
-        '<rect x="0" y="3" width="96" height="6" fill="#e8ecf1"/>',
+    parts = [
+        f'<rect x="0" y="3" width="96" height="6" fill="{GROUND}"/>',
         f'<rect x="0" y="3" width="{96 * value / top:.2f}" height="6" fill="{colour}"/>',
-        f'<rect x="{mark:.2f}" y="0" width="1.4" height="12" fill="{_INK}"/>',
-        "</svg>",
-    ])  # fmt: skip
+        f'<rect x="{mark:.2f}" y="0" width="1.4" height="12" fill="{INK}"/>',
+    ]
+    return svg(100, 12, name, parts)
 
 
 def describe(counts: Mapping[State, int]) -> str:
@@ -129,14 +118,3 @@ def _arc(start: float, part: float, colour: str) -> str:
 def _point(turn: float) -> tuple[str, str]:
     angle = 2 * math.pi * turn
     return f"{60 + 46 * math.sin(angle):.2f}", f"{60 - 46 * math.cos(angle):.2f}"
-
-
-def _text(x: float, y: float, text: str, *, size: int, fill: str = _INK, weight: int = 400) -> str:
-    return (
-        f'<text x="{x:.2f}" y="{y:.2f}" font-family="{_SANS}" font-size="{size}" '
-        f'font-weight="{weight}" fill="{fill}" text-anchor="middle">{attribute(text)}</text>'
-    )
-
-
-def _svg(parts: list[str]) -> Markup:
-    return Markup("".join(parts if parts[-1] == "</svg>" else [*parts, "</svg>"]))

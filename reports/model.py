@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from muniment.controls.coverage import ControlResult, Coverage
+from muniment.controls.coverage import ControlResult, Coverage, State
 from muniment.schemas.record import Record, Role, Signer
 
 from .sampleview import Drawing
@@ -27,6 +28,89 @@ class KeyLine:
     enrolled: int
     """Place of the record that enrolled the key, zero-based."""
     expires: datetime | None = None
+    state: str = "in force"
+    """What became of it by the checkpoint's time, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEvent:
+    """One signed change of the keys, as the key history shows it."""
+
+    index: int
+    """Place of the record, zero-based."""
+    recorded_at: datetime
+    what: str
+    """What was signed, in one sentence."""
+    by: Signer
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideProof:
+    """What somebody outside signed over the packet's checkpoint."""
+
+    kind: str
+    """``cosignature`` or ``time stamp``."""
+    source: str
+    """Name and key id of the witness, or URL of the authority."""
+    time: datetime | None
+    """When it says that the checkpoint was there, UTC; None where nothing can be read."""
+    held: bool | None
+    """Whether the signature is that of somebody the workspace trusts; None if that is unknown."""
+    note: str
+    """What was checked, or why it was not, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousPacket:
+    """The packet that was issued before this one."""
+
+    issued: datetime
+    size: int
+    """Number of records under its checkpoint."""
+    counts: Mapping[State, int]
+    """Number of controls in each state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logo:
+    """An image for the cover that was checked."""
+
+    media_type: str
+    """``image/png`` or ``image/svg+xml``."""
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What the reviewer adds; nothing of it is computed."""
+
+    reviewer: str | None = None
+    scope: str | None = None
+    conclusions: tuple[str, ...] = ()
+    """Paragraphs."""
+    logo: Logo | None = None
+    accent: str | None = None
+    """``#rrggbb``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """One of the workspace's own templates, laid over that of the same name."""
+
+    name: str
+    text: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a packet looks like beyond what it says."""
+
+    cover: Cover = Cover()
+    overrides: tuple[Override, ...] = ()
+    """Sorted by name."""
+    paper: str = "a4"
+    """``a4`` or ``letter``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +146,14 @@ class PacketInput:
     """What was left out of the packet and why, one sentence each."""
     sample: Drawing | None = None
     """The records drawn for the auditor to test, if that was asked for."""
+    key_events: tuple[KeyEvent, ...] = ()
+    """Every ``key`` record, in the ledger's order."""
+    outside: tuple[OutsideProof, ...] = ()
+    """Cosignatures and time stamps over the checkpoint."""
+    outside_earlier: int = 0
+    """How many there are over earlier checkpoints."""
+    previous: PreviousPacket | None = None
+    look: Look = Look()
 
 
 class Embedded(NamedTuple):

@@ -13,7 +13,7 @@ from muniment.controls.coverage import Coverage
 from muniment.controls.gate import GateDecision
 from muniment.controls.profile import Profile
 from muniment.evidence.keys import SigningKey
-from muniment.evidence.trust import KEY_KIND, EnrolledKey
+from muniment.evidence.trust import KEY_KIND
 from muniment.evidence.verified import VerifiedLedger
 from muniment.evidence.workspace import as_input_error
 from muniment.schemas.errors import InputError
@@ -21,8 +21,9 @@ from muniment.schemas.record import Record
 from muniment.schemas.text import counted
 
 from .coverages import known_since
+from .custody import key_events, key_line, outside_proofs
 from .erased import erased_words, erasures
-from .model import KeyLine, PacketInput
+from .model import Look, PacketInput
 from .proofs import derivation_words, proof_files
 from .sampling import sample_for_packet
 
@@ -38,12 +39,14 @@ def assemble(
     coverage: Coverage,
     decision: GateDecision,
     profile: Profile,
+    look: Look,
     progress: Progress | None = None,
     sample: str | None = None,
 ) -> bytes:
     """The signed PDF.
 
     Args:
+        look: what the reviewer and the workspace add to the pages.
         progress: told how far the pages are.
         sample: what ``sampling.sample_for_packet`` takes; None for no sample.
 
@@ -90,6 +93,7 @@ def assemble(
         decision,
         None if drawing is None else drawing.sample,
     )
+    outside, earlier = outside_proofs(workspace, checkpoint)
     packet = PacketInput(
         organisation=workspace.config.organisation,
         coverage=coverage,
@@ -97,7 +101,7 @@ def assemble(
         profile_name=profile.name,
         blocking=decision.blocking,
         records=tuple(record for record in used if record.kind != KEY_KIND),
-        keys=tuple(map(_key_line, verified.ring)),
+        keys=tuple(key_line(key, checkpoint.time) for key in verified.ring),
         origin=checkpoint.checkpoint.origin,
         checkpoint=checkpoint.note.to_bytes().decode(),
         checkpoint_time=checkpoint.time,
@@ -115,6 +119,10 @@ def assemble(
             ),
         ),
         sample=drawing,
+        key_events=key_events(record for record in used if record.kind == KEY_KIND),
+        outside=outside,
+        outside_earlier=earlier,
+        look=look,
     )
     pdf = render(packet, files, progress)
     return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())
@@ -122,20 +130,6 @@ def assemble(
 
 def _first_up(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _key_line(enrolled: EnrolledKey) -> KeyLine:
-    signer = enrolled.signer
-    return KeyLine(
-        signer.fingerprint,
-        signer.name,
-        signer.email,
-        signer.type,
-        signer.roles,
-        signer.functions,
-        enrolled.enrolled,
-        enrolled.expires,
-    )
 
 
 def _not_included(records: list[Record], used: list[Record]) -> list[str]:

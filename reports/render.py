@@ -5,25 +5,29 @@ Rests on WeasyPrint; what of it is undocumented and pinned stands in ``archival.
 
 from __future__ import annotations
 
+import base64
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import StrictUndefined
 from markupsafe import Markup
 
 from muniment.controls.coverage import State
+from muniment.controls.crosswalk import Source
 from muniment.schemas.errors import ReportError
 from muniment.schemas.times import format_time
 
-from . import charts, register, sampleview, views
-from .model import Embedded, PacketInput
+from . import carried, charts, lineage, register, sampleview, sources, summary, timeline, views
+from .model import Embedded, Logo, Override, PacketInput
+from .overrides import NOTICE, STYLE, Sandbox, loader, told
 from .printable import MAX_TEXT, attribute, printable, whole
+from .qr import qr
 
 if TYPE_CHECKING:
     from muniment.evidence.verification import Progress
@@ -82,19 +86,19 @@ def _laid_out(weasyprint: Any, packet: PacketInput, progress: Progress | None) -
     lays everything out again.
     """
     context = _context(packet)
-    style = _Style(weasyprint)
+    style = _Style(weasyprint, packet.look.overrides)
     opening, *rest = _parts(packet)
     tell = progress or (lambda done, total: None)
     steps = len(rest) + 2
     tell(0, steps)
-    documents = [style.lay_out(_html(context, opening, 1, {}))]
+    documents = [style.lay_out(opening, _html(context, opening, 1, {}))]
     pages: dict[str, int] = {}
     count = _number(documents[0], pages, 0)
     for done, part in enumerate(rest, start=1):
-        documents.append(style.lay_out(_html(context, part, count + 1, pages)))
+        documents.append(style.lay_out(part, _html(context, part, count + 1, pages)))
         count = _number(documents[-1], pages, count)
         tell(done, steps)
-    first = style.lay_out(_html(context | {"pages_total": count}, opening, 1, pages))
+    first = style.lay_out(opening, _html(context | {"pages_total": count}, opening, 1, pages))
     if len(first.pages) != len(documents[0].pages):
         raise ReportError("report.unstable-pages", "page numbers changed the pages they stand on")
     tell(steps - 1, steps)
@@ -114,7 +118,7 @@ def _number(document: Any, pages: dict[str, int], before: int) -> int:
 class _Style:
     """The style sheet and the fonts, read once for all parts."""
 
-    def __init__(self, weasyprint: Any) -> None:
+    def __init__(self, weasyprint: Any, overrides: Sequence[Override]) -> None:
         from weasyprint.text.fonts import FontConfiguration
 
         from .fetcher import BundledFetcher
@@ -122,18 +126,27 @@ class _Style:
         self._weasyprint = weasyprint
         self._fetcher = BundledFetcher()
         self._fonts = FontConfiguration()
-        self._sheet = weasyprint.CSS(
-            string=_text("packet.css"), url_fetcher=self._fetcher, font_config=self._fonts
-        )
+        self._packaged = self._sheet(_text(STYLE))
+        own = next((item.text for item in overrides if item.name == STYLE), None)
+        self._chosen = self._packaged if own is None else self._sheet(own)
 
-    def lay_out(self, html: str) -> Any:
-        """A ``weasyprint.Document``."""
+    def _sheet(self, text: str) -> Any:
         from .fetcher import refusals
 
         with refusals():
+            return self._weasyprint.CSS(
+                string=text, url_fetcher=self._fetcher, font_config=self._fonts
+            )
+
+    def lay_out(self, part: Part, html: str) -> Any:
+        """A ``weasyprint.Document``."""
+        from .fetcher import refusals
+
+        sheet = self._packaged if part.template == NOTICE else self._chosen
+        with refusals():
             source = self._weasyprint.HTML(string=html, url_fetcher=self._fetcher)
             return source.render(
-                font_config=self._fonts, stylesheets=[self._sheet], pdf_variant="pdf/a-3a"
+                font_config=self._fonts, stylesheets=[sheet], pdf_variant="pdf/a-3a"
             )
 
 
@@ -142,9 +155,11 @@ def _parts(packet: PacketInput) -> list[Part]:
     return [
         Part("opening.html", {}),
         Part("findings.html", {}),
+        Part("evidence.html", {}),
         Part("register.html", {"records": first}),
         *(Part("register.html", {"records": lot, "chapter": "Evidence register"}) for lot in more),
         Part("closing.html", {}),
+        *([Part(NOTICE, {})] if packet.look.overrides else []),
     ]
 
 
@@ -154,9 +169,21 @@ def _html(context: Mapping[str, Any], part: Part, first: int, pages: Mapping[str
     Args:
         first: number of its first page.
         pages: page number of each anchor; ``000`` stands where a number is not known yet.
+
+    Raises:
+        ReportError: ``report.template``, a template of the workspace's is at fault.
     """
     values = {**context, **part.values, "first": first, "pages": pages}
-    return _environment().get_template(part.template).render(values)
+    packet: PacketInput = context["packet"]
+    overrides = () if part.template == NOTICE else packet.look.overrides
+    try:
+        return _environment(overrides).get_template(part.template).render(values)
+    except MemoryError:
+        raise
+    except Exception as error:
+        if not overrides:
+            raise
+        raise told(error, overrides) from error
 
 
 @contextmanager
@@ -195,12 +222,10 @@ def _weasyprint() -> Any:
     return weasyprint
 
 
-@cache
-def _environment() -> Environment:
-    from jinja2 import PackageLoader
-
-    environment = Environment(
-        loader=PackageLoader(__package__, "templates"),
+@lru_cache(maxsize=4)
+def _environment(overrides: tuple[Override, ...]) -> Sandbox:
+    environment = Sandbox(
+        loader=loader(overrides),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finalize,
@@ -208,6 +233,8 @@ def _environment() -> Environment:
     )
     environment.filters["attr"] = attribute
     environment.filters["whole"] = whole
+    # NOTE: what records say is never taken for markup, whatever a workspace's template asks.
+    del environment.filters["safe"]
     return environment
 
 
@@ -217,15 +244,14 @@ def _finalize(value: Any) -> Any:
 
 
 def _context(packet: PacketInput) -> dict[str, Any]:
-    coverage = packet.coverage
-    total = views.counts(coverage.controls)
-    charted = views.charted(packet)
-    apart = {record.index for record in charted}
-    missing = [(c, found) for c in coverage.catalogs if (found := views.needs(packet, c))]
+    """Everything that templates can name."""
     context: dict[str, Any] = {
         "packet": packet,
-        "coverage": coverage,
-        "system": str(coverage.system),
+        "coverage": packet.coverage,
+        "cover": packet.look.cover,
+        "logo": _logo(packet.look.cover.logo),
+        "paper": packet.look.paper,
+        "system": str(packet.coverage.system),
         "clock": format_time(packet.checkpoint_time),
         "chapter": None,
         "pages_total": None,
@@ -233,28 +259,10 @@ def _context(packet: PacketInput) -> dict[str, Any]:
         "charts": charts,
         "labels": charts.LABELS,
         "meanings": MEANINGS,
-        "max_text": MAX_TEXT,
-        "budget": register.BUDGET,
-        "share": register.share(len(packet.records)),
-        "charted": charted,
-        "apart": apart,
-        "rows": register.Rows(packet, apart),
-        "uncharted": len(views.evaluations(packet)) - len(charted),
-        "approved": views.approved(packet),
-        "total": total,
-        "shown": [state for state in charts.ORDER if total[state]],
-        "known": {record.index for record in packet.records},
-        "anchors": views.control_anchors(packet),
-        "counted": views.counted_for(packet),
-        "replaced": views.replaced(packet),
-        "approvers": views.approvers(packet),
-        "attention": views.attention(packet),
-        "other_gaps": views.other_gaps(packet),
-        "soon_stale": views.soon_stale(packet),
-        "exceptions": views.exceptions(packet),
-        "soa": views.soa(packet),
-        "missing": missing,
-        "missing_total": sum(len(need.controls) for _, needs in missing for need in needs),
+        **_judged(packet),
+        **_evidence(packet),
+        **_register(packet),
+        "code": qr(packet.checkpoint, f"QR code of the checkpoint: {packet.checkpoint}"),
         "results": sampleview.results(packet.records),
         "manifest": _script("manifest.sh", packet),
         "openssl": _script("signature.sh", packet),
@@ -264,8 +272,79 @@ def _context(packet: PacketInput) -> dict[str, Any]:
     return context
 
 
+def _judged(packet: PacketInput) -> dict[str, Any]:
+    """What the summary, the gaps, the matrix and the crosswalk print."""
+    coverage = packet.coverage
+    total = views.counts(coverage.controls)
+    missing = [(c, found) for c in coverage.catalogs if (found := views.needs(packet, c))]
+    crossing = carried.crossing(packet)
+    return {
+        "total": total,
+        "shown": [state for state in charts.ORDER if total[state]],
+        "heat": summary.heat(packet),
+        "trend": summary.trend(packet),
+        "trend_sentence": summary.trend_sentence(packet),
+        "attention": views.attention(packet),
+        "other_gaps": views.other_gaps(packet),
+        "soon_stale": views.soon_stale(packet),
+        "exceptions": views.exceptions(packet),
+        "soa": views.soa(packet),
+        "missing": missing,
+        "missing_total": sum(len(need.controls) for _, needs in missing for need in needs),
+        "crossing": crossing,
+        "published": crossing.by(Source.PUBLISHED),
+        "inferred": crossing.by(Source.INFERRED),
+        "max_crossings": carried.MAX_LINES,
+    }
+
+
+def _evidence(packet: PacketInput) -> dict[str, Any]:
+    """What the chapters on people, evaluations, data, lineage and monitoring print."""
+    charted = views.charted(packet)
+    found, series = lineage.lineage(packet), timeline.monitoring(packet)
+    return {
+        "by_function": views.by_function(packet),
+        "charted": charted,
+        "apart": {record.index for record in charted},
+        "uncharted": len(views.evaluations(packet)) - len(charted),
+        "sources": sources.data_sources(packet),
+        "max_sources": sources.MAX_SOURCES,
+        "lineage": found,
+        "lineage_drawing": lineage.drawing(found),
+        "series": series,
+        "max_series": timeline.MAX_SERIES,
+        "monitoring_summary": timeline.summary(series),
+        "monitoring_drawing": timeline.drawing(series, packet),
+        "unlisted_reports": sum(max(len(one.reports) - views.MAX_LINKS, 0) for one in series),
+    }
+
+
+def _register(packet: PacketInput) -> dict[str, Any]:
+    """What the register prints, and what ties it to the other chapters."""
+    apart = {record.index for record in views.charted(packet)}
+    return {
+        "max_text": MAX_TEXT,
+        "budget": register.BUDGET,
+        "share": register.share(len(packet.records)),
+        "rows": register.Rows(packet, apart),
+        "known": {record.index for record in packet.records},
+        "anchors": views.control_anchors(packet),
+        "counted": views.counted_for(packet),
+        "replaced": views.replaced(packet),
+        "approved": views.approved(packet),
+        "approvers": views.approvers(packet),
+    }
+
+
+def _logo(logo: Logo | None) -> Markup | None:
+    if logo is None:
+        return None
+    return Markup(f"data:{logo.media_type};base64,{base64.b64encode(logo.data).decode()}")
+
+
 def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int, str, str]]:
     """Level, anchor and title of every line of the contents."""
+    cover, crossing = packet.look.cover, context["crossing"]
     gaps = [
         ("gaps-blocking", "Controls that block the gate", True),
         ("gaps-other", "Open with some evidence", context["other_gaps"]),
@@ -275,7 +354,8 @@ def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int
     ]
     return [
         (1, "summary", "Summary"),
-        (2, "areas", "Coverage by area"),
+        *([(1, "reviewer", "The reviewer’s words")] if cover.scope or cover.conclusions else []),
+        *([] if context["heat"].is_whole else [(1, "areas", "Coverage by area")]),
         (1, "scope", "Scope and system"),
         (1, "gaps", "Open gaps"),
         *((2, anchor, title) for anchor, title, there in gaps if there),
@@ -284,15 +364,20 @@ def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int
             (2, f"matrix-{number}", catalog.name)
             for number, catalog in enumerate(packet.coverage.catalogs, start=1)
         ),
+        *([(1, "crosswalk", "Evidence carried over")] if crossing.rests or crossing.helps else []),
         *([(1, "soa", "Statement of applicability")] if context["soa"] else []),
         *([(1, "sample", "Test sample")] if packet.sample or context["results"] else []),
         (1, "people", "Owners and approvals"),
         (1, "evaluations", "Evaluation results"),
+        (1, "data", "Data provenance"),
+        *([(1, "lineage", "From data to gate")] if context["lineage"].ties else []),
+        (1, "monitoring", "Monitoring over time"),
         (1, "register", "Evidence register"),
-        (1, "custody", "Chain of custody"),
         (1, "omissions", "What this packet leaves out"),
+        (1, "custody", "Chain of custody"),
         (1, "verify", "Verify this packet yourself"),
         (1, "signoff", "Sign-off"),
+        *([(1, "templates", "Templates of the workspace")] if packet.look.overrides else []),
     ]
 
 

@@ -287,6 +287,14 @@ def approved(packet: PacketInput) -> dict[int, tuple[RecordRef, ...]]:
     }
 
 
+def by_function(packet: PacketInput) -> dict[str, tuple[Record, ...]]:
+    """Approvals by the function they speak for, functions by name."""
+    found: dict[str, list[Record]] = {}
+    for record in of_kind(packet, "approval"):
+        found.setdefault(text_of(record.statement.body.get("role")), []).append(record)
+    return {role: tuple(found[role]) for role in sorted(found)}
+
+
 def headline(record: Record) -> str:
     """What a record is about, in a few words: its own title, or its files."""
     body = record.statement.body
@@ -296,7 +304,8 @@ def headline(record: Record) -> str:
             value = value.get("name")
         if isinstance(value, str) and value.strip():
             return shorten(" ".join(value.split()), 110)
-    return shorten(", ".join(subject.name for subject in record.statement.subjects), 110)
+    files = [subject.name for subject in record.statement.subjects if subject.is_file]
+    return shorten(", ".join(files), 110) or words(record.kind)
 
 
 def words(name: str) -> str:

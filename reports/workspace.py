@@ -492,19 +492,28 @@ class Workspace(base.Workspace):
         as_of: datetime | None = None,
         artifact: str | Path | None = None,
         sample: str | None = None,
+        cover: Path | str | None = None,
+        paper: str = "a4",
         progress: Progress | None = None,
     ) -> bytes:
         """The audit packet of one system version: a signed PDF that holds its own proof.
 
+        Templates in the workspace's folder ``packet/`` take the place of those of the same name.
+
         Args:
+            cover: a file with the reviewer's own words, logo and colour.
+            paper: ``a4`` or ``letter``.
             sample: what ``sampling.sample_for_packet`` takes; None for no sample.
 
         Raises:
+            InputError, SchemaError: ``cover.…``, ``template.…`` or ``packet.paper``.
             VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
             ReportError: the PDF cannot be made.
         """
+        from .look import read_look
         from .packet import assemble
 
+        look = read_look(self.root, None if cover is None else Path(cover), paper)
         verified = self.verified(progress)
         verified.require()
         known = self.profile(profile)
@@ -512,7 +521,7 @@ class Workspace(base.Workspace):
         self._require_artifacts(verified, about)
         coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
         decision = decide(coverage, known)
-        return assemble(self, verified, coverage, decision, known, progress, sample)
+        return assemble(self, verified, coverage, decision, known, look, progress, sample)
 
     def export(self, form: str, folder: Path | str, progress: Progress | None = None) -> Exported:
         """Write the ledger as files that other tools read; ``tiles`` is the complete form.

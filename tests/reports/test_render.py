@@ -300,3 +300,30 @@ def test_environment_is_put_back(packet: PacketInput, unsigned: bytes) -> None:
     """Rendering leaves no variable behind."""
     assert "FONTCONFIG_FILE" not in os.environ
     assert "SOURCE_DATE_EPOCH" not in os.environ
+
+
+def test_structure_follows_the_pages(unsigned: bytes, tmp_path: Path) -> None:
+    """A screen reader meets the chapters in the order of the contents, and drawings by title."""
+    file = tmp_path / "packet.pdf"
+    file.write_bytes(unsigned)
+    done = subprocess.run(
+        ["pdfinfo", "-struct-text", str(file)], capture_output=True, check=True, text=True
+    )
+    headings = re.findall(r'^  *H2.*\n *Span.*\n *"(.*)"', done.stdout, re.MULTILINE)
+    listed = [title for level, _, title in _contents_of() if level == 1]
+    assert headings == ["Contents", *listed]
+    with pikepdf.open(io.BytesIO(unsigned)) as pdf:
+        figures = [str(item.Alt) for item in pdf.objects if _is_figure(item)]
+    for words in ("All controls:", "From data to gate:", "QR code of the checkpoint"):
+        assert any(figure.startswith(words) for figure in figures)
+
+
+def _is_figure(item: Any) -> bool:
+    return isinstance(item, pikepdf.Dictionary) and item.get("/S") == "/Figure"
+
+
+def _contents_of() -> list[tuple[int, str, str]]:
+    from .conftest import make_packet
+
+    found: list[tuple[int, str, str]] = render._context(make_packet())["toc"]
+    return found

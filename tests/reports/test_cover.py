@@ -1,0 +1,234 @@
+"""Cover notes, logos, colours, paper, and a workspace's own templates."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pikepdf
+import pytest
+from PIL import Image
+
+from muniment.reports.cover import contrast_with_white, read_cover
+from muniment.reports.look import read_look
+from muniment.reports.model import Cover, Logo, Look, PacketInput
+from muniment.reports.overrides import read_overrides
+from muniment.reports.render import render_html, render_pdf
+from muniment.schemas.errors import InputError, ReportError, SchemaError
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{}</svg>'
+
+
+def png(width: int = 40, height: int = 20) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGBA", (width, height), (10, 80, 60, 200)).save(file, "PNG")
+    return file.getvalue()
+
+
+def cover(folder: Path, text: str) -> Cover:
+    file = folder / "cover.yaml"
+    file.write_text(text)
+    return read_cover(file)
+
+
+def packet_with(packet: PacketInput, folder: Path, **templates: str) -> PacketInput:
+    (folder / "packet").mkdir()
+    for name, text in templates.items():
+        (folder / "packet" / f"{name}.html").write_text(text)
+    return replace(packet, look=Look(overrides=read_overrides(folder)))
+
+
+def test_a_cover_is_read(tmp_path: Path) -> None:
+    """Every field of a cover file comes in, the logo relative to the file."""
+    (tmp_path / "logo.png").write_bytes(png())
+    found = cover(
+        tmp_path,
+        "reviewer: Head of Risk\nscope: All of it.\nconclusions: Ready.\nlogo: logo.png\n"
+        "accent: '#1d5a91'\n",
+    )
+    logo = Logo("image/png", png())
+    assert found == Cover("Head of Risk", "All of it.", ("Ready.",), logo, "#1d5a91")
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("colour: red\n", "colour"),
+        ("accent: red\n", "accent"),
+        ("accent: '#12345'\n", "accent"),
+        ("reviewer: 12\n", "reviewer"),
+        ("scope: ''\n", "scope"),
+        ("conclusions: [1]\n", "conclusions"),
+        ("", ""),
+    ],
+)
+def test_faults_of_a_cover_are_named(tmp_path: Path, text: str, path: str) -> None:
+    """A field that is unknown or of the wrong form is refused by its name."""
+    with pytest.raises(SchemaError) as caught:
+        cover(tmp_path, text)
+    assert caught.value.code == "cover.malformed"
+    assert path in str(caught.value)
+
+
+def test_accents_keep_contrast(tmp_path: Path) -> None:
+    """A colour on which white cannot be read is refused, with its ratio."""
+    assert contrast_with_white("#000000") == pytest.approx(21)
+    assert contrast_with_white("#ffffff") == pytest.approx(1)
+    with pytest.raises(InputError) as caught:
+        cover(tmp_path, "accent: '#ffdd00'\n")
+    assert (caught.value.code, caught.value.found) == ("cover.accent", "1.35")
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "<script>alert(1)</script>",
+        '<image href="file:///etc/passwd"/>',
+        '<use href="#a"/>',
+        "<style>@import url(http://example.com/x.css);</style>",
+        '<rect onload="alert(1)"/>',
+        '<rect style="fill: url(http://example.com/x)"/>',
+        '<rect fill="url(http://example.com/x)"/>',
+        '<a href="http://example.com/"><rect/></a>',
+        "<foreignObject/>",
+        "<text>words</text>",
+        '<rect xmlns:l="http://www.w3.org/1999/xlink" l:href="http://example.com/x"/>',
+    ],
+)
+def test_drawings_that_do_more_than_draw(tmp_path: Path, inside: str) -> None:
+    """An SVG logo that could fetch, run or need a font is refused."""
+    (tmp_path / "logo.svg").write_text(SVG.format(inside))
+    with pytest.raises(InputError) as caught:
+        cover(tmp_path, "logo: logo.svg\n")
+    assert caught.value.code == "cover.logo"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"<!DOCTYPE svg [<!ENTITY a 'a'>]>" + SVG.format("").encode(), "cover.logo"),
+        (b"<html/>", "cover.logo"),
+        (b"GIF89a", "cover.logo"),
+        (b"", "cover.logo"),
+        (png()[:60], "cover.logo"),
+        (png(2001, 1), "cover.logo"),
+        (b"x" * (256 * 1024 + 1), "file.too-large"),
+    ],
+    ids=["entity", "html", "gif", "empty", "cut", "wide", "long"],
+)
+def test_files_that_are_no_logo(tmp_path: Path, data: bytes, code: str) -> None:
+    """What is no whole, small PNG or plain SVG is refused."""
+    (tmp_path / "logo").write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        cover(tmp_path, "logo: logo\n")
+    assert caught.value.code == code
+
+
+def test_a_logo_that_is_missing(tmp_path: Path) -> None:
+    """A logo that is not there is said so."""
+    with pytest.raises(InputError) as caught:
+        cover(tmp_path, "logo: nowhere.png\n")
+    assert caught.value.code == "file.missing"
+
+
+def test_letter_paper_with_cover(packet: PacketInput, tmp_path: Path) -> None:
+    """Pages are letter size, upright or across; the cover holds the logo and the words."""
+    (tmp_path / "logo.svg").write_text(SVG.format('<rect width="9" height="9" fill="#fff"/>'))
+    found = cover(
+        tmp_path, "reviewer: Head of Risk\nconclusions: <b>Not</b> ready.\nlogo: logo.svg\n"
+    )
+    pdf = render_pdf(replace(packet, look=Look(found, (), "letter")), ())
+    with pikepdf.open(io.BytesIO(pdf)) as document:
+        sizes = {tuple(round(float(x)) for x in page.mediabox)[2:] for page in document.pages}
+        first = document.pages[0]
+        text = document.pages[0].Contents.read_bytes()
+    assert sizes == {(612, 792), (792, 612)}
+    assert "/XObject" in first.Resources and text
+    page = render_html(replace(packet, look=Look(found)))
+    assert "&lt;b&gt;Not&lt;/b&gt; ready." in page and "<b>Not</b>" not in page
+
+
+def test_other_paper_is_refused(tmp_path: Path) -> None:
+    """Paper of another size is refused with those there are."""
+    with pytest.raises(InputError, match="no paper") as caught:
+        read_look(tmp_path, None, "a3")
+    assert caught.value.expected == "a4 or letter"
+
+
+def test_a_template_is_laid_over(packet: PacketInput, tmp_path: Path) -> None:
+    """A workspace's template takes the place of the packet's, may extend it, and is named with its
+    digest on a page of our own."""
+    own = packet_with(
+        packet,
+        tmp_path,
+        register='{% extends "muniment/register.html" %}{% block body %}{{ super() }}'
+        "<p>House rule 7</p>{% endblock %}",
+        base='{% extends "muniment/base.html" %}',
+    )
+    page = render_html(own)
+    assert "House rule 7" in page and "Evidence register" in page
+    notice = page[page.index('id="templates"') :]
+    assert all(item.name in notice and item.sha256 in notice for item in own.look.overrides)
+    assert 'id="templates"' not in render_html(packet)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{% if %}", "line 1"),
+        ("\n\n{{ nothing }}", "line 3: 'nothing' is undefined"),
+        ("{{ 1 / 0 }}", "ZeroDivisionError"),
+        ("{{ v.re.enum.sys.modules }}", "line 1"),
+        ("{{ v.text_of.__globals__ }}", "line 1"),
+        ("{{ ''.__class__.__mro__ }}", "line 1"),
+        ("{{ packet.organisation|safe }}", "No filter named 'safe'"),
+        ('{% include "../packet.py" %}', "packet.py"),
+        ('{% include "notice.html" %}{% include "nowhere.html" %}', "nowhere.html"),
+    ],
+)
+def test_faults_of_templates_are_named(
+    packet: PacketInput, tmp_path: Path, text: str, said: str
+) -> None:
+    """A template that is wrong, or reaches behind its data, is named with its line."""
+    own = packet_with(packet, tmp_path, register=text)
+    with pytest.raises(ReportError) as caught:
+        render_html(own)
+    assert caught.value.code == "report.template"
+    assert said in str(caught.value) and "packet/" in str(caught.value)
+
+
+def test_templates_of_other_names_are_refused(tmp_path: Path) -> None:
+    """A file that takes no template's place, or that of the notice, is an error and not ignored."""
+    (tmp_path / "packet").mkdir()
+    for name in ("summary.html", "notice.html", "other.css"):
+        file = tmp_path / "packet" / name
+        file.write_text("x")
+        with pytest.raises(InputError) as caught:
+            read_overrides(tmp_path)
+        assert (caught.value.code, caught.value.found) == ("template.unknown", name)
+        file.unlink()
+
+
+def test_a_template_fetches_nothing(packet: PacketInput, tmp_path: Path) -> None:
+    """Neither a template nor a style sheet loads a file or an address."""
+    (tmp_path / "packet").mkdir()
+    for name, text in (
+        ("register.html", "<img src='file:///etc/passwd'>"),
+        ("packet.css", "@import url(http://example.com/x.css);"),
+    ):
+        file = tmp_path / "packet" / name
+        file.write_text(text)
+        own = replace(packet, look=Look(overrides=read_overrides(tmp_path)))
+        with pytest.raises(ReportError) as caught:
+            render_pdf(own, ())
+        assert caught.value.code == "report.fetch-refused"
+        file.unlink()
+
+
+def test_an_accent_colours_the_cover(packet: PacketInput, tmp_path: Path) -> None:
+    """The colour stands in the pages' own style, and without one there is none."""
+    look: Any = Look(cover(tmp_path, "accent: '#6a1b4d'\n"))
+    assert ".cover .band { background: #6a1b4d }" in render_html(replace(packet, look=look))
+    assert "background: #" not in render_html(packet)

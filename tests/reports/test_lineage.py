@@ -1,0 +1,180 @@
+"""What was carried over, where data came from, the way from data to gate, and monitoring."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+from xml.etree.ElementTree import fromstring
+
+from muniment.controls.coverage import Reason
+from muniment.controls.crosswalk import Fit, Pair, Source
+from muniment.reports import carried, lineage, sources, timeline
+from muniment.reports.model import PacketInput
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def story(build: ModuleType, evaluations: int = 1) -> PacketInput:
+    """Data, evaluations on it, an approval of the first, and a decision that weighs both."""
+    model = {"name": "scorer", "sha256": build.digest("model.onnx")}
+    body = {"dataset": {"name": "Applications"}, "rights": {"licence": "CC-BY-4.0"}, "rows": 7}
+    train = build.record(
+        1,
+        "data-provenance",
+        {**body, "split": "train", "contents": [{"name": "t", "sha256": build.digest("t")}]},
+    )
+    held = build.record(
+        2,
+        "data-provenance",
+        {**body, "split": "held-out", "contents": [{"name": "h", "sha256": build.digest("h")}]},
+    )
+    evals = [
+        build.record(
+            10 + n,
+            "eval-result",
+            {
+                "model": model,
+                "dataset": {"name": "h", "split": "held-out", "sha256": build.digest("h")},
+                "evaluated": 7,
+                "metrics": [{"name": "AUC", "value": 0.5, "threshold": 0.9, "direction": "higher"}],
+            },
+        )
+        for n in range(evaluations)
+    ]
+    approval = build.record(
+        5000,
+        "approval",
+        {"decision": "approved", "role": "risk", "records": [evals[-1].ref.to_json()]},
+        by=build.CARLA,
+    )
+    weighed = [{"uri": "x", "digest": {"sha256": item.sha256}} for item in (evals[-1], approval)]
+    decision = build.record(
+        5001, "gate-decision", {"verificationResult": "FAILED", "inputAttestations": weighed}
+    )
+    packet: PacketInput = build.make_packet((train, held, *evals, approval, decision))
+    return packet
+
+
+def ties(found: lineage.Lineage) -> set[tuple[str, str, bool]]:
+    return {(tie.start.title, str(tie.end.record), tie.proved) for tie in found.ties}
+
+
+def test_ties_are_those_of_digests(build: ModuleType) -> None:
+    """A line joins records of which one names the other's digest; training is told apart."""
+    found = lineage.lineage(story(build))
+    assert [len(found.column(n)) for n in range(5)] == [2, 1, 1, 1, 1]
+    proved = {(t.start.column, t.end.column) for t in found.ties if t.proved}
+    assert proved == {(0, 2), (1, 2), (2, 3), (2, 4), (3, 4)}
+    (word,) = [tie for tie in found.ties if not tie.proved]
+    assert (word.start.record.index if word.start.record else None, word.end.column) == (1, 1)
+    assert "no digest" in word.how
+
+
+def test_another_digest_is_no_tie(build: ModuleType) -> None:
+    """An evaluation on another file and of another model hangs on neither."""
+    packet = story(build)
+    other = build.record(
+        30,
+        "eval-result",
+        {
+            "model": {"name": "other", "sha256": "0" * 64},
+            "dataset": {"name": "h", "sha256": "1" * 64},
+            "evaluated": 1,
+        },
+    )
+    found = lineage.lineage(replace(packet, records=(*packet.records, other)))
+    (tie,) = [tie for tie in found.ties if tie.end.key == other.sha256]
+    assert tie.start.title == "other"
+
+
+def test_the_drawing_is_bounded_and_says_so(build: ModuleType) -> None:
+    """Of a thousand evaluations the latest are drawn, and the rest is counted."""
+    found = lineage.lineage(story(build, 1000))
+    assert len(found.column(2)) == lineage.MAX_NODES
+    assert found.left_out is not None and "993 evaluations" in found.left_out
+    drawn = fromstring(lineage.drawing(found))
+    assert drawn[0].tag == f"{SVG}title"
+    assert len(list(drawn.iter(f"{SVG}rect"))) == len(found.nodes)
+
+
+def report(build: ModuleType, index: int, start: str, end: str, **more: Any) -> Any:
+    body = {"period": {"start": start, "end": end}, "evaluated": 5, "cadenceDays": 7, "checks": []}
+    return build.record(index, "monitoring-report", body | more, controls=("readiness-gate:RG-10",))
+
+
+def test_gaps_are_longer_than_planned(build: ModuleType) -> None:
+    """A gap beyond the cadence is counted in days, one within it is none; the last is overdue."""
+    records = (
+        report(build, 1, "2026-09-01", "2026-09-07"),
+        report(build, 2, "2026-09-15", "2026-09-21"),
+        report(build, 3, "2026-10-01", "2026-10-07"),
+    )
+    (series,) = timeline.monitoring(build.make_packet(records))
+    assert [one.gap for one in series.reports] == [None, None, 9]
+    assert series.reports[2].after == 2
+    assert series.overdue == 37  # 7 October to 20 November are 44 days, 7 of them planned
+    assert timeline.summary([series]) == (
+        "3 reports in 1 series: 1 gap longer than planned; "
+        "1 of them waits for a report that is due."
+    )
+
+
+def test_a_replaced_report_closes_nothing(build: ModuleType) -> None:
+    """Only reports in force are on the time line."""
+    first = report(build, 1, "2026-09-01", "2026-09-07")
+    again = replace(report(build, 2, "2026-09-01", "2026-09-06"))
+    again = replace(again, statement=replace(again.statement, supersedes=first.ref))
+    (series,) = timeline.monitoring(build.make_packet((first, again)))
+    assert [one.record.index for one in series.reports] == [2]
+
+
+def test_odd_periods_are_drawn(build: ModuleType) -> None:
+    """Thousands of reports, backward periods and far years make a drawing, and no error."""
+    odd = [
+        report(build, 1, "1000-01-01", "2999-12-31"),
+        report(build, 2, "2026-09-07", "2026-09-01"),
+        build.record(3, "monitoring-report", {"title": "no period"}),
+        *(report(build, n, "2026-09-01", "2026-09-02", cadenceDays=n) for n in range(4, 2000)),
+    ]
+    packet = build.make_packet(tuple(odd))
+    series = timeline.monitoring(packet)
+    drawn = timeline.drawing(series, packet)
+    assert fromstring(drawn)[0].tag == f"{SVG}title"
+    assert len(drawn) < 60_000
+    assert timeline.drawing((), packet) == ""
+
+
+def test_carried_evidence_names_its_pairs(build: ModuleType, packet: PacketInput) -> None:
+    """Evidence that counts and evidence that helps stand apart, each with record and pairs."""
+    first, second = packet.coverage.controls[2], packet.coverage.controls[5]
+    ref = build.ledger()[4].ref
+    close = Pair(second.id, first.id, Source.INFERRED, Fit.CLOSE)
+    loose = Pair(first.id, second.id, Source.PUBLISHED, Fit.PARTIAL)
+    changed = {
+        first.id: replace(first, reasons=(Reason("evidence.carried", "x", (ref,), (close,)),)),
+        second.id: replace(second, reasons=(Reason("evidence.helps", "x", (ref,), (loose,)),)),
+    }
+    catalogs = tuple(
+        replace(item, controls=tuple(changed.get(c.id, c) for c in item.controls))
+        for item in packet.coverage.catalogs
+    )
+    found = carried.crossing(replace(packet, coverage=replace(packet.coverage, catalogs=catalogs)))
+    ((rests,), (helps,)) = (found.rests, found.helps)
+    assert (rests.control.id, rests.records, rests.source, rests.fit) == (
+        first.id,
+        (ref,),
+        Source.INFERRED,
+        Fit.CLOSE,
+    )
+    assert helps.source is Source.PUBLISHED
+    assert (found.controls, found.by(Source.INFERRED), found.by(Source.PUBLISHED)) == (1, 1, 0)
+
+
+def test_sources_say_split_and_right(build: ModuleType) -> None:
+    """Training data comes first, with its licence, its split and its files."""
+    found = sources.data_sources(story(build))
+    assert [item.split for item in found] == ["train", "held-out"]
+    fields = {field.label: field.value for field in found[0].fields}
+    assert fields["Licence"] == "CC-BY-4.0" and fields["Rows"] == "7"
+    assert found[0].files == (("t", "–", build.digest("t")),)
