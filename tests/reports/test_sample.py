@@ -55,7 +55,7 @@ def _page(packet: Any, found: list[Any]) -> str:
         "known": {record.index for record in packet.records},
         "results": found,
     }
-    return _environment().get_template("sample.html").render(values)
+    return _environment(()).get_template("sample.html").render(values)
 
 
 def test_the_page_has_a_row_with_boxes_for_each_record(packet: Any) -> None:
