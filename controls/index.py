@@ -23,6 +23,7 @@ OWNER = "owner-assignment"
 RETRACTION, ERASURE = "retraction", "erasure"
 ATTESTATION = "attestation"
 WAIVER, APPLICABILITY = "waiver", "applicability"
+PACKET = "packet"
 
 _ABOUT_MODEL = frozenset(
     {EVAL_RESULT, "monitoring-report", "model-card", "risk-assessment", "impact-assessment"}
@@ -95,7 +96,9 @@ def build_index(
 ) -> Index:
     """Sort out the records.
 
-    1. keep what is about the system, was recorded by ``as_of`` and has not lost its trust
+    1. keep what is about the system, was recorded by ``as_of`` and has not lost its trust; that a
+       packet was issued is no evidence and no omission, or each packet would change the next one's
+       answer
     2. drop what a later record supersedes or retracts
     3. settle the model in question
     4. set aside what speaks of another model
@@ -106,7 +109,9 @@ def build_index(
         InputError: ``artifact.malformed``.
     """
     index = Index()
-    known = [record for record in records if record.statement.system == system]
+    known = [
+        record for record in records if record.statement.system == system and record.kind != PACKET
+    ]
     about = {record.sha256: record for record in known if record.recorded_at <= as_of}  # (1)
     later = [record for record in known if record.recorded_at > as_of]
     distrusted = [record for record in about.values() if record.distrusted is not None]

@@ -3,32 +3,37 @@ signed."""
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from muniment import __version__
 from muniment.controls.coverage import Coverage
 from muniment.controls.gate import GateDecision
 from muniment.controls.profile import Profile
 from muniment.evidence.keys import SigningKey
-from muniment.evidence.trust import KEY_KIND, EnrolledKey
+from muniment.evidence.trust import KEY_KIND
 from muniment.evidence.verified import VerifiedLedger
 from muniment.evidence.workspace import as_input_error
 from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record
 from muniment.schemas.text import counted
 
+from .carried import MAX_BYTES, LeftOut, carry
 from .coverages import known_since
+from .earlier import outside_files, previous_file
 from .erased import erased_words, erasures
-from .model import KeyLine, PacketInput
-from .proofs import derivation_words, proof_files
+from .model import Embedded
+from .printed import PAGES, packet_input, pages_document
+from .proofs import derivation_words, document_file, proof_files
+from .views import MAX_ROWS
 
 if TYPE_CHECKING:
     from muniment.evidence.verification import Progress
 
     from .workspace import Workspace
+
+_NO_ARTIFACTS = "The bytes of the artifacts are not in this packet; each is named by its SHA-256."
 
 
 def assemble(
@@ -38,10 +43,13 @@ def assemble(
     decision: GateDecision,
     profile: Profile,
     progress: Progress | None = None,
+    *,
+    with_artifacts: bool = False,
 ) -> bytes:
     """The signed PDF.
 
     Args:
+        with_artifacts: embed the stored files, as far as there is room.
         progress: told how far the pages are.
 
     Raises:
@@ -69,6 +77,19 @@ def assemble(
         for record in verified.records
         if record.statement.system == coverage.system or record.kind == KEY_KIND
     ]
+    taken, left_out = carry(used, workspace.store, MAX_BYTES if with_artifacts else 0)
+    said = pages_document(
+        workspace.config.organisation,
+        [
+            *(_artifact_words(taken, left_out) if with_artifacts else [_NO_ARTIFACTS]),
+            *_not_included(verified.records, used),
+            *(f"{words}." for words in [derivation_words(coverage.derivations)] if words),
+            *(
+                f"{_first_up(item.sentence)}."
+                for item in known_since(workspace, verified, coverage)
+            ),
+        ],
+    )
     names = (*(catalog.catalog for catalog in coverage.catalogs), *coverage.sources)
     catalogs = [workspace.catalog(name) for name in dict.fromkeys(names)]
     files = proof_files(
@@ -82,59 +103,54 @@ def assemble(
         profile,
         coverage,
         decision,
+        [
+            *outside_files(workspace, checkpoint),
+            previous_file(workspace.ledger, checkpoint, _of_system(verified.records, coverage)),
+            *taken,
+            document_file(PAGES, said, "What the pages say beside, and what set them"),
+        ],
+        left_out,
     )
-    packet = PacketInput(
-        organisation=workspace.config.organisation,
-        coverage=coverage,
-        passed=decision.passed,
-        profile_name=profile.name,
-        blocking=decision.blocking,
-        records=tuple(record for record in used if record.kind != KEY_KIND),
-        keys=tuple(map(_key_line, verified.ring)),
-        origin=checkpoint.checkpoint.origin,
-        checkpoint=checkpoint.note.to_bytes().decode(),
-        checkpoint_time=checkpoint.time,
-        tree_size=checkpoint.size,
-        root_hash=base64.b64encode(checkpoint.root).decode(),
-        root_fingerprint=workspace.config.root,
-        reviewer=reviewer,
-        muniment_version=__version__,
-        not_included=(
-            *_not_included(verified.records, used),
-            *(f"{words}." for words in [derivation_words(coverage.derivations)] if words),
-            *(
-                f"{_first_up(item.sentence)}."
-                for item in known_since(workspace, verified, coverage)
-            ),
-        ),
+    packet = packet_input(
+        coverage,
+        decision,
+        profile,
+        used,
+        verified.ring,
+        checkpoint,
+        workspace.config.root,
+        reviewer,
+        said,
     )
     pdf = render(packet, files, progress)
     return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())
+
+
+def _of_system(records: Sequence[Record], coverage: Coverage) -> list[Record]:
+    """The records about any version of the system."""
+    return [
+        record
+        for record in records
+        if record.statement.system is not None and record.statement.system.id == coverage.system.id
+    ]
+
+
+def _artifact_words(taken: Sequence[Embedded], left_out: Sequence[LeftOut]) -> list[str]:
+    """What became of the files: each that was left out, with its digest."""
+    named = sorted({item.sha256 for item in left_out})
+    words = [item.sentence() for item in left_out[:MAX_ROWS]]
+    if len(named) > MAX_ROWS:
+        rest = counted(len(left_out) - MAX_ROWS, "further file")
+        words.append(f"{rest} left out are listed in manifest.json.")
+    return words or ([] if taken else ["No record names a file."])
 
 
 def _first_up(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _key_line(enrolled: EnrolledKey) -> KeyLine:
-    signer = enrolled.signer
-    return KeyLine(
-        signer.fingerprint,
-        signer.name,
-        signer.email,
-        signer.type,
-        signer.roles,
-        signer.functions,
-        enrolled.enrolled,
-        enrolled.expires,
-    )
-
-
 def _not_included(records: list[Record], used: list[Record]) -> list[str]:
     sentences = [
-        "The bytes of the artifacts are not in this packet; each is named by its SHA-256.",
-    ]
-    sentences += [
         f"Record #{number} {erased_words(order)}."
         for number, order in sorted(erasures(used).items())
     ]

@@ -13,7 +13,10 @@
 ``input.json``            what the evaluator was given
 ``coverage.json``         what the evaluator answered
 ``gate.json``             what the gate answered
-``manifest.json``         SHA-256 and size of each of the above
+``pages.json``            what the pages say beside that, and what set them (``printed.py``)
+``anchors.json`` …        who outside saw a checkpoint, and earlier packets (``earlier.py``)
+``artifact-SHA256``       stored files, where asked for (``carried.py``)
+``manifest.json``         SHA-256 and size of each of the above, and of the page content
 ========================  ==========================================================================
 """
 
@@ -40,10 +43,11 @@ from muniment.schemas.record import Record
 from muniment.schemas.text import counted
 from muniment.schemas.times import format_time
 
+from .archival import MANIFEST
+from .carried import LeftOut
 from .model import Embedded
 from .receipts import BUNDLE_ENDING
 
-MANIFEST = "manifest.json"
 CROSSWALK = "crosswalk.json"
 INPUT = "input.json"
 COVERAGE = "coverage.json"
@@ -81,12 +85,16 @@ def proof_files(
     profile: Profile,
     coverage: Coverage,
     decision: GateDecision,
+    more: Sequence[Embedded] = (),
+    left_out: Sequence[LeftOut] = (),
 ) -> list[Embedded]:
     """All files to embed, the manifest last.
 
     Args:
         records: the records about the system and every key record, in ledger order.
         crosswalk: the pairs between ``catalogs``.
+        more: files made elsewhere.
+        left_out: artifacts that are not embedded.
     """
     files = [
         *_receipts(ledger, checkpoint, records),
@@ -102,17 +110,19 @@ def proof_files(
         _history(ledger, checkpoint, records),
         *_keys(ring),
         *_own_kinds(records, kinds),
-        *(_document(catalog_name(item.id), item.to_json(), item.name) for item in catalogs),
-        _document(CROSSWALK, crosswalk.to_json(), "Pairs between the catalogs"),
-        _document(INPUT, _input(records, profile, coverage), "What the evaluator was given"),
-        _document(COVERAGE, coverage.to_json(), "What the evaluator answered"),
-        _document(GATE, gate_document(decision), "What the gate answered"),
+        *(document_file(catalog_name(item.id), item.to_json(), item.name) for item in catalogs),
+        document_file(CROSSWALK, crosswalk.to_json(), "Pairs between the catalogs"),
+        document_file(INPUT, _input(records, profile, coverage), "What the evaluator was given"),
+        document_file(COVERAGE, coverage.to_json(), "What the evaluator answered"),
+        document_file(GATE, gate_document(decision), "What the gate answered"),
+        *more,
     ]
-    return [*files, _document(MANIFEST, manifest(files), "Digest of every embedded file")]
+    listed = manifest(files, left_out)
+    return [*files, document_file(MANIFEST, listed, "Digest of every embedded file")]
 
 
-def manifest(files: Sequence[Embedded]) -> dict[str, Any]:
-    """The manifest's document."""
+def manifest(files: Sequence[Embedded], left_out: Sequence[LeftOut] = ()) -> dict[str, Any]:
+    """The manifest's document; ``write_pdf`` adds the digests of the pages as ``pages``."""
     return {
         "schema_version": 1,
         "files": [
@@ -124,6 +134,7 @@ def manifest(files: Sequence[Embedded]) -> dict[str, Any]:
             }
             for file in files
         ],
+        "left_out": [item.to_json() for item in left_out],
     }
 
 
@@ -178,7 +189,7 @@ def _history(ledger: Ledger, checkpoint: SignedCheckpoint, records: Sequence[Rec
         }
         for size, signed in sorted(notes.items())
     ]
-    return _document(HISTORY, {"checkpoints": steps}, "Checkpoints that date the records")
+    return document_file(HISTORY, {"checkpoints": steps}, "Checkpoints that date the records")
 
 
 def _keys(ring: KeyRing) -> Iterator[Embedded]:
@@ -200,7 +211,7 @@ def _own_kinds(records: Sequence[Record], kinds: KindRegistry) -> Iterator[Embed
 
 
 def _own_kind(kind: Kind) -> Embedded:
-    return _document(kind_name(kind.name), dict(kind.schema), f"Kind {kind.name}")
+    return document_file(kind_name(kind.name), dict(kind.schema), f"Kind {kind.name}")
 
 
 def _input(records: Sequence[Record], profile: Profile, coverage: Coverage) -> dict[str, Any]:
@@ -219,6 +230,7 @@ def _input(records: Sequence[Record], profile: Profile, coverage: Coverage) -> d
     }
 
 
-def _document(name: str, value: Mapping[str, Any], description: str) -> Embedded:
+def document_file(name: str, value: Mapping[str, Any], description: str) -> Embedded:
+    """A JSON document to embed."""
     data = json.dumps(value, ensure_ascii=False, indent=1).encode()
     return Embedded(name, data, _JSON, "Data", description)

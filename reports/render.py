@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -301,3 +301,27 @@ def _script(name: str, packet: PacketInput) -> str:
 
 def _text(name: str) -> str:
     return resources.files(__package__).joinpath("templates", name).read_text("utf-8")
+
+
+_HARFBUZZ = ("libharfbuzz.so.0", "libharfbuzz.0.dylib", "libharfbuzz-0.dll")
+
+
+def text_libraries() -> dict[str, str]:
+    """Versions of the system's libraries that set text.
+
+    Raises:
+        ReportError: ``report.no-pango``.
+    """
+    import ctypes
+
+    _weasyprint()
+    from weasyprint.text.ffi import pango
+
+    shaper = "unknown"
+    for name in _HARFBUZZ:
+        with suppress(OSError):
+            function = ctypes.CDLL(name).hb_version_string
+            function.restype = ctypes.c_char_p
+            shaper = function().decode()
+            break
+    return {"pango": str(pango.pango_version()), "harfbuzz": shaper}

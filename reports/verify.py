@@ -48,6 +48,7 @@ from muniment.schemas.text import counted
 from muniment.schemas.times import parse_time
 
 from . import proofs
+from .archival import MANIFEST
 from .erased import erased_words, erasures
 
 
@@ -152,7 +153,7 @@ class _PacketVerifier:
         check = self._check("manifest")
         try:
             self._files = read_attachments(pdf)
-            listed = self._json(proofs.MANIFEST)["files"]
+            listed = self._json(MANIFEST)["files"]
             named = {str(item["name"]): str(item["sha256"]) for item in listed}
         except (MunimentError, KeyError, TypeError) as error:
             finding = (
@@ -162,7 +163,7 @@ class _PacketVerifier:
             )
             check.findings.append(finding)
             return False
-        for name in sorted({*named, *self._files} - {proofs.MANIFEST}):
+        for name in sorted({*named, *self._files} - {MANIFEST}):
             check.checked += 1
             found = self._files.get(name)
             digest = hashlib.sha256(found).hexdigest() if found is not None else "no such file"

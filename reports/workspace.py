@@ -65,6 +65,7 @@ _MADE_ELSEWHERE = {
     "attestation": "import",
     "waiver": "waive",
     "applicability": "applicability",
+    "packet": "packet",
 }
 """Kinds whose records a command of their own computes."""
 
