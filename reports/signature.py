@@ -22,6 +22,8 @@ from muniment.schemas.finding import Finding
 from muniment.schemas.record import Signer
 from muniment.schemas.text import shorten, visible
 
+from .model import Embedded
+
 FIELD = "Reviewer"
 """Name of the signature field."""
 CERTIFICATE_DAYS = 3653
@@ -112,6 +114,15 @@ def read_attachments(pdf: bytes) -> dict[str, bytes]:
 
     Raises:
         VerificationError: ``packet.malformed``, ``packet.duplicate-file`` or ``packet.too-large``.
+    """
+    return {item.name: item.data for item in read_embedded(pdf)}
+
+
+def read_embedded(pdf: bytes) -> list[Embedded]:
+    """The files embedded in a packet, with what the PDF says of each.
+
+    Raises:
+        VerificationError: as ``read_attachments``.
     """
     import pikepdf
 
@@ -302,14 +313,14 @@ def _fingerprint(certificate: Any) -> str:
     return from_cryptography(key).fingerprint
 
 
-def _attachments(document: Any) -> dict[str, bytes]:
+def _attachments(document: Any) -> list[Embedded]:
     if document.is_encrypted:
         raise VerificationError("packet.malformed", "the PDF is encrypted")
     names = document.Root.get("/Names", {}).get("/EmbeddedFiles", {})
     if "/Kids" in names:
         raise VerificationError("packet.malformed", "the list of embedded files is a tree")
     pairs = list(names.get("/Names", []))
-    found: dict[str, bytes] = {}
+    found: dict[str, Embedded] = {}
     room = MAX_FILE
     for name, entry in zip(pairs[::2], pairs[1::2], strict=True):
         text = str(name)
@@ -322,9 +333,16 @@ def _attachments(document: Any) -> dict[str, bytes]:
             raise VerificationError(
                 "packet.malformed", f"the embedded file {visible(text)} has another name as well"
             )
-        found[text] = _content(entry.EF.F, text, room)
-        room -= len(found[text])
-    return found
+        data = _content(entry.EF.F, text, room)
+        room -= len(data)
+        media, relation = (str(name).removeprefix("/") for name in _kinds(entry))
+        found[text] = Embedded(text, data, media, relation, str(entry.get("/Desc", "")))
+    return list(found.values())
+
+
+def _kinds(entry: Any) -> tuple[Any, Any]:
+    """Media type and relationship of an embedded file, as PDF names."""
+    return entry.EF.F.get("/Subtype", ""), entry.get("/AFRelationship", "")
 
 
 def _content(stream: Any, name: str, room: int) -> bytes:

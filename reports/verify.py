@@ -10,6 +10,9 @@
 8. Catalogs, crosswalk and profile are those this verifier ships.
 9. Coverage and gate, computed again from the records, are what the packet says.
 10. The PDF is signed by a key that is enrolled in the ledger.
+11. Cosignatures and time stamps hold, and the ledger only grew since the packets before this one.
+12. The pages say what the coverage says, and are those that the same program sets again.
+13. Every artifact in the packet is a file that a record names.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from muniment.controls.catalog import Catalog, load_catalog
+from muniment.controls.coverage import Coverage
 from muniment.controls.crosswalk import Crosswalk, Pair, load_crosswalk
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import decide
@@ -38,22 +42,34 @@ from muniment.evidence.receipt import Receipt
 from muniment.evidence.trust import KEY_KIND, KeyRing
 from muniment.schemas import strictjson
 from muniment.schemas.derivation import Derivation, Derived
-from muniment.schemas.errors import InputError, MunimentError
+from muniment.schemas.errors import InputError, MunimentError, ReportError
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry
-from muniment.schemas.record import Record
+from muniment.schemas.record import Record, Signer
 from muniment.schemas.statement import SystemRef
 from muniment.schemas.text import counted
 from muniment.schemas.times import parse_time
 
 from . import proofs
 from .archival import MANIFEST
+from .carried import carried_digests
+from .earlier import ANCHORS, PREVIOUS, check_outside, check_previous, check_since
 from .erased import erased_words, erasures
+from .pagecheck import check_pages
+from .pagetext import read_pages
+from .printed import PAGES, packet_input, renderer
+from .signature import read_embedded
+from .since import old_checkpoint
+from .worker import render
 
 
 def verify_packet(
-    path: Path, root: str | None = None, *, pinned: tuple[str, str] | None = None
+    path: Path,
+    root: str | None = None,
+    *,
+    pinned: tuple[str, str] | None = None,
+    since: Path | None = None,
 ) -> VerificationReport:
     """Verify the packet at ``path``.
 
@@ -62,9 +78,10 @@ def verify_packet(
             the root was taken from the packet itself.
         pinned: origin of the ledger that a workspace knows, and the root it pins; that root is
             expected of a packet of this ledger where no other is given.
+        since: an old packet, receipt or checkpoint that the packet's ledger must extend.
 
     Raises:
-        InputError: ``key.fingerprint``, and what ``read_small`` raises.
+        InputError: ``key.fingerprint``, ``since.malformed``, and what ``read_small`` raises.
     """
     if root is not None and not is_fingerprint(root):
         raise InputError(
@@ -74,7 +91,8 @@ def verify_packet(
             found=root,
         )
     pdf = read_small(path, MAX_PACKET)
-    return _PacketVerifier(path.name, root, pinned).run(pdf)
+    old = None if since is None else (read_small(since, MAX_PACKET), old_checkpoint(since))
+    return _PacketVerifier(path.name, root, pinned, old).run(pdf)
 
 
 MAX_PACKET = 1 << 30
@@ -91,6 +109,11 @@ _CLAIMS = {
     "coverage": "coverage and verdict follow from the records in the packet",
     "derivation": "every record says what the tool's file says that it was read from",
     "reviewer": "the packet is signed by an approver or root that the ledger knows",
+    "outside": "others saw the ledger as it was",
+    "previous": "the ledger is that of the packets before this one, with records added",
+    "pages": "the pages say of every control what the coverage says",
+    "rendering": "the pages are those that follow from the embedded data, to the last byte",
+    "artifacts": "every artifact in the packet is a file that a record names",
 }
 """Every check by its name, with what holds if it holds."""
 
@@ -98,8 +121,16 @@ _CLAIMS = {
 class _PacketVerifier:
     """One verification; each step adds its check to the report."""
 
-    def __init__(self, name: str, root: str | None, pinned: tuple[str, str] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        root: str | None,
+        pinned: tuple[str, str] | None,
+        old: tuple[bytes, bytes] | None = None,
+    ) -> None:
         self._expected = root
+        self._old = old
+        self._pdf = b""
         self._pinned = pinned
         self.report = VerificationReport(name)
         self._ring = KeyRing()
@@ -110,6 +141,7 @@ class _PacketVerifier:
 
     def run(self, pdf: bytes) -> VerificationReport:
         """All steps; a step that cannot be made is reported, and so are those that rest on it."""
+        self._pdf = pdf
         fingerprint = self._signature(pdf)
         try:
             if self._attachments(pdf):
@@ -188,8 +220,12 @@ class _PacketVerifier:
         self._inclusion(receipts, vkey, checkpoint)
         times = self._history(vkey, checkpoint)
         self._admit(receipts, times, checkpoint)
-        self._coverage(given)
-        self._reviewer(fingerprint, checkpoint.time)
+        judged = self._coverage(given)
+        reviewer = self._reviewer(fingerprint, checkpoint.time)
+        self._past_of(vkey, checkpoint, times)
+        self._artifacts()
+        self._pages()
+        self._rendering(judged, given, checkpoint, reviewer)
         self._limits(checkpoint, len(receipts))
 
     def _receipts(self, given: Mapping[str, Any]) -> list[Receipt]:
@@ -313,7 +349,7 @@ class _PacketVerifier:
             genesis = genesis or entry.sha256
 
     # (8) and (9)
-    def _coverage(self, given: Mapping[str, Any]) -> None:
+    def _coverage(self, given: Mapping[str, Any]) -> tuple[Coverage, Profile]:
         catalogs = {
             name: Catalog.from_json(self._json(proofs.catalog_name(name)))
             for name in (*given["catalogs"], *given["sources"])
@@ -357,6 +393,7 @@ class _PacketVerifier:
                     found="passed" if stated.get("passed") else "not passed",
                 )
             )
+        return coverage, profile
 
     def _derivations(
         self, given: Mapping[str, Any], records: Sequence[Record], as_of: datetime
@@ -457,13 +494,119 @@ class _PacketVerifier:
             )
 
     # (10)
-    def _reviewer(self, fingerprint: str | None, moment: datetime) -> None:
+    def _reviewer(self, fingerprint: str | None, moment: datetime) -> Signer | None:
         check = self._check("reviewer")
         check.checked = 1
         try:
-            self._ring.reviewer(fingerprint or "", moment)
+            return self._ring.reviewer(fingerprint or "", moment)
         except MunimentError as error:
             check.findings.append(Finding.of(error))
+            return None
+
+    # (11)
+    def _past_of(
+        self, vkey: VerifierKey, checkpoint: SignedCheckpoint, times: list[SignedCheckpoint]
+    ) -> None:
+        outside = self._check("outside")
+        check_outside(outside, self._files, self._json(ANCHORS), vkey, checkpoint)
+        previous = check_previous(self._check("previous"), self._json(PREVIOUS), vkey, checkpoint)
+        if self._old is not None:
+            check = Check("since", "the ledger is the old one with records added")
+            self.report.checks.append(check)
+            known = [checkpoint, *times, *previous.values()]
+            check_since(check, *self._old, known, previous, vkey)
+
+    # (12)
+    def _pages(self) -> None:
+        check = self._check("pages")
+        try:
+            content, root = read_pages(self._pdf)
+        except MunimentError as error:
+            check.findings.append(Finding.of(error))
+            return
+        check.checked = 1
+        stated = self._json(MANIFEST)["pages"]
+        if stated != content.to_json():
+            check.findings.append(
+                Finding(
+                    "pages.content",
+                    "the pages are not those that the manifest names",
+                    expected=str(stated),
+                    found=str(content.to_json()),
+                )
+            )
+        check_pages(check, root, self._json(proofs.COVERAGE))
+
+    def _rendering(
+        self,
+        judged: tuple[Coverage, Profile],
+        given: Mapping[str, Any],
+        checkpoint: SignedCheckpoint,
+        reviewer: Signer | None,
+    ) -> None:
+        """Set the pages again, where all that decides on their bytes is the same here."""
+        check = self._check("rendering")
+        if reviewer is None or not self.report.ok:
+            check.not_checked.append("an earlier check failed")
+            return
+        said = self._json(PAGES)
+        try:
+            here = renderer()
+        except ReportError as error:
+            check.not_checked.append(f"the pages cannot be set here: {error.message}")
+            return
+        if said["renderer"] != here:
+            names = sorted(
+                name for name in here if said["renderer"].get(name) != here[name]
+            ) or sorted(set(said["renderer"]) - set(here))
+            check.not_checked.append(
+                f"the packet was set by other versions than are here: {', '.join(names)}"
+            )
+            return
+        coverage, profile = judged
+        used = sorted({*given["records"], *given["keys"]})
+        packet = packet_input(
+            coverage,
+            decide(coverage, profile),
+            profile,
+            [self._records[index] for index in used],
+            self._ring,
+            checkpoint,
+            str(self._ring.root),
+            reviewer,
+            said,
+        )
+        check.checked = 1
+        if not self._pdf.startswith(render(packet, read_embedded(self._pdf))):
+            check.findings.append(
+                Finding(
+                    "pages.not-these",
+                    "the same program sets other pages from the embedded data",
+                )
+            )
+
+    # (13)
+    def _artifacts(self) -> None:
+        check = self._check("artifacts")
+        named = {
+            subject.sha256
+            for record in self._records.values()
+            for subject in record.statement.subjects
+            if subject.is_file
+        }
+        carried = carried_digests(self._files)
+        for digest, data in carried.items():
+            check.checked += 1
+            found = hashlib.sha256(data).hexdigest()
+            if found != digest or digest not in named:
+                text = "an artifact in the packet is not the file that a record names"
+                check.findings.append(Finding("artifact.changed", text, None, digest, found))
+        missing = len(named - set(carried))
+        if missing or not carried:
+            check.not_checked.append(
+                f"{counted(missing, 'file')} that records name: the digests are here, the bytes "
+                "are not"
+            )
 
     def _limits(self, checkpoint: SignedCheckpoint, shown: int) -> None:
         check = Check("beyond", "what a packet alone cannot show")
@@ -480,12 +623,7 @@ class _PacketVerifier:
                 "packet; that none of them revokes a key or speaks of this system, only the ledger "
                 "can show"
             )
-        check.not_checked.append(
-            "artifacts and git commits: their digests are here, their bytes are not"
-        )
-        check.not_checked.append(
-            "the printed pages: that they say what is computed above, you must read yourself"
-        )
+        check.not_checked.append("git commits: their digests are here, their bytes are not")
         check.not_checked.append(
             "that no other history was shown to somebody else: compare checkpoints"
         )
