@@ -490,6 +490,15 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+def ask(url: str, request: bytes) -> bytes:
+    """What an authority answers to a TimeStampReq (RFC 3161 §2.4.1); nothing of it is checked.
+
+    Raises:
+        StoreError: ``timestamp.unreachable``.
+    """
+    return _post(url, request)
+
+
 def _post(url: str, body: bytes) -> bytes:
     request = urllib.request.Request(
         url, body, {"Content-Type": "application/timestamp-query", "User-Agent": "muniment"}

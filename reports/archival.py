@@ -22,6 +22,7 @@ from muniment.schemas.errors import ReportError
 
 from .model import Embedded, PacketInput
 from .pagetext import read_pages
+from .sigfields import add_fields
 
 MANIFEST = "manifest.json"
 """Embedded file that names every other by its SHA-256, and the pages."""
@@ -61,7 +62,7 @@ def write_pdf(document: Any, packet: PacketInput, attachments: Sequence[Embedded
             pdf_variant="pdf/a-3a",
             pdf_identifier=base64.b64decode(packet.root_hash)[:16],
             attachments=[_attachment(item, packet, document.url_fetcher) for item in ordered],
-            finisher=lambda _, pdf: _finish(pdf, ordered),
+            finisher=lambda laid_out, pdf: _finish(laid_out, pdf, ordered),
         )
     return data
 
@@ -123,7 +124,8 @@ def _attachment(item: Embedded, packet: PacketInput, fetcher: Any) -> Any:
     )
 
 
-def _finish(pdf: Any, attachments: Sequence[Embedded]) -> None:
+def _finish(document: Any, pdf: Any, attachments: Sequence[Embedded]) -> None:
+    add_fields(document, pdf)
     _finish_attachments(pdf, attachments)
     _fix_pages(pdf)
 

@@ -4,28 +4,28 @@ signed."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from muniment.controls.coverage import Coverage
 from muniment.controls.gate import GateDecision
 from muniment.controls.profile import Profile
-from muniment.evidence.keys import SigningKey
+from muniment.evidence.timestamp import Authority
 from muniment.evidence.trust import KEY_KIND
 from muniment.evidence.verified import VerifiedLedger
 from muniment.evidence.workspace import as_input_error
-from muniment.schemas.errors import InputError
-from muniment.schemas.record import Record
+from muniment.schemas.record import Record, Signer
 from muniment.schemas.text import counted
 
-from .carried import MAX_BYTES, LeftOut, carry
+from .artifactfiles import MAX_BYTES, LeftOut, carry
 from .coverages import known_since
 from .earlier import outside_files, previous_file
 from .erased import erased_words, erasures
-from .model import Embedded
+from .identity import Identity
+from .model import Embedded, PacketInput
 from .printed import PAGES, packet_input, pages_document
 from .proofs import derivation_words, document_file, proof_files
+from .sigfields import REVIEWER
 from .views import MAX_ROWS
 
 if TYPE_CHECKING:
@@ -45,33 +45,42 @@ def assemble(
     progress: Progress | None = None,
     *,
     with_artifacts: bool = False,
+    certificate: Path | None = None,
 ) -> bytes:
     """The signed PDF.
 
     Args:
-        with_artifacts: embed the stored files, as far as there is room.
         progress: told how far the pages are.
+        with_artifacts: embed the stored files, as far as there is room.
+        certificate: PEM file with the certificate of the reviewer's key, and those above it.
 
     Raises:
         InputError: ``packet.key`` if the reviewer's key cannot sign a PDF, ``trust.reviewer`` if
-            its holder may not sign a packet.
+            its holder may not sign a packet, ``packet.certificate``, ``timestamp.…``.
+        StoreError: the time-stamping authority did not answer.
         ReportError: the PDF cannot be made.
     """
-    from .signature import sign_pdf
     from .worker import render
 
+    identity = signing_identity(workspace, verified, certificate)
+    packet, files = gather(
+        workspace, verified, coverage, decision, profile, identity.signer, with_artifacts
+    )
+    pdf = render(packet, files, progress)
+    return identity.sign(pdf, REVIEWER)
+
+
+def gather(
+    workspace: Workspace,
+    verified: VerifiedLedger,
+    coverage: Coverage,
+    decision: GateDecision,
+    profile: Profile,
+    reviewer: Signer,
+    with_artifacts: bool = False,
+) -> tuple[PacketInput, list[Embedded]]:
+    """What a packet says, and the files that prove it, the manifest last."""
     checkpoint = verified.require()
-    signing_key = workspace.signing_key
-    with as_input_error():
-        reviewer = verified.ring.reviewer(signing_key.public.fingerprint, checkpoint.time)
-    key = signing_key.private if isinstance(signing_key, SigningKey) else None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise InputError(
-            "packet.key",
-            "a packet is signed with a P-256 key in a file: PDF readers do not know Ed25519, "
-            "and tokens do not sign a packet",
-            hint="choose another key with --key",
-        )
     used = [
         record
         for record in verified.records
@@ -111,19 +120,26 @@ def assemble(
         ],
         left_out,
     )
-    packet = packet_input(
-        coverage,
-        decision,
-        profile,
-        used,
-        verified.ring,
-        checkpoint,
-        workspace.config.root,
-        reviewer,
-        said,
-    )
-    pdf = render(packet, files, progress)
-    return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())
+    return packet_input(decision, used, verified.ring, checkpoint, said, reviewer=reviewer), files
+
+
+def signing_identity(
+    workspace: Workspace, verified: VerifiedLedger, certificate: Path | None = None
+) -> Identity:
+    """Who signs a packet here, with which certificate, and who dates the signature.
+
+    Raises:
+        InputError: as ``assemble``.
+    """
+    key, checkpoint = workspace.signing_key, verified.require()
+    with as_input_error():
+        signer = verified.ring.reviewer(key.public.fingerprint, checkpoint.time)
+    config = workspace.config
+    authority = None
+    if config.timestamps is not None:
+        authority = Authority.of(config, workspace.root, None, None)
+    now = workspace.clock()
+    return Identity.of(key, signer, config.organisation, now, authority, certificate)
 
 
 def _of_system(records: Sequence[Record], coverage: Coverage) -> list[Record]:

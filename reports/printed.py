@@ -9,16 +9,14 @@ import base64
 import hashlib
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import muniment
-from muniment.controls.coverage import Coverage
 from muniment.controls.gate import GateDecision
-from muniment.controls.profile import Profile
 from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.evidence.trust import KEY_KIND, EnrolledKey, KeyRing
 from muniment.schemas.record import Record, Signer
@@ -34,28 +32,25 @@ _LIBRARIES = (
 
 
 def packet_input(
-    coverage: Coverage,
     decision: GateDecision,
-    profile: Profile,
-    records: Sequence[Record],
+    records: Iterable[Record],
     ring: KeyRing,
     checkpoint: SignedCheckpoint,
-    root: str,
-    reviewer: Signer,
     said: Mapping[str, Any],
+    *,
+    reviewer: Signer,
 ) -> PacketInput:
     """What the pages are made from.
 
     Args:
         records: those of the packet, in ledger order; key records are not printed.
-        root: fingerprint of the root key.
         said: ``pages.json``.
     """
     return PacketInput(
         organisation=str(said["organisation"]),
-        coverage=coverage,
+        coverage=decision.coverage,
         passed=decision.passed,
-        profile_name=profile.name,
+        profile_name=decision.profile.name,
         blocking=decision.blocking,
         records=tuple(record for record in records if record.kind != KEY_KIND),
         keys=tuple(map(_key_line, ring)),
@@ -64,7 +59,7 @@ def packet_input(
         checkpoint_time=checkpoint.time,
         tree_size=checkpoint.size,
         root_hash=base64.b64encode(checkpoint.root).decode(),
-        root_fingerprint=root,
+        root_fingerprint=str(ring.root),
         reviewer=reviewer,
         muniment_version=str(said["renderer"]["muniment"]),
         not_included=tuple(map(str, said["not_included"])),

@@ -15,7 +15,7 @@
 ``gate.json``             what the gate answered
 ``pages.json``            what the pages say beside that, and what set them (``printed.py``)
 ``anchors.json`` …        who outside saw a checkpoint, and earlier packets (``earlier.py``)
-``artifact-SHA256``       stored files, where asked for (``carried.py``)
+``artifact-SHA256``       stored files, where asked for (``artifactfiles.py``)
 ``manifest.json``         SHA-256 and size of each of the above, and of the page content
 ========================  ==========================================================================
 """
@@ -44,7 +44,7 @@ from muniment.schemas.text import counted
 from muniment.schemas.times import format_time
 
 from .archival import MANIFEST
-from .carried import LeftOut
+from .artifactfiles import LeftOut
 from .model import Embedded
 from .receipts import BUNDLE_ENDING
 

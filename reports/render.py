@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from markupsafe import Markup
 
 from muniment.controls.coverage import State
 from muniment.schemas.errors import ReportError
+from muniment.schemas.text import shorten
 from muniment.schemas.times import format_time
 
 from . import charts, register, views
@@ -68,7 +70,7 @@ def render_pdf(
     """
     from .archival import write_pdf
 
-    with _hermetic(packet):
+    with _hermetic(packet.checkpoint_time):
         return write_pdf(_laid_out(_weasyprint(), packet, progress), packet, attachments)
 
 
@@ -159,13 +161,36 @@ def _html(context: Mapping[str, Any], part: Part, first: int, pages: Mapping[str
     return _environment().get_template(part.template).render(values)
 
 
+def set_stamp(lines: Sequence[str], width: int, height: int, moment: datetime) -> bytes:
+    """A signature's stamp as a PDF of one page.
+
+    Args:
+        width: in mm, as ``height``.
+        moment: the only clock, UTC.
+
+    Raises:
+        ReportError: ``report.no-pango``.
+    """
+    values = {"lines": [shorten(line, 60) for line in lines], "width": width, "height": height}
+    html = _environment().get_template("stamp.html").render(values)
+    with _hermetic(moment), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        weasyprint = _weasyprint()
+        from .fetcher import BundledFetcher, refusals
+
+        with refusals():
+            source = weasyprint.HTML(string=html, url_fetcher=BundledFetcher())
+            data: bytes = source.write_pdf(pdf_identifier=b"stamp", output_intent="srgb")
+    return data
+
+
 @contextmanager
-def _hermetic(packet: PacketInput) -> Iterator[None]:
-    """Hide the machine's fonts and clock while the packet is laid out and written."""
+def _hermetic(moment: datetime) -> Iterator[None]:
+    """Hide the machine's fonts and clock while pages are laid out and written."""
     with resources.as_file(resources.files(__package__).joinpath("fonts/fonts.conf")) as config:
         wanted = {
             "FONTCONFIG_FILE": str(config),
-            "SOURCE_DATE_EPOCH": str(int(packet.checkpoint_time.timestamp())),
+            "SOURCE_DATE_EPOCH": str(int(moment.timestamp())),
         }
         before = {name: os.environ.get(name) for name in wanted}
         os.environ.update(wanted)

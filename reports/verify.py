@@ -27,10 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from muniment.controls.catalog import Catalog, load_catalog
-from muniment.controls.coverage import Coverage
 from muniment.controls.crosswalk import Crosswalk, Pair, load_crosswalk
 from muniment.controls.evaluator import evaluate
-from muniment.controls.gate import decide
+from muniment.controls.gate import GateDecision, decide
 from muniment.controls.profile import Profile, load_profile, shipped_layers
 from muniment.evidence.admission import PastTrust, admit, find_compromised
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
@@ -53,7 +52,7 @@ from muniment.schemas.times import parse_time
 
 from . import proofs
 from .archival import MANIFEST
-from .carried import carried_digests
+from .artifactfiles import carried_digests
 from .earlier import ANCHORS, PREVIOUS, check_outside, check_previous, check_since
 from .erased import erased_words, erasures
 from .pagecheck import check_pages
@@ -349,7 +348,7 @@ class _PacketVerifier:
             genesis = genesis or entry.sha256
 
     # (8) and (9)
-    def _coverage(self, given: Mapping[str, Any]) -> tuple[Coverage, Profile]:
+    def _coverage(self, given: Mapping[str, Any]) -> GateDecision:
         catalogs = {
             name: Catalog.from_json(self._json(proofs.catalog_name(name)))
             for name in (*given["catalogs"], *given["sources"])
@@ -393,7 +392,7 @@ class _PacketVerifier:
                     found="passed" if stated.get("passed") else "not passed",
                 )
             )
-        return coverage, profile
+        return verdict
 
     def _derivations(
         self, given: Mapping[str, Any], records: Sequence[Record], as_of: datetime
@@ -539,7 +538,7 @@ class _PacketVerifier:
 
     def _rendering(
         self,
-        judged: tuple[Coverage, Profile],
+        decision: GateDecision,
         given: Mapping[str, Any],
         checkpoint: SignedCheckpoint,
         reviewer: Signer | None,
@@ -563,18 +562,14 @@ class _PacketVerifier:
                 f"the packet was set by other versions than are here: {', '.join(names)}"
             )
             return
-        coverage, profile = judged
         used = sorted({*given["records"], *given["keys"]})
         packet = packet_input(
-            coverage,
-            decide(coverage, profile),
-            profile,
+            decision,
             [self._records[index] for index in used],
             self._ring,
             checkpoint,
-            str(self._ring.root),
-            reviewer,
             said,
+            reviewer=reviewer,
         )
         check.checked = 1
         if not self._pdf.startswith(render(packet, read_embedded(self._pdf))):

@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from muniment.evidence.keys import from_cryptography
 from muniment.reports import signature
 from muniment.reports.model import PacketInput
-from muniment.reports.signature import check_signature, read_attachments, sign_pdf
-from muniment.schemas.errors import VerificationError
+from muniment.reports.sigfields import REVIEWER
+from muniment.reports.signature import check_signature, read_attachments
+from muniment.schemas.errors import InputError, VerificationError
 from muniment.schemas.record import Signer
 
 
@@ -125,8 +126,9 @@ def test_key_of_another_type_is_named(
 ) -> None:
     """A signature by a key that no build.ledger could enrol is refused."""
     key = ec.generate_private_key(ec.SECP384R1())
-    pdf = sign_pdf(unsigned, key, packet.reviewer, "Example Bank", build.CHECKPOINT_TIME)
-    assert codes(pdf) == {"packet.key-type"}
+    with pytest.raises(InputError) as caught:
+        build.identity(key, packet.reviewer, "Example Bank")
+    assert caught.value.code == "packet.key"
 
 
 def test_certificate_takes_any_name(
@@ -138,7 +140,7 @@ def test_certificate_takes_any_name(
     """Long, hidden or foreign names and addresses do not stop a signature."""
     who = packet.reviewer
     odd = Signer(who.fingerprint, "N\u202e" + "ö" * 200, "m@exämple.com", "person", who.roles)
-    pdf = sign_pdf(unsigned, reviewer_key, odd, "O" * 300, build.CHECKPOINT_TIME)
+    pdf = build.identity(reviewer_key, odd, "O" * 300).sign(unsigned, REVIEWER)
     status = check_signature(pdf)
     assert status.ok
     assert status.name is not None and status.name.startswith("N[U+202E]")
