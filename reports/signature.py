@@ -194,16 +194,15 @@ def _update_faults(reader: Any, first: Any) -> Iterator[Finding]:
         _number(form): frozenset({"/SigFlags"}),
         _number(field): frozenset({"/V", "/AP"}),
     }
-    there = {
-        _number(ref) for at in range(last + 1) for ref in files.explicit_refs_in_revision(at)
-    }
-    written = [
-        ref for ref in files.explicit_refs_in_revision(last + 1) if _number(ref) in there
-    ]
+    there = {_number(ref) for at in range(last + 1) for ref in files.explicit_refs_in_revision(at)}
+    written = [ref for ref in files.explicit_refs_in_revision(last + 1) if _number(ref) in there]
     same = (
         files.total_revisions == last + 2
         and not files.refs_freed_in_revision(last + 1)
-        and _number(before.trailer_view.raw_get("/Root")) == _number(reader.root_ref)
+        and all(
+            _number(before.trailer_view.raw_get(name)) == _number(reader.trailer_view.raw_get(name))
+            for name in ("/Root", "/Info")
+        )
         and first.docmdp_level == MDPPerm.FILL_FORMS
         and "/V" not in before.get_object(field.reference)
         and all(

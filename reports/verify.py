@@ -38,6 +38,7 @@ from muniment.evidence.keys import is_fingerprint
 from muniment.evidence.merkle import verify_consistency, verify_inclusion
 from muniment.evidence.note import VerifierKey
 from muniment.evidence.receipt import Receipt
+from muniment.evidence.timestamp import roots_in, verify_token
 from muniment.evidence.trust import KEY_KIND, KeyRing
 from muniment.schemas import strictjson
 from muniment.schemas.derivation import Derivation, Derived
@@ -47,18 +48,18 @@ from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.record import Record, Signer
 from muniment.schemas.statement import SystemRef
-from muniment.schemas.text import counted
-from muniment.schemas.times import parse_time
+from muniment.schemas.text import counted, visible
+from muniment.schemas.times import format_time, parse_time
 
 from . import proofs
 from .archival import MANIFEST
 from .artifactfiles import carried_digests
-from .earlier import ANCHORS, PREVIOUS, check_outside, check_previous, check_since
+from .earlier import ANCHORS, PREVIOUS, ROOTS, check_outside, check_previous, check_since
 from .erased import erased_words, erasures
 from .pagecheck import check_pages
 from .pagetext import read_pages
 from .printed import PAGES, packet_input, renderer
-from .signature import read_embedded
+from .signature import SignatureStatus, check_signature, read_embedded
 from .since import old_checkpoint
 from .worker import render
 
@@ -108,6 +109,7 @@ _CLAIMS = {
     "coverage": "coverage and verdict follow from the records in the packet",
     "derivation": "every record says what the tool's file says that it was read from",
     "reviewer": "the packet is signed by an approver or root that the ledger knows",
+    "signature-time": "the packet was signed when an authority outside says that it was",
     "outside": "others saw the ledger as it was",
     "previous": "the ledger is that of the packets before this one, with records added",
     "pages": "the pages say of every control what the coverage says",
@@ -141,10 +143,10 @@ class _PacketVerifier:
     def run(self, pdf: bytes) -> VerificationReport:
         """All steps; a step that cannot be made is reported, and so are those that rest on it."""
         self._pdf = pdf
-        fingerprint = self._signature(pdf)
+        status = self._signature(pdf)
         try:
             if self._attachments(pdf):
-                self._proofs(fingerprint)
+                self._proofs(status)
         except MunimentError as error:
             self._broken(Finding.of(error))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -168,22 +170,18 @@ class _PacketVerifier:
         return check
 
     # (1)
-    def _signature(self, pdf: bytes) -> str | None:
-        from .signature import check_signature
-
+    def _signature(self, pdf: bytes) -> SignatureStatus:
         check = self._check("pdf-signature")
         status = check_signature(pdf)
-        check.checked = 1
+        check.checked = 1 if status.counter is None else 2
         check.findings.extend(status.faults)
-        return status.fingerprint
+        return status
 
     # (2)
     def _attachments(self, pdf: bytes) -> bool:
-        from .signature import read_attachments
-
         check = self._check("manifest")
         try:
-            self._files = read_attachments(pdf)
+            self._files = {item.name: item.data for item in read_embedded(pdf)}
             listed = self._json(MANIFEST)["files"]
             named = {str(item["name"]): str(item["sha256"]) for item in listed}
         except (MunimentError, KeyError, TypeError) as error:
@@ -209,7 +207,7 @@ class _PacketVerifier:
                 )
         return not check.findings
 
-    def _proofs(self, fingerprint: str | None) -> None:
+    def _proofs(self, status: SignatureStatus) -> None:
         given = self._json(proofs.INPUT)
         receipts = self._receipts(given)
         if not receipts or receipts[0].index != 0:
@@ -220,7 +218,8 @@ class _PacketVerifier:
         times = self._history(vkey, checkpoint)
         self._admit(receipts, times, checkpoint)
         judged = self._coverage(given)
-        reviewer = self._reviewer(fingerprint, checkpoint.time)
+        reviewer = self._reviewer(status, checkpoint.time)
+        self._signed_when(status)
         self._past_of(vkey, checkpoint, times)
         self._artifacts()
         self._pages()
@@ -493,14 +492,50 @@ class _PacketVerifier:
             )
 
     # (10)
-    def _reviewer(self, fingerprint: str | None, moment: datetime) -> Signer | None:
+    def _reviewer(self, status: SignatureStatus, moment: datetime) -> Signer | None:
         check = self._check("reviewer")
-        check.checked = 1
-        try:
-            return self._ring.reviewer(fingerprint or "", moment)
-        except MunimentError as error:
-            check.findings.append(Finding.of(error))
-            return None
+        found: list[Signer] = []
+        for one in (status, status.counter):
+            if one is None:
+                continue
+            check.checked += 1
+            try:
+                found.append(self._ring.reviewer(one.fingerprint or "", moment))
+            except MunimentError as error:
+                check.findings.append(Finding.of(error))
+        if len(found) > 1 and found[0].person == found[1].person:
+            text = "both signatures are of one person"
+            check.findings.append(Finding("packet.same-person", text, None, None, found[0].person))
+        names = [f"{signer.name} <{signer.email}>" for signer in found]
+        if len(names) > 1:
+            check.notes.append(Finding("packet.countersigned", f"counter-signed by {names[1]}"))
+        return found[0] if found else None
+
+    def _signed_when(self, status: SignatureStatus) -> None:
+        check = self._check("signature-time")
+        roots = roots_in(self._files[ROOTS], ROOTS) if ROOTS in self._files else ()
+        for one in (status, status.counter):
+            if one is None:
+                continue
+            name = visible(one.name or "the signer")
+            if one.stamp is None:
+                check.not_checked.append(
+                    f"the time of the signature of {name} is its own word: PAdES B-B, no time stamp"
+                )
+            elif not roots:
+                check.not_checked.append(
+                    f"the time stamp over the signature of {name}: the packet names no root that "
+                    "vouches for its authority"
+                )
+            else:
+                check.checked += 1
+                try:
+                    time = verify_token(*one.stamp, roots)
+                except MunimentError as error:
+                    check.findings.append(Finding.of(error))
+                    continue
+                text = f"{name} signed by {format_time(time)}, says the time stamp"
+                check.notes.append(Finding("signature.stamped", text))
 
     # (11)
     def _past_of(

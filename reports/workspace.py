@@ -488,8 +488,17 @@ class Workspace(base.Workspace):
         as_of: datetime | None = None,
         artifact: str | Path | None = None,
         progress: Progress | None = None,
+        with_artifacts: bool = False,
+        certificate: Path | str | None = None,
     ) -> bytes:
         """The audit packet of one system version: a signed PDF that holds its own proof.
+
+        Nothing is appended; ``record_packet`` notes that it was issued.
+
+        Args:
+            with_artifacts: embed the stored files, as far as there is room.
+            certificate: PEM file with the certificate of the signing key and those above it; by
+                default the key issues one to itself.
 
         Raises:
             VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
@@ -504,7 +513,51 @@ class Workspace(base.Workspace):
         self._require_artifacts(verified, about)
         coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
         decision = decide(coverage, known)
-        return assemble(self, verified, coverage, decision, known, progress)
+        return assemble(
+            self,
+            verified,
+            coverage,
+            decision,
+            known,
+            progress,
+            with_artifacts=with_artifacts,
+            certificate=None if certificate is None else Path(certificate),
+        )
+
+    def countersign(
+        self,
+        pdf: bytes,
+        *,
+        certificate: Path | str | None = None,
+        progress: Progress | None = None,
+    ) -> bytes:
+        """A packet with a second person's signature in the field that is kept for it.
+
+        Raises:
+            VerificationError: ``ledger.unsound``, or ``packet.…``: the packet's own signature does
+                not hold.
+            InputError: ``packet.countersigned``, ``packet.same-person``, ``trust.reviewer``.
+        """
+        from .countersign import countersign
+
+        return countersign(self, pdf, None if certificate is None else Path(certificate), progress)
+
+    def record_packet(
+        self, pdf: bytes, name: str, *, countersigns: bytes | None = None
+    ) -> Attached:
+        """Note in the ledger that a packet was issued: its SHA-256, checkpoint and result.
+
+        Args:
+            name: the file's name.
+            countersigns: the packet before it got its second signature.
+
+        Raises:
+            VerificationError: ``packet.…``: the file cannot be read.
+        """
+        from .issued import packet_statement
+
+        statement = packet_statement(pdf, name, self.clock(), self.references, countersigns)
+        return self.append(statement)
 
     def export(self, form: str, folder: Path | str, progress: Progress | None = None) -> Exported:
         """Write the ledger as files that other tools read; ``tiles`` is the complete form.

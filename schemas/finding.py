@@ -41,7 +41,7 @@ PROMISES = {
         *("checkpoints", "since", "remembered", "git-anchor", "witnesses", "previous"),
     ),
     "who signed": ("root", "signatures", "trust", "reviewer"),
-    "when": ("checkpoint", "history", "timestamps", "age", "outside"),
+    "when": ("checkpoint", "history", "timestamps", "age", "outside", "signature-time"),
     "what it says": (
         *("schema", "rules", "coverage", "verdict", "system", "profile", "derivation"),
         *("pages", "rendering"),
