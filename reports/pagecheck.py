@@ -38,7 +38,7 @@ class Table:
         return row[self.header.index(name)]
 
 
-def check_pages(check: Check, root: Element, coverage: Mapping[str, Any]) -> None:
+def compare_pages(check: Check, root: Element, coverage: Mapping[str, Any]) -> None:
     """Compare; what differs is a finding, and so is a framework without its matrix.
 
     Args:

@@ -42,7 +42,7 @@ from muniment.evidence.timestamp import roots_in, verify_token
 from muniment.evidence.trust import KEY_KIND, KeyRing
 from muniment.schemas import strictjson
 from muniment.schemas.derivation import Derivation, Derived
-from muniment.schemas.errors import InputError, MunimentError, ReportError
+from muniment.schemas.errors import InputError, MunimentError
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry
@@ -53,15 +53,12 @@ from muniment.schemas.times import format_time, parse_time
 
 from . import proofs
 from .archival import MANIFEST
-from .artifactfiles import carried_digests
 from .earlier import ANCHORS, PREVIOUS, ROOTS, check_outside, check_previous, check_since
 from .erased import erased_words, erasures
-from .pagecheck import check_pages
-from .pagetext import read_pages
-from .printed import PAGES, packet_input, renderer
+from .printed import PAGES, packet_input
 from .signature import SignatureStatus, check_signature, read_embedded
 from .since import old_checkpoint
-from .worker import render
+from .verifypages import cannot_set, check_artifacts, check_pages, check_rendering
 
 
 def verify_packet(
@@ -221,8 +218,13 @@ class _PacketVerifier:
         reviewer = self._reviewer(status, checkpoint.time)
         self._signed_when(status)
         self._past_of(vkey, checkpoint, times)
-        self._artifacts()
-        self._pages()
+        check_artifacts(self._check("artifacts"), self._files, self._records.values())
+        check_pages(
+            self._check("pages"),
+            self._pdf,
+            self._json(MANIFEST)["pages"],
+            self._json(proofs.COVERAGE),
+        )
         self._rendering(judged, given, checkpoint, reviewer)
         self._limits(checkpoint, len(receipts))
 
@@ -551,26 +553,6 @@ class _PacketVerifier:
             check_since(check, *self._old, known, previous, vkey)
 
     # (12)
-    def _pages(self) -> None:
-        check = self._check("pages")
-        try:
-            content, root = read_pages(self._pdf)
-        except MunimentError as error:
-            check.findings.append(Finding.of(error))
-            return
-        check.checked = 1
-        stated = self._json(MANIFEST)["pages"]
-        if stated != content.to_json():
-            check.findings.append(
-                Finding(
-                    "pages.content",
-                    "the pages are not those that the manifest names",
-                    expected=str(stated),
-                    found=str(content.to_json()),
-                )
-            )
-        check_pages(check, root, self._json(proofs.COVERAGE))
-
     def _rendering(
         self,
         decision: GateDecision,
@@ -578,65 +560,18 @@ class _PacketVerifier:
         checkpoint: SignedCheckpoint,
         reviewer: Signer | None,
     ) -> None:
-        """Set the pages again, where all that decides on their bytes is the same here."""
         check = self._check("rendering")
         if reviewer is None or not self.report.ok:
             check.not_checked.append("an earlier check failed")
             return
         said = self._json(PAGES)
-        try:
-            here = renderer()
-        except ReportError as error:
-            check.not_checked.append(f"the pages cannot be set here: {error.message}")
-            return
-        if said["renderer"] != here:
-            names = sorted(
-                name for name in here if said["renderer"].get(name) != here[name]
-            ) or sorted(set(said["renderer"]) - set(here))
-            check.not_checked.append(
-                f"the packet was set by other versions than are here: {', '.join(names)}"
-            )
+        if (why := cannot_set(said["renderer"])) is not None:
+            check.not_checked.append(why)
             return
         used = sorted({*given["records"], *given["keys"]})
-        packet = packet_input(
-            decision,
-            [self._records[index] for index in used],
-            self._ring,
-            checkpoint,
-            said,
-            reviewer=reviewer,
-        )
-        check.checked = 1
-        if not self._pdf.startswith(render(packet, read_embedded(self._pdf))):
-            check.findings.append(
-                Finding(
-                    "pages.not-these",
-                    "the same program sets other pages from the embedded data",
-                )
-            )
-
-    # (13)
-    def _artifacts(self) -> None:
-        check = self._check("artifacts")
-        named = {
-            subject.sha256
-            for record in self._records.values()
-            for subject in record.statement.subjects
-            if subject.is_file
-        }
-        carried = carried_digests(self._files)
-        for digest, data in carried.items():
-            check.checked += 1
-            found = hashlib.sha256(data).hexdigest()
-            if found != digest or digest not in named:
-                text = "an artifact in the packet is not the file that a record names"
-                check.findings.append(Finding("artifact.changed", text, None, digest, found))
-        missing = len(named - set(carried))
-        if missing or not carried:
-            check.not_checked.append(
-                f"{counted(missing, 'file')} that records name: the digests are here, the bytes "
-                "are not"
-            )
+        records = [self._records[index] for index in used]
+        packet = packet_input(decision, records, self._ring, checkpoint, said, reviewer=reviewer)
+        check_rendering(check, self._pdf, packet)
 
     def _limits(self, checkpoint: SignedCheckpoint, shown: int) -> None:
         check = Check("beyond", "what a packet alone cannot show")
