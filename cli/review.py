@@ -76,6 +76,7 @@ def packet(
     """
     from muniment.reports.bundle import require_bundle, write_bundle
     from muniment.reports.files import require_target, write_atomically
+    from muniment.reports.issued import record_packet
     from muniment.schemas.errors import InputError
 
     from . import show
@@ -101,7 +102,7 @@ def packet(
             certificate=certificate,
         )
     # NOTE: first, so that no packet is out of which the ledger does not know.
-    attached = None if no_record else opened.record_packet(pdf, output.name)
+    attached = None if no_record else record_packet(opened, pdf, output.name)
     sha256 = write_atomically(output, pdf)
     if bundle is not None:
         write_bundle(pdf, bundle)
@@ -138,7 +139,9 @@ def sign(
 
     Example: muniment packet sign packet.pdf --key risk
     """
+    from muniment.reports.countersign import countersign
     from muniment.reports.files import require_target, write_atomically
+    from muniment.reports.issued import record_packet
     from muniment.reports.verify import MAX_PACKET
     from muniment.schemas.files import read_small
 
@@ -149,8 +152,8 @@ def sign(
     before = read_small(file, MAX_PACKET)
     opened = open_workspace(workspace, key)
     with show.progress("verifying the ledger") as bar:
-        pdf = opened.countersign(before, certificate=certificate, progress=bar)
-    attached = None if no_record else opened.record_packet(pdf, target.name, countersigns=before)
+        pdf = countersign(opened, before, certificate, bar)
+    attached = None if no_record else record_packet(opened, pdf, target.name, before)
     sha256 = write_atomically(target, pdf)
 
     def text() -> None:

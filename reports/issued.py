@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from muniment.evidence.checkpoint import Checkpoint
 from muniment.evidence.note import SignedNote
@@ -16,19 +17,32 @@ from muniment.schemas.statement import Statement, Subject, SystemRef, predicate_
 from . import proofs
 from .signature import read_attachments
 
+if TYPE_CHECKING:
+    from muniment.evidence.workspace import Attached, Workspace
 
-def packet_statement(
-    pdf: bytes, name: str, now: datetime, references: References, countersigns: bytes | None = None
-) -> Statement:
-    """What the ledger notes of a packet; everything is read from the file itself.
+
+def record_packet(
+    workspace: Workspace, pdf: bytes, name: str, countersigns: bytes | None = None
+) -> Attached:
+    """Note in the ledger that a packet was issued: its SHA-256, checkpoint and result.
 
     Args:
         name: the file's name.
-        countersigns: the packet before it got this second signature.
+        countersigns: the packet before it got its second signature.
 
     Raises:
         VerificationError: ``packet.…``: the file cannot be read.
+        InputError: ``trust.…``: the key may not issue a packet.
     """
+    now = workspace.clock()
+    statement = _statement(pdf, name, now, workspace.references, countersigns)
+    return workspace.append(statement)
+
+
+def _statement(
+    pdf: bytes, name: str, now: datetime, references: References, countersigns: bytes | None
+) -> Statement:
+    """Everything is read from the file itself."""
     files = read_attachments(pdf)
     coverage = strictjson.loads(files[proofs.COVERAGE], what=proofs.COVERAGE)
     note = SignedNote.from_bytes(files[proofs.CHECKPOINT])

@@ -4,6 +4,7 @@ signed."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,16 @@ if TYPE_CHECKING:
 _NO_ARTIFACTS = "The bytes of the artifacts are not in this packet; each is named by its SHA-256."
 
 
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a packet may have beyond the usual."""
+
+    with_artifacts: bool = False
+    """Whether the stored files are embedded, as far as there is room."""
+    certificate: Path | None = None
+    """PEM file with the certificate of the reviewer's key, and those above it."""
+
+
 def assemble(
     workspace: Workspace,
     verified: VerifiedLedger,
@@ -43,16 +54,13 @@ def assemble(
     decision: GateDecision,
     profile: Profile,
     progress: Progress | None = None,
-    *,
-    with_artifacts: bool = False,
-    certificate: Path | None = None,
+    extras: Extras | None = None,
 ) -> bytes:
     """The signed PDF.
 
     Args:
         progress: told how far the pages are.
-        with_artifacts: embed the stored files, as far as there is room.
-        certificate: PEM file with the certificate of the reviewer's key, and those above it.
+        extras: what is asked for beyond the usual.
 
     Raises:
         InputError: ``packet.key`` if the reviewer's key cannot sign a PDF, ``trust.reviewer`` if
@@ -62,9 +70,10 @@ def assemble(
     """
     from .worker import render
 
-    identity = signing_identity(workspace, verified, certificate)
+    asked = extras or Extras()
+    identity = signing_identity(workspace, verified, asked.certificate)
     packet, files = gather(
-        workspace, verified, coverage, decision, profile, identity.signer, with_artifacts
+        workspace, verified, coverage, decision, profile, identity.signer, asked.with_artifacts
     )
     pdf = render(packet, files, progress)
     return identity.sign(pdf, REVIEWER)

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import muniment
+from muniment import __version__
 from muniment.controls.gate import GateDecision
 from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.evidence.trust import KEY_KIND, EnrolledKey, KeyRing
@@ -90,7 +90,7 @@ def renderer() -> dict[str, str]:
     from .render import text_libraries
 
     return {
-        "muniment": muniment.__version__,
+        "muniment": __version__,
         "code": _code(),
         **{name: metadata.version(name) for name in _LIBRARIES},
         **text_libraries(),
@@ -101,7 +101,7 @@ def renderer() -> dict[str, str]:
 
 def _code() -> str:
     """SHA-256 over every file of the package: two states of it may go by one version."""
-    root = Path(muniment.__file__).parent
+    root = Path(__file__).parent.parent
     digest = hashlib.sha256()
     # NOTE: in a checkout the package's folders are links; Path.rglob does not follow them.
     found = [

@@ -493,7 +493,7 @@ class Workspace(base.Workspace):
     ) -> bytes:
         """The audit packet of one system version: a signed PDF that holds its own proof.
 
-        Nothing is appended; ``record_packet`` notes that it was issued.
+        Nothing is appended; ``issued.record_packet`` notes that it was issued.
 
         Args:
             with_artifacts: embed the stored files, as far as there is room.
@@ -504,7 +504,7 @@ class Workspace(base.Workspace):
             VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
             ReportError: the PDF cannot be made.
         """
-        from .packet import assemble
+        from .packet import Extras, assemble
 
         verified = self.verified(progress)
         verified.require()
@@ -513,51 +513,8 @@ class Workspace(base.Workspace):
         self._require_artifacts(verified, about)
         coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
         decision = decide(coverage, known)
-        return assemble(
-            self,
-            verified,
-            coverage,
-            decision,
-            known,
-            progress,
-            with_artifacts=with_artifacts,
-            certificate=None if certificate is None else Path(certificate),
-        )
-
-    def countersign(
-        self,
-        pdf: bytes,
-        *,
-        certificate: Path | str | None = None,
-        progress: Progress | None = None,
-    ) -> bytes:
-        """A packet with a second person's signature in the field that is kept for it.
-
-        Raises:
-            VerificationError: ``ledger.unsound``, or ``packet.…``: the packet's own signature does
-                not hold.
-            InputError: ``packet.countersigned``, ``packet.same-person``, ``trust.reviewer``.
-        """
-        from .countersign import countersign
-
-        return countersign(self, pdf, None if certificate is None else Path(certificate), progress)
-
-    def record_packet(
-        self, pdf: bytes, name: str, *, countersigns: bytes | None = None
-    ) -> Attached:
-        """Note in the ledger that a packet was issued: its SHA-256, checkpoint and result.
-
-        Args:
-            name: the file's name.
-            countersigns: the packet before it got its second signature.
-
-        Raises:
-            VerificationError: ``packet.…``: the file cannot be read.
-        """
-        from .issued import packet_statement
-
-        statement = packet_statement(pdf, name, self.clock(), self.references, countersigns)
-        return self.append(statement)
+        more = Extras(with_artifacts, None if certificate is None else Path(certificate))
+        return assemble(self, verified, coverage, decision, known, progress, more)
 
     def export(self, form: str, folder: Path | str, progress: Progress | None = None) -> Exported:
         """Write the ledger as files that other tools read; ``tiles`` is the complete form.
