@@ -6,9 +6,11 @@ import io
 import random
 import re
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pikepdf
 import pytest
@@ -17,6 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from pyhanko.pdf_utils import incremental_writer
+from pyhanko.pdf_utils.generic import NumberObject, TextStringObject
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from muniment.evidence.keys import SigningKey, from_cryptography, new_ed25519
 from muniment.evidence.timestamp import Authority, verify_token
@@ -233,34 +238,52 @@ def test_every_part_of_a_signatures_value_counts(signed: bytes) -> None:
         assert codes(bytes(changed)), f"byte {place}"
 
 
-def _rewritten(pdf: bytes, old: bytes, new: bytes) -> bytes:
-    """The packet with a correct update that writes one object anew."""
-    end = pdf.rindex(b"startxref") + len(b"startxref")
-    previous = int(pdf[end:].split()[0])
-    root = re.search(rb"/Root (\d+ 0 R)", pdf[previous:])
-    info = re.search(rb"/Info (\d+ 0 R)", pdf[previous:])
-    size = re.search(rb"/Size (\d+)", pdf[previous:])
-    assert root and size and info
-    place = pdf.index(old)
-    start = pdf.rindex(b" 0 obj", 0, place)
-    number = int(pdf[pdf.rindex(b"\n", 0, start) + 1 : start])
-    body = pdf[start + 6 : pdf.index(b"endobj", start)].replace(old, new)
-    at = len(pdf) + 1
-    update = b"%d 0 obj%sendobj\n" % (number, body)
-    table = b"xref\n%d 1\n%010d 00000 n \n" % (number, at)
-    trailer = b"trailer\n<</Size %d /Root %s /Info %s /Prev %d>>\n" % (
-        int(size[1]), root[1], info[1], previous,
-    )  # fmt: skip
-    return pdf + b"\n" + update + table + trailer + b"startxref\n%d\n%%%%EOF\n" % (at + len(update))
+def _turned(writer: Any) -> None:
+    page = writer.root["/Pages"]["/Kids"][0]
+    page["/Rotate"] = NumberObject(90)  # type: ignore[no-untyped-call]
+    writer.update_container(page)
 
 
+def _renamed(writer: Any) -> None:
+    field = writer.root["/AcroForm"]["/Fields"][1]
+    field["/TU"] = TextStringObject("Signature of the regulator")
+    writer.update_container(field)
+
+
+def _hidden(writer: Any) -> None:
+    """The first signature's stamp is not shown any more."""
+    field = writer.root["/AcroForm"]["/Fields"][0]
+    del field["/AP"]
+    writer.update_container(field)
+
+
+@pytest.mark.parametrize("change", [_turned, _renamed, _hidden])
+@pytest.mark.parametrize("apart", [False, True])
 def test_more_than_the_field_was_changed(
-    build: ModuleType, signed: bytes, second_key: ec.EllipticCurvePrivateKey
+    build: ModuleType,
+    signed: bytes,
+    second_key: ec.EllipticCurvePrivateKey,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Any], None],
+    apart: bool,
 ) -> None:
     """Whoever signs second cannot change a page, a name or the first signature's look on the way,
-    however correct the file is."""
-    changed = _rewritten(signed, b"Counter-signature)", b"Counter-signaturE)")
-    pdf = build.identity(second_key, build.DENIZ, "Example Bank").sign(changed, COUNTER)
+    in an update of its own or together with the signature, however correct the file is."""
+    if apart:
+        writer = IncrementalPdfFileWriter(io.BytesIO(signed))
+        change(writer)
+        output = io.BytesIO()
+        writer.write(output)  # type: ignore[no-untyped-call]
+        signed = output.getvalue()
+    else:
+
+        class Sly(IncrementalPdfFileWriter):
+            def __init__(self, stream: io.BytesIO) -> None:
+                super().__init__(stream)
+                change(self)
+
+        monkeypatch.setattr(f"{incremental_writer.__name__}.IncrementalPdfFileWriter", Sly)
+    pdf = build.identity(second_key, build.DENIZ, "Example Bank").sign(signed, COUNTER)
     assert "packet.updated" in codes(bytes(pdf))
 
 
