@@ -16,6 +16,9 @@ from typing import Any
 import pikepdf
 import pytest
 
+from muniment.evidence.keys import new_ed25519
+from muniment.evidence.note import COSIGNATURE_V1, VerifierKey, cosign_note
+from muniment.evidence.storage import AnchorRow
 from muniment.evidence.workspace import Workspace
 from muniment.reports import artifactfiles, printed, verifypages, worker
 from muniment.reports.artifactfiles import carry
@@ -25,6 +28,7 @@ from muniment.reports.signature import check_signature, read_attachments
 from muniment.reports.verify import verify_packet
 from muniment.schemas.finding import Check, Outcome
 
+from ..tsa import Chain, OpenSsl, serve
 from .conftest import Cli, Said
 
 PACKET = ("packet", "--framework", "nist-ai-rmf-1.0")
@@ -186,6 +190,37 @@ def test_a_key_enrolled_later_cannot_countersign(place: Path, cli: Cli) -> None:
         "--role", "approver", "--function", "risk")  # fmt: skip
     said = cli("packet", "sign", "a.pdf", "--key", "late", "--json")
     assert said.json["error"]["code"] == "packet.late-key"
+
+
+def test_time_stamps_and_cosignatures(
+    place: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an authority and a witness that the workspace names, checkpoint and signature are dated
+    from outside, provably from the file alone; whom to trust stays the reader's question."""
+    monkeypatch.setenv("no_proxy", "*")
+    chain = Chain.new()
+    chain.write_roots(place / "roots.pem")
+    opened = Workspace(place)
+    last, key = opened.ledger.checkpoint(), new_ed25519()
+    line = cosign_note(last.note.text, "w.example.com", key, int(last.time.timestamp()))
+    row = AnchorRow(size=last.size, kind="witness", source="w", proof=str(line).encode())
+    with opened.storage.write() as writer:
+        writer.add([row])
+    opened.storage.close()
+    vkey = VerifierKey("w.example.com", COSIGNATURE_V1, key.public)
+    (place / "policy.txt").write_text(f"witness one {vkey}\nquorum one\n")
+    with serve(OpenSsl(tmp_path / "tsa", chain).answer) as (url, _):
+        with (place / "muniment.yaml").open("a") as file:
+            file.write(f"timestamps: {url}\ntimestamp_roots: roots.pem\npolicy: policy.txt\n")
+        assert cli("timestamp").code == 0
+        assert "PAdES B-T" in cli(*PACKET, "-o", "a.pdf").out
+    said = cli("verify", "a.pdf", "--json")
+    assert said.code == 0
+    outside, dated = checks(said)["outside"], checks(said)["signature-time"]
+    assert {note["code"] for note in outside["notes"]} == {"timestamp.held", "witness.held"}
+    assert "deserve trust" in outside["not_checked"][0]
+    assert (outside["checked"], dated["checked"]) == (2, 1)
+    assert [note["code"] for note in dated["notes"]] == ["signature.stamped"]
 
 
 def test_500_flips(packet: Path, tmp_path: Path) -> None:
