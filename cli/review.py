@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,18 +21,35 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from muniment.evidence.workspace import Attached
     from muniment.reports.verifyfile import Here
     from muniment.schemas.finding import Check, VerificationReport
 
+WithCertificate = Annotated[
+    Path | None,
+    typer.Option(
+        "--certificate",
+        metavar="FILE",
+        help="Certificate of the signing key and those above it, PEM; by default its own.",
+    ),
+]
+NoRecord = Annotated[
+    bool, typer.Option("--no-record", help="Do not record in the ledger that it was issued.")
+]
 _MARKS = {"held": "✓", "failed": "✗", "not-checked": "–"}
 _BRIEF = 5
 
 
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
 @command
 def packet(
+    context: typer.Context,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="PDF file to write.")
-    ],
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="PDF file to write.")
+    ] = None,
     system: OfSystem = None,
     framework: Frameworks = None,
     as_of: AsOf = None,
@@ -55,19 +72,40 @@ def packet(
     paper: Annotated[
         str, typer.Option("--paper", metavar="SIZE", help="Size of the pages: a4 or letter.")
     ] = "a4",
+    with_artifacts: Annotated[
+        bool, typer.Option("--with-artifacts", help="Embed the stored files, up to 64 MiB.")
+    ] = False,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", metavar="DIR|ZIP", help="Write the embedded files here as well."),
+    ] = None,
+    certificate: WithCertificate = None,
+    no_record: NoRecord = False,
     workspace: InWorkspace = None,
     key: WithKey = None,
     as_json: AsJson = False,
 ) -> Answer:
     """Write the audit packet: a signed PDF with its own proof.
 
+    The ledger gets a record of it, by its SHA-256; coverage does not change by that.
+
     Example: muniment packet --framework nist-ai-rmf-1.0 -o packet.pdf
     """
+    from muniment.reports.bundle import require_bundle, write_bundle
     from muniment.reports.files import require_target, write_atomically
+    from muniment.reports.issued import record_packet
+    from muniment.schemas.errors import InputError
 
     from . import show
 
+    if context.invoked_subcommand is not None:
+        _refuse_stray(context)
+        return Answer({}, lambda: None)
+    if output is None:
+        raise InputError("usage", "missing option '--output' / '-o'")
     require_target(output)
+    if bundle is not None:
+        require_bundle(bundle)
     opened = open_workspace(workspace, key)
     with show.progress("verifying the ledger, rendering") as bar:
         pdf = opened.packet(
@@ -80,17 +118,100 @@ def packet(
             cover=cover,
             paper=paper,
             progress=bar,
+            with_artifacts=with_artifacts,
+            certificate=certificate,
         )
+    # NOTE: first, so that no packet is out of which the ledger does not know.
+    attached = None if no_record else record_packet(opened, pdf, output.name)
     sha256 = write_atomically(output, pdf)
+    if bundle is not None:
+        write_bundle(pdf, bundle)
 
     def text() -> None:
-        show.line(f"wrote {output} ({len(pdf):,} bytes), signed with {opened.key_name}")
+        dated = "PAdES B-B" if opened.config.timestamps is None else "time-stamped, PAdES B-T"
+        show.line(f"wrote {output} ({len(pdf):,} bytes), signed with {opened.key_name} ({dated})")
+        _print_issued(attached, bundle)
         show.line(f"sha256 {sha256}")
         show.line(f"anyone checks it with: muniment verify {output} --root {opened.config.root}")
 
-    return Answer(
-        {"file": str(output), "size": len(pdf), "sha256": sha256, "root": opened.config.root}, text
-    )
+    answer = {"file": str(output), "size": len(pdf), "sha256": sha256, "root": opened.config.root}
+    answer["bundle"] = None if bundle is None else str(bundle)
+    return Answer({**answer, "record": _reference(attached)}, text)
+
+
+@app.command("sign")
+@command
+def sign(
+    file: Annotated[Path, typer.Argument(metavar="PACKET", help="The packet, as it was issued.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="File to write; by default PACKET."),
+    ] = None,
+    certificate: WithCertificate = None,
+    no_record: NoRecord = False,
+    workspace: InWorkspace = None,
+    key: WithKey = None,
+    as_json: AsJson = False,
+) -> Answer:
+    """Add a second person's signature to a packet.
+
+    The first signature stays as it is, and both cover what they were made over.
+
+    Example: muniment packet sign packet.pdf --key risk
+    """
+    from muniment.reports.countersign import countersign
+    from muniment.reports.files import require_target, write_atomically
+    from muniment.reports.issued import record_packet
+    from muniment.reports.verify import MAX_PACKET
+    from muniment.schemas.files import read_small
+
+    from . import show
+
+    target = output or file
+    require_target(target)
+    before = read_small(file, MAX_PACKET)
+    opened = open_workspace(workspace, key)
+    with show.progress("verifying the ledger") as bar:
+        pdf = countersign(opened, before, certificate, bar)
+    attached = None if no_record else record_packet(opened, pdf, target.name, before)
+    sha256 = write_atomically(target, pdf)
+
+    def text() -> None:
+        show.line(f"wrote {target} ({len(pdf):,} bytes), counter-signed with {opened.key_name}")
+        _print_issued(attached, None)
+        show.line(f"sha256 {sha256}")
+
+    answer = {"file": str(target), "size": len(pdf), "sha256": sha256}
+    return Answer({**answer, "record": _reference(attached)}, text)
+
+
+def _reference(attached: "Attached | None") -> "dict[str, Any] | None":
+    return None if attached is None else attached.record.ref.to_json()
+
+
+def _print_issued(attached: "Attached | None", bundle: Path | None) -> None:
+    from . import show
+
+    if bundle is not None:
+        show.line(f"wrote {bundle}, the files inside it")
+    if attached is None:
+        show.line("the ledger has no record of it (--no-record)")
+    else:
+        show.line(f"recorded as {attached.record}")
+
+
+def _refuse_stray(context: typer.Context) -> None:
+    """Options of the packet before ``sign`` would mean nothing."""
+    from muniment.schemas.errors import InputError
+
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise InputError(
+                "usage",
+                "options of packet stand before its command, where they mean nothing",
+                hint=f"write them behind: muniment packet {context.invoked_subcommand} …",
+            )
 
 
 @command
@@ -164,14 +285,13 @@ def verify(
     if file is not None:
         from muniment.reports.verifyfile import verify_file
 
-        if since is not None or policy is not None or ref is not None:
+        if policy is not None or ref is not None:
             raise InputError(
-                "usage.outside",
-                "--since, --policy and --ref are for a workspace's ledger, not for a file",
+                "usage.outside", "--policy and --ref are for a workspace's ledger, not for a file"
             )
         if incremental:
             raise InputError("usage.incremental", "--incremental is for a ledger, not for a file")
-        report = verify_file(file, root=root, vkey=vkey, here=_here(workspace))
+        report = verify_file(file, root=root, vkey=vkey, since=since, here=_here(workspace))
     elif root is not None or vkey is not None:
         raise InputError(
             "usage.root",

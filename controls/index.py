@@ -26,6 +26,7 @@ WAIVER, APPLICABILITY = "waiver", "applicability"
 SAMPLE_TEST = "sample-test"
 EXCEPTION, PASSED = "exception", "passed"
 """What an auditor's test of a record may come to."""
+PACKET = "packet"
 
 _ABOUT_MODEL = frozenset(
     {EVAL_RESULT, "monitoring-report", "model-card", "risk-assessment", "impact-assessment"}
@@ -102,7 +103,9 @@ def build_index(
 ) -> Index:
     """Sort out the records.
 
-    1. keep what is about the system, was recorded by ``as_of`` and has not lost its trust
+    1. keep what is about the system, was recorded by ``as_of`` and has not lost its trust; that a
+       packet was issued is no evidence and no omission, or each packet would change the next one's
+       answer
     2. drop what a later record supersedes or retracts
     3. settle the model in question
     4. set aside what speaks of another model
@@ -113,7 +116,9 @@ def build_index(
         InputError: ``artifact.malformed``.
     """
     index = Index()
-    known = [record for record in records if record.statement.system == system]
+    known = [
+        record for record in records if record.statement.system == system and record.kind != PACKET
+    ]
     about = {record.sha256: record for record in known if record.recorded_at <= as_of}  # (1)
     later = [record for record in known if record.recorded_at > as_of]
     distrusted = [record for record in about.values() if record.distrusted is not None]

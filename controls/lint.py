@@ -19,7 +19,7 @@ from muniment.schemas.errors import InputError, Problem, SchemaError
 from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.text import with_article
 
-_CARRY_NOTHING = frozenset({"link", "gate-decision", "retraction", "erasure", "key"})
+_CARRY_NOTHING = frozenset({"link", "gate-decision", "retraction", "erasure", "key", "packet"})
 """Kinds whose records count for no control."""
 
 

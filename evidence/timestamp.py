@@ -115,14 +115,26 @@ def load_roots(file: Path) -> tuple[Certificate, ...]:
     Raises:
         InputError: ``timestamp.roots`` or the file cannot be read.
     """
+    return roots_in(read_small(file, _MAX_ROOTS), str(file))
+
+
+def roots_in(data: bytes, name: str) -> tuple[Certificate, ...]:
+    """The certificates in PEM ``data``.
+
+    Args:
+        name: what to call it in an error.
+
+    Raises:
+        InputError: ``timestamp.roots``.
+    """
     from cryptography.x509 import load_pem_x509_certificates
 
     try:
-        return tuple(dict.fromkeys(load_pem_x509_certificates(read_small(file, _MAX_ROOTS))))
+        return tuple(dict.fromkeys(load_pem_x509_certificates(data)))
     except ValueError as error:
         raise InputError(
             "timestamp.roots",
-            f"{file} holds no certificates: {error}",
+            f"{name} holds no certificates: {error}",
             expected="root certificates of time-stamping authorities, PEM",
         ) from error
 
@@ -485,6 +497,15 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *arguments: Any) -> None:
         return None
+
+
+def ask(url: str, request: bytes) -> bytes:
+    """What an authority answers to a TimeStampReq (RFC 3161 §2.4.1); nothing of it is checked.
+
+    Raises:
+        StoreError: ``timestamp.unreachable``.
+    """
+    return _post(url, request)
 
 
 def _post(url: str, body: bytes) -> bytes:

@@ -28,6 +28,7 @@ from .note import ED25519, VerifierKey
 KEY_KIND = "key"
 ERASURE_KIND = "erasure"
 RETRACTION_KIND = "retraction"
+PACKET_KIND = "packet"
 _EVIDENCE_ROLES = frozenset({Role.CONTRIBUTOR})
 _ROLES = {
     KEY_KIND: frozenset({Role.ROOT}),
@@ -39,6 +40,7 @@ _ROLES = {
     "waiver": frozenset({Role.APPROVER}),
     "applicability": frozenset({Role.APPROVER}),
     "sample-test": frozenset({Role.APPROVER}),
+    PACKET_KIND: frozenset({Role.APPROVER, Role.ROOT}),
 }
 """Roles of which one is needed for a kind; any other kind is evidence."""
 KEPT_KINDS = frozenset(_ROLES)
@@ -51,6 +53,7 @@ _OF_PERSONS = {
     "waiver": "waives nothing",
     "applicability": "decides nothing",
     "sample-test": "tests nothing",
+    PACKET_KIND: "issues no packet",
 }
 """Kinds that only a person signs, and what a machine is told."""
 VOTE_LIFE = timedelta(days=90)

@@ -8,6 +8,9 @@ methods are wrapped to add the PDF/UA identifier and ours to the one XMP packet;
 from __future__ import annotations
 
 import base64
+import hashlib
+import io
+import json
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,7 +21,11 @@ from xml.etree.ElementTree import Element, SubElement, fromstring, register_name
 from muniment.schemas.errors import ReportError
 
 from .model import Embedded, PacketInput
+from .pagetext import read_pages
+from .sigfields import add_fields
 
+MANIFEST = "manifest.json"
+"""Embedded file that names every other by its SHA-256, and the pages."""
 XMP_NAMESPACE = "https://muniment.dev/ns/packet/1.0/"
 """Namespace of the packet's own metadata: ``checkpoint`` and ``system``."""
 
@@ -55,7 +62,7 @@ def write_pdf(document: Any, packet: PacketInput, attachments: Sequence[Embedded
             pdf_variant="pdf/a-3a",
             pdf_identifier=base64.b64decode(packet.root_hash)[:16],
             attachments=[_attachment(item, packet, document.url_fetcher) for item in ordered],
-            finisher=lambda _, pdf: _finish_attachments(pdf, ordered),
+            finisher=lambda laid_out, pdf: _finish(laid_out, pdf, ordered),
         )
     return data
 
@@ -115,6 +122,37 @@ def _attachment(item: Embedded, packet: PacketInput, fetcher: Any) -> Any:
         modified=packet.checkpoint_time,
         relationship=item.relationship,
     )
+
+
+def _finish(document: Any, pdf: Any, attachments: Sequence[Embedded]) -> None:
+    add_fields(document, pdf)
+    _finish_attachments(pdf, attachments)
+    _fix_pages(pdf)
+
+
+def _fix_pages(pdf: Any) -> None:
+    """Write the digests of the pages into the embedded manifest, if there is one."""
+    stream = next(
+        (
+            pdf.objects[int(item["EF"]["F"].split()[0])]
+            for item in filter(_is_filespec, pdf.objects)
+            if item["UF"].string == MANIFEST
+        ),
+        None,
+    )
+    if stream is None:
+        return
+    output, known = io.BytesIO(), len(pdf.objects)
+    pdf.write(output)
+    # NOTE: written once more by WeasyPrint, which must find it as if it never had been.
+    del pdf.objects[known:]
+    pdf.current_position, pdf.xref_position = 0, None
+    content, _ = read_pages(output.getvalue())
+    listed = json.loads(b"".join(stream.stream)) | {"pages": content.to_json()}
+    data = json.dumps(listed, ensure_ascii=False, indent=1).encode()
+    stream.stream = [data]
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    stream.extra["Params"] |= {"CheckSum": f"<{digest}>", "Size": len(data)}
 
 
 def _finish_attachments(pdf: Any, attachments: Sequence[Embedded]) -> None:

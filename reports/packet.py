@@ -3,34 +3,54 @@ signed."""
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from muniment import __version__
 from muniment.controls.coverage import Coverage
 from muniment.controls.gate import GateDecision
 from muniment.controls.profile import Profile
-from muniment.evidence.keys import SigningKey
+from muniment.evidence.timestamp import Authority
 from muniment.evidence.trust import KEY_KIND
 from muniment.evidence.verified import VerifiedLedger
 from muniment.evidence.workspace import as_input_error
-from muniment.schemas.errors import InputError
-from muniment.schemas.record import Record
+from muniment.schemas.record import Record, Signer
 from muniment.schemas.text import counted
 
+from .artifactfiles import MAX_BYTES, LeftOut, carry
 from .coverages import known_since
-from .custody import key_events, key_line, outside_proofs
+from .custody import outside_proofs
+from .earlier import outside_files, previous_file
 from .erased import erased_words, erasures
-from .model import Look, PacketInput
-from .proofs import derivation_words, proof_files
+from .identity import Identity
+from .model import Embedded, Look, PacketInput
+from .printed import PAGES, packet_input, pages_document
+from .proofs import derivation_words, document_file, proof_files
 from .sampling import sample_for_packet
+from .sigfields import REVIEWER
+from .views import MAX_ROWS
 
 if TYPE_CHECKING:
     from muniment.evidence.verification import Progress
 
     from .workspace import Workspace
+
+_NO_ARTIFACTS = "The bytes of the artifacts are not in this packet; each is named by its SHA-256."
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a packet may have beyond the usual."""
+
+    look: Look = field(default_factory=Look)
+    """What the reviewer and the workspace add to the pages."""
+    sample: str | None = None
+    """What ``sampling.sample_for_packet`` takes; None for no sample."""
+    with_artifacts: bool = False
+    """Whether the stored files are embedded, as far as there is room."""
+    certificate: Path | None = None
+    """PEM file with the certificate of the reviewer's key, and those above it."""
 
 
 def assemble(
@@ -39,45 +59,65 @@ def assemble(
     coverage: Coverage,
     decision: GateDecision,
     profile: Profile,
-    look: Look,
     progress: Progress | None = None,
-    sample: str | None = None,
+    extras: Extras | None = None,
 ) -> bytes:
     """The signed PDF.
 
     Args:
-        look: what the reviewer and the workspace add to the pages.
         progress: told how far the pages are.
-        sample: what ``sampling.sample_for_packet`` takes; None for no sample.
+        extras: what is asked for beyond the usual.
 
     Raises:
         InputError: ``packet.key`` if the reviewer's key cannot sign a PDF, ``trust.reviewer`` if
-            its holder may not sign a packet, ``sample.…``.
+            its holder may not sign a packet, ``packet.certificate``, ``timestamp.…``,
+            ``sample.…``.
+        StoreError: the time-stamping authority did not answer.
         ReportError: the PDF cannot be made.
     """
-    from .signature import sign_pdf
     from .worker import render
 
+    asked = extras or Extras()
+    identity = signing_identity(workspace, verified, asked.certificate)
+    packet, files = gather(workspace, verified, coverage, decision, profile, identity.signer, asked)
+    pdf = render(packet, files, progress)
+    return identity.sign(pdf, REVIEWER)
+
+
+def gather(
+    workspace: Workspace,
+    verified: VerifiedLedger,
+    coverage: Coverage,
+    decision: GateDecision,
+    profile: Profile,
+    reviewer: Signer,
+    asked: Extras,
+) -> tuple[PacketInput, list[Embedded]]:
+    """What a packet says, and the files that prove it, the manifest last."""
     checkpoint = verified.require()
-    signing_key = workspace.signing_key
-    with as_input_error():
-        reviewer = verified.ring.reviewer(signing_key.public.fingerprint, checkpoint.time)
-    key = signing_key.private if isinstance(signing_key, SigningKey) else None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise InputError(
-            "packet.key",
-            "a packet is signed with a P-256 key in a file: PDF readers do not know Ed25519, "
-            "and tokens do not sign a packet",
-            hint="choose another key with --key",
-        )
-    drawing = None
-    if sample is not None:
-        drawing = sample_for_packet(workspace, verified, coverage.system, sample)
     used = [
         record
         for record in verified.records
         if record.statement.system == coverage.system or record.kind == KEY_KIND
     ]
+    taken, left_out = carry(used, workspace.store, MAX_BYTES if asked.with_artifacts else 0)
+    drawing = None
+    if asked.sample is not None:
+        drawing = sample_for_packet(workspace, verified, coverage.system, asked.sample)
+    said = pages_document(
+        workspace.config.organisation,
+        [
+            *(_artifact_words(taken, left_out) if asked.with_artifacts else [_NO_ARTIFACTS]),
+            *_not_included(verified.records, used),
+            *(f"{words}." for words in [derivation_words(coverage.derivations)] if words),
+            *(
+                f"{_first_up(item.sentence)}."
+                for item in known_since(workspace, verified, coverage)
+            ),
+        ],
+        *outside_proofs(workspace, checkpoint),
+        asked.look,
+    )
     names = (*(catalog.catalog for catalog in coverage.catalogs), *coverage.sources)
     catalogs = [workspace.catalog(name) for name in dict.fromkeys(names)]
     files = proof_files(
@@ -92,40 +132,56 @@ def assemble(
         coverage,
         decision,
         None if drawing is None else drawing.sample,
+        [
+            *outside_files(workspace, checkpoint),
+            previous_file(workspace.ledger, checkpoint, _of_system(verified.records, coverage)),
+            *taken,
+            document_file(PAGES, said, "What the pages say beside, and what set them"),
+        ],
+        left_out,
     )
-    outside, earlier = outside_proofs(workspace, checkpoint)
-    packet = PacketInput(
-        organisation=workspace.config.organisation,
-        coverage=coverage,
-        passed=decision.passed,
-        profile_name=profile.name,
-        blocking=decision.blocking,
-        records=tuple(record for record in used if record.kind != KEY_KIND),
-        keys=tuple(key_line(key, checkpoint.time) for key in verified.ring),
-        origin=checkpoint.checkpoint.origin,
-        checkpoint=checkpoint.note.to_bytes().decode(),
-        checkpoint_time=checkpoint.time,
-        tree_size=checkpoint.size,
-        root_hash=base64.b64encode(checkpoint.root).decode(),
-        root_fingerprint=workspace.config.root,
-        reviewer=reviewer,
-        muniment_version=__version__,
-        not_included=(
-            *_not_included(verified.records, used),
-            *(f"{words}." for words in [derivation_words(coverage.derivations)] if words),
-            *(
-                f"{_first_up(item.sentence)}."
-                for item in known_since(workspace, verified, coverage)
-            ),
-        ),
-        sample=drawing,
-        key_events=key_events(record for record in used if record.kind == KEY_KIND),
-        outside=outside,
-        outside_earlier=earlier,
-        look=look,
+    packet = packet_input(
+        decision, used, verified.ring, checkpoint, said, reviewer=reviewer, sample=drawing
     )
-    pdf = render(packet, files, progress)
-    return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())
+    return replace(packet, look=asked.look), files
+
+
+def signing_identity(
+    workspace: Workspace, verified: VerifiedLedger, certificate: Path | None = None
+) -> Identity:
+    """Who signs a packet here, with which certificate, and who dates the signature.
+
+    Raises:
+        InputError: as ``assemble``.
+    """
+    key, checkpoint = workspace.signing_key, verified.require()
+    with as_input_error():
+        signer = verified.ring.reviewer(key.public.fingerprint, checkpoint.time)
+    config = workspace.config
+    authority = None
+    if config.timestamps is not None:
+        authority = Authority.of(config, workspace.root, None, None)
+    now = workspace.clock()
+    return Identity.of(key, signer, config.organisation, now, authority, certificate)
+
+
+def _of_system(records: Sequence[Record], coverage: Coverage) -> list[Record]:
+    """The records about any version of the system."""
+    return [
+        record
+        for record in records
+        if record.statement.system is not None and record.statement.system.id == coverage.system.id
+    ]
+
+
+def _artifact_words(taken: Sequence[Embedded], left_out: Sequence[LeftOut]) -> list[str]:
+    """What became of the files: each that was left out, with its digest."""
+    named = sorted({item.sha256 for item in left_out})
+    words = [item.sentence() for item in left_out[:MAX_ROWS]]
+    if len(named) > MAX_ROWS:
+        rest = counted(len(left_out) - MAX_ROWS, "further file")
+        words.append(f"{rest} left out are listed in manifest.json.")
+    return words or ([] if taken else ["No record names a file."])
 
 
 def _first_up(text: str) -> str:
@@ -134,9 +190,6 @@ def _first_up(text: str) -> str:
 
 def _not_included(records: list[Record], used: list[Record]) -> list[str]:
     sentences = [
-        "The bytes of the artifacts are not in this packet; each is named by its SHA-256.",
-    ]
-    sentences += [
         f"Record #{number} {erased_words(order)}."
         for number, order in sorted(erasures(used).items())
     ]

@@ -14,7 +14,10 @@
 ``coverage.json``         what the evaluator answered
 ``gate.json``             what the gate answered
 ``sample.json``           records drawn for the auditor to test, if the pages show any
-``manifest.json``         SHA-256 and size of each of the above
+``pages.json``            what the pages say beside that, and what set them (``printed.py``)
+``anchors.json`` …        who outside saw a checkpoint, and earlier packets (``earlier.py``)
+``artifact-SHA256``       stored files, where asked for (``artifactfiles.py``)
+``manifest.json``         SHA-256 and size of each of the above, and of the page content
 ========================  ==========================================================================
 """
 
@@ -43,10 +46,11 @@ from muniment.schemas.record import Record
 from muniment.schemas.text import counted
 from muniment.schemas.times import format_time
 
+from .archival import MANIFEST
+from .artifactfiles import LeftOut
 from .model import Embedded
 from .receipts import BUNDLE_ENDING
 
-MANIFEST = "manifest.json"
 CROSSWALK = "crosswalk.json"
 INPUT = "input.json"
 COVERAGE = "coverage.json"
@@ -86,12 +90,16 @@ def proof_files(
     coverage: Coverage,
     decision: GateDecision,
     sample: Sample | None = None,
+    more: Sequence[Embedded] = (),
+    left_out: Sequence[LeftOut] = (),
 ) -> list[Embedded]:
     """All files to embed, the manifest last.
 
     Args:
         records: the records about the system and every key record, in ledger order.
         crosswalk: the pairs between ``catalogs``.
+        more: files made elsewhere.
+        left_out: artifacts that are not embedded.
     """
     files = [
         *_receipts(ledger, checkpoint, records),
@@ -107,19 +115,21 @@ def proof_files(
         _history(ledger, checkpoint, records, sample),
         *_keys(ring),
         *_own_kinds(records, kinds),
-        *(_document(catalog_name(item.id), item.to_json(), item.name) for item in catalogs),
-        _document(CROSSWALK, crosswalk.to_json(), "Pairs between the catalogs"),
-        _document(INPUT, _input(records, profile, coverage), "What the evaluator was given"),
-        _document(COVERAGE, coverage.to_json(), "What the evaluator answered"),
-        _document(GATE, gate_document(decision), "What the gate answered"),
+        *(document_file(catalog_name(item.id), item.to_json(), item.name) for item in catalogs),
+        document_file(CROSSWALK, crosswalk.to_json(), "Pairs between the catalogs"),
+        document_file(INPUT, _input(records, profile, coverage), "What the evaluator was given"),
+        document_file(COVERAGE, coverage.to_json(), "What the evaluator answered"),
+        document_file(GATE, gate_document(decision), "What the gate answered"),
+        *more,
     ]
     if sample is not None:
-        files.append(_document(SAMPLE, sample.to_json(), "Records drawn for the auditor"))
-    return [*files, _document(MANIFEST, manifest(files), "Digest of every embedded file")]
+        files.append(document_file(SAMPLE, sample.to_json(), "Records drawn for the auditor"))
+    listed = manifest(files, left_out)
+    return [*files, document_file(MANIFEST, listed, "Digest of every embedded file")]
 
 
-def manifest(files: Sequence[Embedded]) -> dict[str, Any]:
-    """The manifest's document."""
+def manifest(files: Sequence[Embedded], left_out: Sequence[LeftOut] = ()) -> dict[str, Any]:
+    """The manifest's document; ``write_pdf`` adds the digests of the pages as ``pages``."""
     return {
         "schema_version": 1,
         "files": [
@@ -131,6 +141,7 @@ def manifest(files: Sequence[Embedded]) -> dict[str, Any]:
             }
             for file in files
         ],
+        "left_out": [item.to_json() for item in left_out],
     }
 
 
@@ -200,7 +211,7 @@ def _history(
         }
         for size, signed in sorted(notes.items())
     ]
-    return _document(HISTORY, {"checkpoints": steps}, "Checkpoints that date the records")
+    return document_file(HISTORY, {"checkpoints": steps}, "Checkpoints that date the records")
 
 
 def _keys(ring: KeyRing) -> Iterator[Embedded]:
@@ -222,7 +233,7 @@ def _own_kinds(records: Sequence[Record], kinds: KindRegistry) -> Iterator[Embed
 
 
 def _own_kind(kind: Kind) -> Embedded:
-    return _document(kind_name(kind.name), dict(kind.schema), f"Kind {kind.name}")
+    return document_file(kind_name(kind.name), dict(kind.schema), f"Kind {kind.name}")
 
 
 def _input(records: Sequence[Record], profile: Profile, coverage: Coverage) -> dict[str, Any]:
@@ -241,6 +252,7 @@ def _input(records: Sequence[Record], profile: Profile, coverage: Coverage) -> d
     }
 
 
-def _document(name: str, value: Mapping[str, Any], description: str) -> Embedded:
+def document_file(name: str, value: Mapping[str, Any], description: str) -> Embedded:
+    """A JSON document to embed."""
     data = json.dumps(value, ensure_ascii=False, indent=1).encode()
     return Embedded(name, data, _JSON, "Data", description)

@@ -9,8 +9,9 @@ import base64
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from markupsafe import Markup
 from muniment.controls.coverage import State
 from muniment.controls.crosswalk import Source
 from muniment.schemas.errors import ReportError
+from muniment.schemas.text import shorten
 from muniment.schemas.times import format_time
 
 from . import carried, charts, lineage, register, sampleview, sources, summary, timeline, views
@@ -72,7 +74,7 @@ def render_pdf(
     """
     from .archival import write_pdf
 
-    with _hermetic(packet):
+    with _hermetic(packet.checkpoint_time):
         return write_pdf(_laid_out(_weasyprint(), packet, progress), packet, attachments)
 
 
@@ -186,13 +188,36 @@ def _html(context: Mapping[str, Any], part: Part, first: int, pages: Mapping[str
         raise told(error, overrides) from error
 
 
+def set_stamp(lines: Sequence[str], width: int, height: int, moment: datetime) -> bytes:
+    """A signature's stamp as a PDF of one page.
+
+    Args:
+        width: in mm, as ``height``.
+        moment: the only clock, UTC.
+
+    Raises:
+        ReportError: ``report.no-pango``.
+    """
+    values = {"lines": [shorten(line, 60) for line in lines], "width": width, "height": height}
+    html = _environment(()).get_template("stamp.html").render(values)
+    with _hermetic(moment), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        weasyprint = _weasyprint()
+        from .fetcher import BundledFetcher, refusals
+
+        with refusals():
+            source = weasyprint.HTML(string=html, url_fetcher=BundledFetcher())
+            data: bytes = source.write_pdf(pdf_identifier=b"stamp", output_intent="srgb")
+    return data
+
+
 @contextmanager
-def _hermetic(packet: PacketInput) -> Iterator[None]:
-    """Hide the machine's fonts and clock while the packet is laid out and written."""
+def _hermetic(moment: datetime) -> Iterator[None]:
+    """Hide the machine's fonts and clock while pages are laid out and written."""
     with resources.as_file(resources.files(__package__).joinpath("fonts/fonts.conf")) as config:
         wanted = {
             "FONTCONFIG_FILE": str(config),
-            "SOURCE_DATE_EPOCH": str(int(packet.checkpoint_time.timestamp())),
+            "SOURCE_DATE_EPOCH": str(int(moment.timestamp())),
         }
         before = {name: os.environ.get(name) for name in wanted}
         os.environ.update(wanted)
@@ -388,3 +413,27 @@ def _script(name: str, packet: PacketInput) -> str:
 
 def _text(name: str) -> str:
     return resources.files(__package__).joinpath("templates", name).read_text("utf-8")
+
+
+_HARFBUZZ = ("libharfbuzz.so.0", "libharfbuzz.0.dylib", "libharfbuzz-0.dll")
+
+
+def text_libraries() -> dict[str, str]:
+    """Versions of the system's libraries that set text.
+
+    Raises:
+        ReportError: ``report.no-pango``.
+    """
+    import ctypes
+
+    _weasyprint()
+    from weasyprint.text.ffi import pango
+
+    shaper = "unknown"
+    for name in _HARFBUZZ:
+        with suppress(OSError):
+            function = ctypes.CDLL(name).hb_version_string
+            function.restype = ctypes.c_char_p
+            shaper = function().decode()
+            break
+    return {"pango": str(pango.pango_version()), "harfbuzz": shaper}

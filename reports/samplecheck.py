@@ -7,10 +7,13 @@ from typing import Any
 
 from muniment.controls.index import SAMPLE_TEST
 from muniment.controls.sample import By, Seed, differences, draw
+from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.schemas.errors import InputError
 from muniment.schemas.finding import Check, Finding
 from muniment.schemas.record import Record
 from muniment.schemas.statement import SystemRef
+
+from .sampleview import Drawing, drawn
 
 CLAIM = "the auditor's samples are those that the rule draws"
 
@@ -77,3 +80,23 @@ def _check(
         )
         return
     check.findings += found
+
+
+def printed_sample(
+    stated: Mapping[str, Any],
+    records: Sequence[Record],
+    seeding: Mapping[int, SignedCheckpoint],
+    size: int,
+) -> Drawing:
+    """The sample as the pages show it, drawn again.
+
+    Args:
+        stated: the sample as it is embedded, which ``check_samples`` found to be right.
+        seeding: the checkpoints that are proven, by size.
+        size: number of records under the packet's checkpoint.
+    """
+    signed = seeding[stated["checkpoint"]["size"]]
+    system = SystemRef(stated["system"]["id"], stated["system"]["version"])
+    seed = Seed(signed.size, signed.root.hex(), stated.get("salt", ""))
+    sample = draw(records, system, seed, stated["n"], By(stated["by"]))
+    return drawn(sample, records, signed, size)

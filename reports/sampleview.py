@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from muniment.controls.index import SAMPLE_TEST
-from muniment.controls.sample import By, Drawn, Sample
+from muniment.controls.sample import By, Drawn, Sample, population
+from muniment.controls.standing import standings
+from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.schemas.record import Record
 from muniment.schemas.text import counted, shorten, visible
 from muniment.schemas.times import format_time
 
 from . import inert
+from .erased import erasures
 
 COLUMNS = (
     "Record", "Stratum", "Kind", "Controls", "Signed by", "Recorded", "Standing", "SHA-256",
@@ -147,6 +150,32 @@ class Drawing:
             "later": self.later,
             "remarks": list(self.remarks()),
         }
+
+
+def drawn(
+    sample: Sample, records: Sequence[Record], seeding: SignedCheckpoint, size: int
+) -> Drawing:
+    """A sample with what is known of its records.
+
+    Args:
+        records: verified, all of the system's among them.
+        size: number of records under the last checkpoint.
+    """
+    by_place = {record.index: record for record in records}
+    states, orders = standings(records), erasures(records)
+    lines = []
+    for item in sample.drawn:
+        index = item.candidate.index
+        standing = f"erased by {orders[index]}" if item.candidate.is_erased else states[index]
+        lines.append(Line(item, by_place.get(index), standing))
+    return Drawing(
+        sample,
+        seeding.checkpoint.origin,
+        seeding.time,
+        seeding.size == size,
+        tuple(lines),
+        len(population(records, sample.system, size)) - sample.population,
+    )
 
 
 def to_csv(drawing: Drawing) -> str:

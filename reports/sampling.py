@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 from muniment.controls.index import SAMPLE_TEST
 from muniment.controls.sample import (
     By,
-    Sample,
     Seed,
     check_number,
     check_salt,
     differences,
     draw,
-    population,
 )
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
 from muniment.evidence.draft import Evidence
@@ -24,8 +22,7 @@ from muniment.schemas.record import Record
 from muniment.schemas.statement import SystemRef
 
 from .coverages import checkpoint_of
-from .erased import erasures
-from .sampleview import Drawing, Line
+from .sampleview import Drawing, drawn
 from .since import old_checkpoint
 
 if TYPE_CHECKING:
@@ -67,7 +64,7 @@ def draw_sample(
     verified = workspace.verified(progress)
     verified.require()
     seeding = _seeding(workspace, verified, seed_from)
-    return _drawing(workspace, verified, workspace.system(system), seeding, salt, n, by)
+    return _drawing(verified, workspace.system(system), seeding, salt, n, by)
 
 
 def sample_for_packet(
@@ -84,7 +81,7 @@ def sample_for_packet(
         ConsistencyError: ``sample.seed-differs``.
     """
     if asked.isascii() and asked.isdigit() and len(asked) <= _MOST_DIGITS:
-        return _drawing(workspace, verified, system, verified.require(), "", int(asked), By.KIND)
+        return _drawing(verified, system, verified.require(), "", int(asked), By.KIND)
     named, body = _read(Path(asked), workspace)
     if SystemRef.parse(named) != system:
         raise InputError(
@@ -194,7 +191,7 @@ def _redrawn(
     """
     seeding = _same(workspace, body["checkpoint"]["size"], body["checkpoint"]["root"])
     salt, by = body.get("salt", ""), By(body["by"])
-    drawing = _drawing(workspace, verified, system, seeding, salt, body["n"], by)
+    drawing = _drawing(verified, system, seeding, salt, body["n"], by)
     for message, expected, found in differences(body, drawing.sample):
         raise InputError(
             "sample.differs",
@@ -207,7 +204,6 @@ def _redrawn(
 
 
 def _drawing(
-    workspace: Workspace,
     verified: VerifiedLedger,
     system: SystemRef,
     seeding: SignedCheckpoint,
@@ -215,27 +211,8 @@ def _drawing(
     n: int,
     by: By,
 ) -> Drawing:
-    records, last = verified.records, verified.require()
-    sample = draw(records, system, Seed(seeding.size, seeding.root.hex(), salt), n, by)
-    return Drawing(
-        sample,
-        seeding.checkpoint.origin,
-        seeding.time,
-        seeding.size == last.size,
-        tuple(_lines(workspace, verified, sample)),
-        len(population(records, system, last.size)) - sample.population,
-    )
-
-
-def _lines(workspace: Workspace, verified: VerifiedLedger, sample: Sample) -> list[Line]:
-    by_place = {record.index: record for record in verified.records}
-    states, orders = workspace.standings(verified), erasures(verified.records)
-    lines = []
-    for item in sample.drawn:
-        index = item.candidate.index
-        standing = f"erased by {orders[index]}" if item.candidate.is_erased else states[index]
-        lines.append(Line(item, by_place.get(index), standing))
-    return lines
+    sample = draw(verified.records, system, Seed(seeding.size, seeding.root.hex(), salt), n, by)
+    return drawn(sample, verified.records, seeding, verified.require().size)
 
 
 def _require_others_records(

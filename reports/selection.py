@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from muniment.schemas.record import Record
+from muniment.schemas.statement import Subject, SystemRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +56,14 @@ def is_signer(record: Record, text: str) -> bool:
 def speaks_of(record: Record, sha256: str) -> bool:
     """Whether a file with this digest is among what the record speaks of."""
     return any(subject.sha256 == sha256 for subject in record.statement.subjects)
+
+
+def files_about(records: Iterable[Record], system: SystemRef) -> list[tuple[int, Subject]]:
+    """The files that records of one system version speak of, each with the record's place."""
+    return [
+        (record.index, subject)
+        for record in records
+        if record.statement.system == system
+        for subject in record.statement.subjects
+        if subject.is_file
+    ]

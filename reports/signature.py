@@ -1,35 +1,35 @@
-"""The packet's own signature (PAdES B-B, ETSI EN 319 142-1) and the files embedded in it.
+"""Checking the packet's own signatures (PAdES B-B and B-T, ETSI EN 319 142-1), and reading the
+files embedded in it.
 
-The certificate is issued by the signer's key to itself: it carries the key in the form that PDF
-readers know. Who the key belongs to, the ledger says.
+The reviewer's signature certifies the file; a counter-signature may follow, in the field that is
+kept for it, and nothing else. Every byte counts: those that the PDF signs, and those of the
+signature's value itself, which must be written in its one form.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.exceptions import InvalidSignature
 
 from muniment.evidence.keys import from_cryptography
 from muniment.schemas.errors import InputError, VerificationError
 from muniment.schemas.finding import Finding
-from muniment.schemas.record import Signer
 from muniment.schemas.text import shorten, visible
 
-FIELD = "Reviewer"
-"""Name of the signature field."""
-CERTIFICATE_DAYS = 3653
-"""Ten years: as long as a packet is commonly kept."""
+from .model import Embedded
+from .sigfields import COUNTER, REVIEWER
+
 MAX_FILE = 512 << 20
 """Most bytes that the embedded files of one packet may have together."""
-_MAX_NAME = 64
-"""Most bytes of UTF-8 in a certificate's common name or organisation (RFC 5280, appendix A)."""
+_STAMP = "signature_time_stamp_token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class SignatureStatus:
     """What a packet's signature proves."""
 
     ok: bool
-    """Whether exactly one signature covers every byte and holds."""
+    """Whether the signature holds, covers every byte, and nothing but a counter-signature that
+    holds as well came after it."""
     fingerprint: str | None
     """OpenSSH fingerprint of the key that signed; None where no key could be read."""
     name: str | None
@@ -45,47 +46,11 @@ class SignatureStatus:
     signed_at: datetime | None
     """The time the signer claims, UTC."""
     faults: tuple[Finding, ...]
-
-
-def sign_pdf(
-    pdf: bytes,
-    private_key: ec.EllipticCurvePrivateKey,
-    signer: Signer,
-    organisation: str,
-    signed_at: datetime,
-) -> bytes:
-    """Certify ``pdf`` so that any later change shows.
-
-    Args:
-        pdf: an unsigned packet; the result begins with the same bytes.
-        signed_at: the time to claim, UTC.
-    """
-    from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-    from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
-    from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner
-
-    class Writer(IncrementalPdfFileWriter):
-        def _update_meta(self) -> None:
-            """NOTE: pyHanko would rewrite the XMP in a form that PDF/A refuses."""
-
-    class AtTime(PdfSigner):
-        def init_signing_session(self, *args: Any, **kwargs: Any) -> Any:
-            session = super().init_signing_session(*args, **kwargs)
-            session.system_time = signed_at
-            return session
-
-    metadata = PdfSignatureMetadata(
-        field_name=FIELD,
-        md_algorithm="sha256",
-        subfilter=SigSeedSubFilter.PADES,
-        certify=True,
-        docmdp_permissions=MDPPerm.NO_CHANGES,
-        name=visible(signer.name),
-        reason="Issued as a Muniment evidence packet",
-    )
-    identity = _identity(private_key, signer, organisation, signed_at)
-    output = AtTime(metadata, identity).sign_pdf(Writer(io.BytesIO(pdf)))
-    return bytes(output.getvalue())
+    """Those of the counter-signature included."""
+    stamp: tuple[bytes, bytes] | None = None
+    """A time stamp (DER TimeStampResp) and the signature's value that it is over; not checked."""
+    counter: SignatureStatus | None = None
+    """The counter-signature, if there is one."""
 
 
 def check_signature(pdf: bytes) -> SignatureStatus:
@@ -113,6 +78,15 @@ def read_attachments(pdf: bytes) -> dict[str, bytes]:
     Raises:
         VerificationError: ``packet.malformed``, ``packet.duplicate-file`` or ``packet.too-large``.
     """
+    return {item.name: item.data for item in read_embedded(pdf)}
+
+
+def read_embedded(pdf: bytes) -> list[Embedded]:
+    """The files embedded in a packet, with what the PDF says of each.
+
+    Raises:
+        VerificationError: as ``read_attachments``.
+    """
     import pikepdf
 
     try:
@@ -135,98 +109,33 @@ def _words(error: Exception) -> str:
     return shorten(visible(text or type(error).__name__), 300)
 
 
-def _identity(
-    key: ec.EllipticCurvePrivateKey, signer: Signer, organisation: str, signed_at: datetime
-) -> Any:
-    from asn1crypto import keys, x509
-    from cryptography.hazmat.primitives.serialization import (
-        Encoding,
-        NoEncryption,
-        PrivateFormat,
-    )
-    from pyhanko.sign.signers import SimpleSigner
-    from pyhanko_certvalidator.registry import SimpleCertificateStore
-
-    der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    certificate = x509.Certificate.load(_certificate(key, signer, organisation, signed_at))
-    return SimpleSigner(
-        signing_cert=certificate,
-        signing_key=keys.PrivateKeyInfo.load(der),
-        cert_registry=SimpleCertificateStore(),  # type: ignore[no-untyped-call]
-    )
-
-
-def _certificate(
-    key: ec.EllipticCurvePrivateKey, signer: Signer, organisation: str, signed_at: datetime
-) -> bytes:
-    """A certificate that the key issues to itself, DER."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.serialization import Encoding
-    from cryptography.x509.oid import NameOID
-
-    names = {
-        NameOID.COMMON_NAME: signer.name or signer.email,
-        NameOID.ORGANIZATION_NAME: organisation,
-    }
-    subject = x509.Name(
-        x509.NameAttribute(oid, _clipped(text)) for oid, text in names.items() if text
-    )
-    start = signed_at - timedelta(days=1)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + timedelta(days=CERTIFICATE_DAYS))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-    # NOTE: X.509 knows an e-mail address in ASCII only; another one stands in the ledger alone.
-    if signer.email.isascii() and "@" in signer.email:
-        address = x509.SubjectAlternativeName([x509.RFC822Name(signer.email)])
-        builder = builder.add_extension(address, critical=False)
-    return builder.sign(key, SHA256()).public_bytes(Encoding.DER)
-
-
-def _clipped(text: str) -> str:
-    return visible(text).encode("utf-8", "replace")[:_MAX_NAME].decode("utf-8", "ignore")
-
-
-def _usage() -> Any:
-    from cryptography import x509
-
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=True,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
 def _check(pdf: bytes) -> SignatureStatus:
     from pyhanko.pdf_utils.reader import PdfFileReader
 
-    found = PdfFileReader(io.BytesIO(pdf)).embedded_signatures
-    if len(found) != 1:
+    reader = PdfFileReader(io.BytesIO(pdf))
+    found = reader.embedded_signatures
+    names = [str(signature.field_name) for signature in found]
+    if names not in ([REVIEWER], [REVIEWER, COUNTER]):
         finding = Finding(
             "packet.unsigned" if not found else "packet.many-signatures",
-            "the PDF is not signed" if not found else "the PDF has more than one signature",
-            expected="1 signature",
-            found=f"{len(found)} signatures",
+            "the PDF is not signed" if not found else "the PDF has other signatures than a packet",
+            expected=f"a signature {REVIEWER}, and at most one {COUNTER}",
+            found=", ".join(map(visible, names)) or "no signature",
         )
         return SignatureStatus(False, None, None, None, (finding,))
-    (signature,) = found
+    if len(found) == 1:
+        return _status(found[0], list(_coverage_faults(pdf, found[0])))
+    first, last = found
+    counter = _status(last, list(_coverage_faults(pdf, last)))
+    end = sum([int(number) for number in first.byte_range][-2:])
+    faults = [*_coverage_faults(pdf[:end], first), *_update_faults(reader, first)]
+    faults.extend(counter.faults)
+    return replace(_status(first, faults), counter=counter)
+
+
+def _status(signature: Any, faults: list[Finding]) -> SignatureStatus:
     certificate = signature.signer_cert
-    faults = [*_coverage_faults(pdf, signature), *_signature_faults(signature)]
+    faults = [*faults, *_signature_faults(signature), *_form_faults(signature)]
     fingerprint = None
     try:
         fingerprint = _fingerprint(certificate)
@@ -235,8 +144,159 @@ def _check(pdf: bytes) -> SignatureStatus:
     claimed = signature.self_reported_timestamp
     name = certificate.subject.native.get("common_name")
     return SignatureStatus(
-        not faults, fingerprint, str(name) if name else None, claimed, tuple(faults)
+        not faults,
+        fingerprint,
+        str(name) if name else None,
+        claimed,
+        tuple(faults),
+        _stamp(signature),
     )
+
+
+def _stamp(signature: Any) -> tuple[bytes, bytes] | None:
+    """The time stamp over a signature, as an authority answers with it."""
+    from asn1crypto import tsp
+
+    tokens = _tokens(signature)
+    if not tokens:
+        return None
+    status = {"status": "granted"}
+    response = tsp.TimeStampResp({"status": status, "time_stamp_token": tokens[0]})
+    return response.dump(), signature.signer_info["signature"].native
+
+
+def _tokens(signature: Any) -> list[Any]:
+    attributes = signature.signer_info["unsigned_attrs"]
+    return [
+        value
+        for attribute in (attributes if attributes.native is not None else ())
+        if attribute["type"].native == _STAMP
+        for value in attribute["values"]
+    ]
+
+
+def _update_faults(reader: Any, first: Any) -> Iterator[Finding]:
+    """What follows the first signature must fill the field of the second and do nothing else.
+
+    NOTE: pyHanko's own rules take minutes on a large structure tree, and stumble over a field that
+    stands in it. Ours are narrower: of the objects that were there, only that field and the list
+    of fields may be written anew, and of them only what a signature brings.
+    """
+    from pyhanko.sign.fields import MDPPerm
+
+    last, files = first.signed_revision, reader.xrefs
+    before = reader.get_historical_resolver(last)
+    form = before.root.raw_get("/AcroForm")
+    fields = before.root["/AcroForm"]["/Fields"]
+    places = [fields.raw_get(at) for at in range(len(fields))]
+    (field,) = (item for item in places if before.get_object(item.reference)["/T"] == COUNTER)
+    may_change = {
+        _number(form): frozenset({"/SigFlags"}),
+        _number(field): frozenset({"/V", "/AP"}),
+    }
+    there = {_number(ref) for at in range(last + 1) for ref in files.explicit_refs_in_revision(at)}
+    written = [ref for ref in files.explicit_refs_in_revision(last + 1) if _number(ref) in there]
+    same = (
+        files.total_revisions == last + 2
+        and not files.refs_freed_in_revision(last + 1)
+        and all(
+            _number(before.trailer_view.raw_get(name)) == _number(reader.trailer_view.raw_get(name))
+            for name in ("/Root", "/Info")
+        )
+        and first.docmdp_level == MDPPerm.FILL_FORMS
+        and "/V" not in before.get_object(field.reference)
+        and all(
+            _number(ref) in may_change
+            and _but(before, ref, may_change[_number(ref)])
+            == _but(reader, ref, may_change[_number(ref)])
+            for ref in written
+        )
+    )
+    if not same:
+        yield Finding(
+            "packet.updated",
+            "after the first signature more was changed than the field of the second",
+        )
+
+
+def _number(reference: Any) -> tuple[int, int]:
+    return reference.idnum, reference.generation
+
+
+def _but(resolver: Any, reference: Any, names: frozenset[str]) -> dict[str, bytes]:
+    """The entries of a dictionary as they are written, but for those named."""
+    found = resolver.get_object(reference)
+    entries: dict[str, bytes] = {}
+    for name in found:
+        if name not in names:
+            output = io.BytesIO()
+            found.raw_get(name).write_to_stream(output, None)
+            entries[str(name)] = output.getvalue()
+    return entries
+
+
+def _form_faults(signature: Any) -> Iterator[Finding]:
+    """The signature's value must be written in the one form that its parts have.
+
+    NOTE: of the value only the signed attributes are signed; what else stands in it, such as
+    algorithms named twice or certificates, could be changed unseen.
+    """
+    from asn1crypto import cms
+
+    signer, found = signature.signer_info, signature.signed_data
+    own = signature.signer_cert
+    certificates = [item.chosen for item in found["certificates"]]
+    rest = [item for item in certificates if item.dump() != own.dump()]
+    parts: dict[str, Any] = {
+        "version": "v1",
+        "sid": {
+            "issuer_and_serial_number": {
+                "issuer": own.issuer,
+                "serial_number": own.serial_number,
+            }
+        },
+        "digest_algorithm": {"algorithm": "sha256"},
+        "signature_algorithm": {"algorithm": "sha256_ecdsa"},
+        "signed_attrs": signer["signed_attrs"],
+        "signature": signer["signature"],
+    }
+    if tokens := _tokens(signature):
+        parts["unsigned_attrs"] = [{"type": _STAMP, "values": tokens[:1]}]
+    whole = {
+        "version": "v1",
+        "digest_algorithms": [{"algorithm": "sha256"}],
+        "encap_content_info": {"content_type": "data"},
+        "certificates": certificates,
+        "signer_infos": [parts],
+    }
+    expected = cms.ContentInfo({"content_type": "signed_data", "content": cms.SignedData(whole)})
+    value = bytes(signature.pkcs7_content)
+    if expected.dump() != value[: _der_length(value)] or not _is_chain(own, rest):
+        yield Finding(
+            "packet.signature-form", "the signature's value is not in the form that packets have"
+        )
+    named = [
+        bytes(item["certs"][0]["cert_hash"].native)
+        for attribute in signer["signed_attrs"]
+        if attribute["type"].native == "signing_certificate_v2"
+        for item in attribute["values"]
+    ]
+    if named != [hashlib.sha256(own.dump()).digest()]:
+        yield Finding("packet.certificate", "the signature does not name its certificate")
+
+
+def _is_chain(own: Any, rest: list[Any]) -> bool:
+    """Whether every certificate beside the signer's vouches for the one before it, and the last
+    for itself: so that none of their bytes can be changed."""
+    from cryptography.x509 import load_der_x509_certificate
+
+    chain = [load_der_x509_certificate(item.dump()) for item in (own, *rest)]
+    try:
+        for lower, upper in zip(chain, [*chain[1:], chain[-1]], strict=True):
+            lower.verify_directly_issued_by(upper)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _coverage_faults(pdf: bytes, signature: Any) -> Iterator[Finding]:
@@ -256,7 +316,7 @@ def _coverage_faults(pdf: bytes, signature: Any) -> Iterator[Finding]:
         )
         return
     hole = pdf[before:after]
-    inside = re.fullmatch(rb"<([0-9a-fA-F]*)>", hole)
+    inside = re.fullmatch(rb"<([0-9A-F]*)>", hole)
     value = bytes.fromhex(inside[1].decode()) if inside and len(inside[1]) % 2 == 0 else b""
     if value != signature.pkcs7_content or value[_der_length(value) :].strip(b"\x00"):
         yield Finding(
@@ -282,9 +342,6 @@ def _signature_faults(signature: Any) -> Iterator[Finding]:
             expected="sha256",
             found=str(signature.md_algorithm),
         )
-    signed = signature.signer_info["signed_attrs"]
-    if "signing_certificate_v2" not in [attribute["type"].native for attribute in signed]:
-        yield Finding("packet.certificate", "the signature does not name its certificate")
     digest = signature.compute_digest()
     intact, valid = validate_sig_integrity(
         signature.signer_info, signature.signer_cert, "data", digest
@@ -302,14 +359,14 @@ def _fingerprint(certificate: Any) -> str:
     return from_cryptography(key).fingerprint
 
 
-def _attachments(document: Any) -> dict[str, bytes]:
+def _attachments(document: Any) -> list[Embedded]:
     if document.is_encrypted:
         raise VerificationError("packet.malformed", "the PDF is encrypted")
     names = document.Root.get("/Names", {}).get("/EmbeddedFiles", {})
     if "/Kids" in names:
         raise VerificationError("packet.malformed", "the list of embedded files is a tree")
     pairs = list(names.get("/Names", []))
-    found: dict[str, bytes] = {}
+    found: dict[str, Embedded] = {}
     room = MAX_FILE
     for name, entry in zip(pairs[::2], pairs[1::2], strict=True):
         text = str(name)
@@ -322,9 +379,16 @@ def _attachments(document: Any) -> dict[str, bytes]:
             raise VerificationError(
                 "packet.malformed", f"the embedded file {visible(text)} has another name as well"
             )
-        found[text] = _content(entry.EF.F, text, room)
-        room -= len(found[text])
-    return found
+        data = _content(entry.EF.F, text, room)
+        room -= len(data)
+        media, relation = (str(name).removeprefix("/") for name in _kinds(entry))
+        found[text] = Embedded(text, data, media, relation, str(entry.get("/Desc", "")))
+    return list(found.values())
+
+
+def _kinds(entry: Any) -> tuple[Any, Any]:
+    """Media type and relationship of an embedded file, as PDF names."""
+    return entry.EF.F.get("/Subtype", ""), entry.get("/AFRelationship", "")
 
 
 def _content(stream: Any, name: str, room: int) -> bytes:

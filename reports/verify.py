@@ -11,6 +11,9 @@
 9. Coverage and gate, computed again from the records, are what the packet says.
 10. The auditor's samples, drawn again from the records, are what the packet says.
 11. The PDF is signed by a key that is enrolled in the ledger.
+12. Cosignatures and time stamps hold, and the ledger only grew since the packets before this one.
+13. The pages say what the coverage says, and are those that the same program sets again.
+14. Every artifact in the packet is a file that a record names.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from typing import Any
 from muniment.controls.catalog import Catalog, load_catalog
 from muniment.controls.crosswalk import Crosswalk, Pair, load_crosswalk
 from muniment.controls.evaluator import evaluate
-from muniment.controls.gate import decide
+from muniment.controls.gate import GateDecision, decide
 from muniment.controls.profile import Profile, load_profile, shipped_layers
 from muniment.evidence.admission import PastTrust, admit, find_compromised
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
@@ -36,6 +39,7 @@ from muniment.evidence.keys import is_fingerprint
 from muniment.evidence.merkle import verify_consistency, verify_inclusion
 from muniment.evidence.note import VerifierKey
 from muniment.evidence.receipt import Receipt
+from muniment.evidence.timestamp import roots_in, verify_token
 from muniment.evidence.trust import KEY_KIND, KeyRing
 from muniment.schemas import strictjson
 from muniment.schemas.derivation import Derivation, Derived
@@ -43,18 +47,28 @@ from muniment.schemas.errors import InputError, MunimentError
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry
-from muniment.schemas.record import Record
+from muniment.schemas.record import Record, Signer
 from muniment.schemas.statement import SystemRef
-from muniment.schemas.text import counted
-from muniment.schemas.times import parse_time
+from muniment.schemas.text import counted, visible
+from muniment.schemas.times import format_time, parse_time
 
 from . import proofs
+from .archival import MANIFEST
+from .earlier import ANCHORS, PREVIOUS, ROOTS, check_outside, check_previous, check_since
 from .erased import erased_words, erasures
-from .samplecheck import check_samples
+from .printed import PAGES, packet_input
+from .samplecheck import check_samples, printed_sample
+from .signature import SignatureStatus, check_signature, read_embedded
+from .since import old_checkpoint
+from .verifypages import cannot_set, check_artifacts, check_pages, check_rendering
 
 
 def verify_packet(
-    path: Path, root: str | None = None, *, pinned: tuple[str, str] | None = None
+    path: Path,
+    root: str | None = None,
+    *,
+    pinned: tuple[str, str] | None = None,
+    since: Path | None = None,
 ) -> VerificationReport:
     """Verify the packet at ``path``.
 
@@ -63,9 +77,10 @@ def verify_packet(
             the root was taken from the packet itself.
         pinned: origin of the ledger that a workspace knows, and the root it pins; that root is
             expected of a packet of this ledger where no other is given.
+        since: an old packet, receipt or checkpoint that the packet's ledger must extend.
 
     Raises:
-        InputError: ``key.fingerprint``, and what ``read_small`` raises.
+        InputError: ``key.fingerprint``, ``since.malformed``, and what ``read_small`` raises.
     """
     if root is not None and not is_fingerprint(root):
         raise InputError(
@@ -75,7 +90,8 @@ def verify_packet(
             found=root,
         )
     pdf = read_small(path, MAX_PACKET)
-    return _PacketVerifier(path.name, root, pinned).run(pdf)
+    old = None if since is None else (read_small(since, MAX_PACKET), old_checkpoint(since))
+    return _PacketVerifier(path.name, root, pinned, old).run(pdf)
 
 
 MAX_PACKET = 1 << 30
@@ -92,6 +108,12 @@ _CLAIMS = {
     "coverage": "coverage and verdict follow from the records in the packet",
     "derivation": "every record says what the tool's file says that it was read from",
     "reviewer": "the packet is signed by an approver or root that the ledger knows",
+    "signature-time": "the packet was signed when an authority outside says that it was",
+    "outside": "others saw the ledger as it was",
+    "previous": "the ledger is that of the packets before this one, with records added",
+    "pages": "the pages say of every control what the coverage says",
+    "rendering": "the pages are those that follow from the embedded data, to the last byte",
+    "artifacts": "every artifact in the packet is a file that a record names",
 }
 """Every check by its name, with what holds if it holds."""
 
@@ -99,8 +121,16 @@ _CLAIMS = {
 class _PacketVerifier:
     """One verification; each step adds its check to the report."""
 
-    def __init__(self, name: str, root: str | None, pinned: tuple[str, str] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        root: str | None,
+        pinned: tuple[str, str] | None,
+        old: tuple[bytes, bytes] | None = None,
+    ) -> None:
         self._expected = root
+        self._old = old
+        self._pdf = b""
         self._pinned = pinned
         self.report = VerificationReport(name)
         self._ring = KeyRing()
@@ -111,10 +141,11 @@ class _PacketVerifier:
 
     def run(self, pdf: bytes) -> VerificationReport:
         """All steps; a step that cannot be made is reported, and so are those that rest on it."""
-        fingerprint = self._signature(pdf)
+        self._pdf = pdf
+        status = self._signature(pdf)
         try:
             if self._attachments(pdf):
-                self._proofs(fingerprint)
+                self._proofs(status)
         except MunimentError as error:
             self._broken(Finding.of(error))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -138,23 +169,19 @@ class _PacketVerifier:
         return check
 
     # (1)
-    def _signature(self, pdf: bytes) -> str | None:
-        from .signature import check_signature
-
+    def _signature(self, pdf: bytes) -> SignatureStatus:
         check = self._check("pdf-signature")
         status = check_signature(pdf)
-        check.checked = 1
+        check.checked = 1 if status.counter is None else 2
         check.findings.extend(status.faults)
-        return status.fingerprint
+        return status
 
     # (2)
     def _attachments(self, pdf: bytes) -> bool:
-        from .signature import read_attachments
-
         check = self._check("manifest")
         try:
-            self._files = read_attachments(pdf)
-            listed = self._json(proofs.MANIFEST)["files"]
+            self._files = {item.name: item.data for item in read_embedded(pdf)}
+            listed = self._json(MANIFEST)["files"]
             named = {str(item["name"]): str(item["sha256"]) for item in listed}
         except (MunimentError, KeyError, TypeError) as error:
             finding = (
@@ -164,7 +191,7 @@ class _PacketVerifier:
             )
             check.findings.append(finding)
             return False
-        for name in sorted({*named, *self._files} - {proofs.MANIFEST}):
+        for name in sorted({*named, *self._files} - {MANIFEST}):
             check.checked += 1
             found = self._files.get(name)
             digest = hashlib.sha256(found).hexdigest() if found is not None else "no such file"
@@ -179,7 +206,7 @@ class _PacketVerifier:
                 )
         return not check.findings
 
-    def _proofs(self, fingerprint: str | None) -> None:
+    def _proofs(self, status: SignatureStatus) -> None:
         given = self._json(proofs.INPUT)
         receipts = self._receipts(given)
         if not receipts or receipts[0].index != 0:
@@ -189,9 +216,19 @@ class _PacketVerifier:
         self._inclusion(receipts, vkey, checkpoint)
         times = self._history(vkey, checkpoint)
         self._admit(receipts, times, checkpoint)
-        self._coverage(given)
+        judged = self._coverage(given)
         self._samples(given, times, checkpoint)
-        self._reviewer(fingerprint, checkpoint.time)
+        reviewer = self._reviewer(status, checkpoint.time)
+        self._signed_when(status)
+        self._past_of(vkey, checkpoint, times)
+        check_artifacts(self._check("artifacts"), self._files, self._records.values())
+        check_pages(
+            self._check("pages"),
+            self._pdf,
+            self._json(MANIFEST)["pages"],
+            self._json(proofs.COVERAGE),
+        )
+        self._rendering(judged, given, times, checkpoint, reviewer)
         self._limits(checkpoint, len(receipts))
 
     def _receipts(self, given: Mapping[str, Any]) -> list[Receipt]:
@@ -315,7 +352,7 @@ class _PacketVerifier:
             genesis = genesis or entry.sha256
 
     # (8) and (9)
-    def _coverage(self, given: Mapping[str, Any]) -> None:
+    def _coverage(self, given: Mapping[str, Any]) -> GateDecision:
         catalogs = {
             name: Catalog.from_json(self._json(proofs.catalog_name(name)))
             for name in (*given["catalogs"], *given["sources"])
@@ -359,6 +396,7 @@ class _PacketVerifier:
                     found="passed" if stated.get("passed") else "not passed",
                 )
             )
+        return verdict
 
     def _derivations(
         self, given: Mapping[str, Any], records: Sequence[Record], as_of: datetime
@@ -473,13 +511,92 @@ class _PacketVerifier:
             self.report.checks.append(check)
 
     # (11)
-    def _reviewer(self, fingerprint: str | None, moment: datetime) -> None:
+    def _reviewer(self, status: SignatureStatus, moment: datetime) -> Signer | None:
         check = self._check("reviewer")
-        check.checked = 1
-        try:
-            self._ring.reviewer(fingerprint or "", moment)
-        except MunimentError as error:
-            check.findings.append(Finding.of(error))
+        found: list[Signer] = []
+        for one in (status, status.counter):
+            if one is None:
+                continue
+            check.checked += 1
+            try:
+                found.append(self._ring.reviewer(one.fingerprint or "", moment))
+            except MunimentError as error:
+                check.findings.append(Finding.of(error))
+        if len(found) > 1 and found[0].person == found[1].person:
+            text = "both signatures are of one person"
+            check.findings.append(Finding("packet.same-person", text, None, None, found[0].person))
+        names = [f"{signer.name} <{signer.email}>" for signer in found]
+        if len(names) > 1:
+            check.notes.append(Finding("packet.countersigned", f"counter-signed by {names[1]}"))
+        return found[0] if found else None
+
+    def _signed_when(self, status: SignatureStatus) -> None:
+        check = self._check("signature-time")
+        roots = roots_in(self._files[ROOTS], ROOTS) if ROOTS in self._files else ()
+        for one in (status, status.counter):
+            if one is None:
+                continue
+            name = visible(one.name or "the signer")
+            if one.stamp is None:
+                check.not_checked.append(
+                    f"the time of the signature of {name} is its own word: PAdES B-B, no time stamp"
+                )
+            elif not roots:
+                check.not_checked.append(
+                    f"the time stamp over the signature of {name}: the packet names no root that "
+                    "vouches for its authority"
+                )
+            else:
+                check.checked += 1
+                try:
+                    time = verify_token(*one.stamp, roots)
+                except MunimentError as error:
+                    check.findings.append(Finding.of(error))
+                    continue
+                text = f"{name} signed by {format_time(time)}, says the time stamp"
+                check.notes.append(Finding("signature.stamped", text))
+
+    # (11)
+    def _past_of(
+        self, vkey: VerifierKey, checkpoint: SignedCheckpoint, times: list[SignedCheckpoint]
+    ) -> None:
+        outside = self._check("outside")
+        check_outside(outside, self._files, self._json(ANCHORS), vkey, checkpoint)
+        previous = check_previous(self._check("previous"), self._json(PREVIOUS), vkey, checkpoint)
+        if self._old is not None:
+            check = Check("since", "the ledger is the old one with records added")
+            self.report.checks.append(check)
+            known = [checkpoint, *times, *previous.values()]
+            check_since(check, *self._old, known, previous, vkey)
+
+    # (12)
+    def _rendering(
+        self,
+        decision: GateDecision,
+        given: Mapping[str, Any],
+        times: Sequence[SignedCheckpoint],
+        checkpoint: SignedCheckpoint,
+        reviewer: Signer | None,
+    ) -> None:
+        check = self._check("rendering")
+        if reviewer is None or not self.report.ok:
+            check.not_checked.append("an earlier check failed")
+            return
+        said = self._json(PAGES)
+        if (why := cannot_set(said)) is not None:
+            check.not_checked.append(why)
+            return
+        used = sorted({*given["records"], *given["keys"]})
+        records = [self._records[index] for index in used]
+        sample = None
+        if proofs.SAMPLE in self._files:
+            stated = self._json(proofs.SAMPLE)
+            seeding = {item.size: item for item in (*times, checkpoint)}
+            sample = printed_sample(stated, records, seeding, checkpoint.size)
+        packet = packet_input(
+            decision, records, self._ring, checkpoint, said, reviewer=reviewer, sample=sample
+        )
+        check_rendering(check, self._pdf, packet)
 
     def _limits(self, checkpoint: SignedCheckpoint, shown: int) -> None:
         check = Check("beyond", "what a packet alone cannot show")
@@ -496,12 +613,7 @@ class _PacketVerifier:
                 "packet; that none of them revokes a key or speaks of this system, only the ledger "
                 "can show"
             )
-        check.not_checked.append(
-            "artifacts and git commits: their digests are here, their bytes are not"
-        )
-        check.not_checked.append(
-            "the printed pages: that they say what is computed above, you must read yourself"
-        )
+        check.not_checked.append("git commits: their digests are here, their bytes are not")
         check.not_checked.append(
             "that no other history was shown to somebody else: compare checkpoints"
         )

@@ -32,7 +32,12 @@ class Here:
 
 
 def verify_file(
-    path: Path, *, root: str | None = None, vkey: str | None = None, here: Here | None = None
+    path: Path,
+    *,
+    root: str | None = None,
+    vkey: str | None = None,
+    since: Path | None = None,
+    here: Here | None = None,
 ) -> VerificationReport:
     """Verify a packet or a receipt from the file alone.
 
@@ -41,10 +46,11 @@ def verify_file(
             packet is of the same ledger.
         vkey: the ledger's verifier key for a receipt, or a file that holds it; by default the
             workspace's, if the receipt is of the same ledger.
+        since: an old file that a packet's ledger must extend.
         here: the workspace one stands in.
 
     Raises:
-        InputError: ``verify.unknown-file``, ``usage.root``, ``usage.vkey``,
+        InputError: ``verify.unknown-file``, ``usage.root``, ``usage.since``, ``usage.vkey``,
             ``receipt.ledger-key``, ``receipt.leaf``, and what reading the files raises.
     """
     data = read_small(path, MAX_PACKET)
@@ -53,8 +59,13 @@ def verify_file(
             raise InputError(
                 "usage.vkey", "--vkey is for a receipt; a packet is held against --root"
             )
-        return verify_packet(path, root, pinned=None if here is None else (here.origin, here.root))
+        pinned = None if here is None else (here.origin, here.root)
+        return verify_packet(path, root, pinned=pinned, since=since)
     if is_receipt(path.name, data):
+        if since is not None:
+            raise InputError(
+                "usage.since", "--since is for a packet or a ledger: a receipt proves no past"
+            )
         if root is not None:
             raise InputError(
                 "usage.root", "--root is for a packet; a receipt is held against --vkey"

@@ -39,7 +39,7 @@ from muniment.schemas.record import Record
 from muniment.schemas.statement import GATE_DECISION, Statement, SystemRef
 from muniment.schemas.text import with_article
 
-from .selection import Around, around, is_signer, speaks_of
+from .selection import Around, around, files_about, is_signer, speaks_of
 
 if TYPE_CHECKING:
     from muniment.controls.exchange.framework import Framework
@@ -66,6 +66,7 @@ _MADE_ELSEWHERE = {
     "waiver": "waive",
     "applicability": "applicability",
     "sample-test": "sample record",
+    "packet": "packet",
 }
 """Kinds whose records a command of their own computes."""
 
@@ -468,7 +469,7 @@ class Workspace(base.Workspace):
         verified.require()
         known = self.profile(profile)
         named = self.system(system)
-        self._require_artifacts(verified, named)
+        require_artifacts(files_about(verified.records, named), self.store)
         coverage = self._evaluate(verified, named, known, tuple(known.blocks), as_of, artifact)
         decision = decide(coverage, known)
         attached = None if dry_run else self.append(self._decided(decision, verified, artifact))
@@ -495,15 +496,21 @@ class Workspace(base.Workspace):
         cover: Path | str | None = None,
         paper: str = "a4",
         progress: Progress | None = None,
+        with_artifacts: bool = False,
+        certificate: Path | str | None = None,
     ) -> bytes:
         """The audit packet of one system version: a signed PDF that holds its own proof.
 
         Templates in the workspace's folder ``packet/`` take the place of those of the same name.
+        Nothing is appended; ``issued.record_packet`` notes that it was issued.
 
         Args:
+            sample: what ``sampling.sample_for_packet`` takes; None for no sample.
             cover: a file with the reviewer's own words, logo and colour.
             paper: ``a4`` or ``letter``.
-            sample: what ``sampling.sample_for_packet`` takes; None for no sample.
+            with_artifacts: embed the stored files, as far as there is room.
+            certificate: PEM file with the certificate of the signing key and those above it; by
+                default the key issues one to itself.
 
         Raises:
             InputError, SchemaError: ``cover.…``, ``template.…`` or ``packet.paper``.
@@ -511,17 +518,19 @@ class Workspace(base.Workspace):
             ReportError: the PDF cannot be made.
         """
         from .look import read_look
-        from .packet import assemble
+        from .packet import Extras, assemble
 
         look = read_look(self.root, None if cover is None else Path(cover), paper)
         verified = self.verified(progress)
         verified.require()
         known = self.profile(profile)
         about, named = self.system(system), frameworks or self.config.frameworks
-        self._require_artifacts(verified, about)
+        require_artifacts(files_about(verified.records, about), self.store)
         coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
         decision = decide(coverage, known)
-        return assemble(self, verified, coverage, decision, known, look, progress, sample)
+        chain = None if certificate is None else Path(certificate)
+        extras = Extras(look, sample, with_artifacts, chain)
+        return assemble(self, verified, coverage, decision, known, progress, extras)
 
     def export(self, form: str, folder: Path | str, progress: Progress | None = None) -> Exported:
         """Write the ledger as files that other tools read; ``tiles`` is the complete form.
@@ -618,7 +627,7 @@ class Workspace(base.Workspace):
         verified = self.verified(progress)
         moment = as_of or verified.require().time
         known, about = self.profile(profile), self.system(system)
-        self._require_artifacts(verified, about)
+        require_artifacts(files_about(verified.records, about), self.store)
         named = (*(frameworks or self.config.frameworks), *known.blocks)
         coverage = self._evaluate(verified, about, known, named, moment, artifact)
         catalogs = [self.catalog(item.catalog) for item in coverage.catalogs]
@@ -633,16 +642,6 @@ class Workspace(base.Workspace):
             return [self.system(system) for system in systems]
         except InputError:
             return None
-
-    def _require_artifacts(self, verified: VerifiedLedger, system: SystemRef) -> None:
-        """Hash the stored artifacts of one system version again.
-
-        Raises:
-            VerificationError: ``artifact.unsound``.
-        """
-        about = [item for item in verified.records if item.statement.system == system]
-        files = [(record.index, item) for record in about for item in record.statement.subjects]
-        require_artifacts([item for item in files if item[1].is_file], self.store)
 
     def _evaluate(
         self,

@@ -37,11 +37,14 @@ PROMISES = {
             "receipts",
         ),
     ),
-    "nothing was removed": ("checkpoints", "since", "remembered", "git-anchor", "witnesses"),
+    "nothing was removed": (
+        *("checkpoints", "since", "remembered", "git-anchor", "witnesses", "previous"),
+    ),
     "who signed": ("root", "signatures", "trust", "reviewer"),
-    "when": ("checkpoint", "history", "timestamps", "age"),
+    "when": ("checkpoint", "history", "timestamps", "age", "outside", "signature-time"),
     "what it says": (
         *("schema", "rules", "coverage", "verdict", "system", "profile", "derivation", "sample"),
+        *("pages", "rendering"),
     ),
     "what the artifacts are": ("artifacts", "git", "attestations", "artifact"),
     "what this cannot show": ("beyond",),

@@ -156,7 +156,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def packet(story: Path) -> Path:
     """The packet of the story."""
-    command = ["packet", "--framework", "nist-ai-rmf-1.0", "-o", "../packet.pdf"]
+    command = ["packet", "--framework", "nist-ai-rmf-1.0", "--no-record", "-o", "../packet.pdf"]
     assert run_all(story, [command]) == [0]
     return story / "packet.pdf"
 

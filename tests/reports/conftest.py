@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage, Reason, State
 from muniment.evidence.dsse import Envelope
+from muniment.evidence.keys import SigningKey
+from muniment.reports.identity import Identity
 from muniment.reports.model import Embedded, KeyLine, PacketInput
 from muniment.reports.render import render_pdf
-from muniment.reports.signature import sign_pdf
+from muniment.reports.sigfields import REVIEWER
 from muniment.reports.workspace import Workspace
 from muniment.schemas.record import Record, Role, Signer
 from muniment.schemas.statement import (
@@ -373,9 +375,17 @@ def reviewer_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
+def identity(
+    key: ec.EllipticCurvePrivateKey, who: Signer, organisation: str, **more: Any
+) -> Identity:
+    """Who signs, at the checkpoint's time."""
+    return Identity.of(SigningKey(key), who, organisation, CHECKPOINT_TIME, **more)
+
+
 @pytest.fixture(scope="session")
 def signed(packet: PacketInput, unsigned: bytes, reviewer_key: ec.EllipticCurvePrivateKey) -> bytes:
-    return sign_pdf(unsigned, reviewer_key, packet.reviewer, packet.organisation, CHECKPOINT_TIME)
+    who = packet.reviewer
+    return identity(reviewer_key, who, packet.organisation).sign(unsigned, REVIEWER)
 
 
 @pytest.fixture

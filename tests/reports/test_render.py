@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 
 from muniment.reports import register, render
 from muniment.reports.model import Embedded, PacketInput
+from muniment.reports.pagetext import read_pages
 from muniment.reports.render import render_html, render_pdf
 from muniment.reports.signature import read_attachments
 from muniment.schemas.errors import ReportError
@@ -40,8 +42,14 @@ def text_of(pdf: bytes, tmp_path: Path) -> list[str]:
 
 
 def test_attachments_come_back(build: ModuleType, unsigned: bytes) -> None:
-    """Embedded files come out as they went in, and two of equal content keep their own names."""
-    assert read_attachments(unsigned) == {item.name: item.data for item in build.ATTACHMENTS}
+    """Embedded files come out as they went in, and two of equal content keep their own names; to
+    the manifest alone something is added, the digests of the pages."""
+    given = {item.name: item.data for item in build.ATTACHMENTS}
+    found = read_attachments(unsigned)
+    manifest = json.loads(found.pop("manifest.json"))
+    assert manifest.pop("pages") == read_pages(unsigned)[0].to_json()
+    assert manifest == json.loads(given.pop("manifest.json"))
+    assert found == given
 
 
 def test_attachments_carry_type_and_relationship(build: ModuleType, unsigned: bytes) -> None:

@@ -6,18 +6,34 @@ import io
 import random
 import re
 import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pikepdf
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from pyhanko.pdf_utils import incremental_writer
+from pyhanko.pdf_utils.generic import NumberObject, TextStringObject
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
-from muniment.evidence.keys import from_cryptography
+from muniment.evidence.keys import SigningKey, from_cryptography, new_ed25519
+from muniment.evidence.timestamp import Authority, verify_token
 from muniment.reports import signature
+from muniment.reports.identity import Identity
 from muniment.reports.model import PacketInput
-from muniment.reports.signature import check_signature, read_attachments, sign_pdf
-from muniment.schemas.errors import VerificationError
+from muniment.reports.sigfields import COUNTER, REVIEWER
+from muniment.reports.signature import check_signature, read_attachments
+from muniment.schemas.errors import InputError, MunimentError, VerificationError
 from muniment.schemas.record import Signer
+
+from ..tsa import Chain, OpenSsl, serve
 
 
 def codes(pdf: bytes) -> set[str]:
@@ -120,13 +136,15 @@ def test_unsigned_packet(unsigned: bytes) -> None:
     assert codes(unsigned) == {"packet.unsigned"}
 
 
-def test_key_of_another_type_is_named(
-    build: ModuleType, unsigned: bytes, packet: PacketInput, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A signature by a key that no build.ledger could enrol is refused."""
+def test_key_of_another_type_is_named(build: ModuleType, packet: PacketInput) -> None:
+    """A key that no ledger could enrol signs no packet."""
     key = ec.generate_private_key(ec.SECP384R1())
-    pdf = sign_pdf(unsigned, key, packet.reviewer, "Example Bank", build.CHECKPOINT_TIME)
-    assert codes(pdf) == {"packet.key-type"}
+    with pytest.raises(InputError) as caught:
+        build.identity(key, packet.reviewer, "Example Bank")
+    assert caught.value.code == "key.wrong-type"
+    with pytest.raises(InputError) as caught:
+        Identity.of(new_ed25519(), packet.reviewer, "Example Bank", build.CHECKPOINT_TIME)
+    assert caught.value.code == "packet.key"
 
 
 def test_certificate_takes_any_name(
@@ -138,7 +156,7 @@ def test_certificate_takes_any_name(
     """Long, hidden or foreign names and addresses do not stop a signature."""
     who = packet.reviewer
     odd = Signer(who.fingerprint, "N\u202e" + "ö" * 200, "m@exämple.com", "person", who.roles)
-    pdf = sign_pdf(unsigned, reviewer_key, odd, "O" * 300, build.CHECKPOINT_TIME)
+    pdf = build.identity(reviewer_key, odd, "O" * 300).sign(unsigned, REVIEWER)
     status = check_signature(pdf)
     assert status.ok
     assert status.name is not None and status.name.startswith("N[U+202E]")
@@ -181,3 +199,191 @@ def test_tampered_attachments(
     with pytest.raises(VerificationError) as caught:
         read_attachments(_with_file(unsigned, change))
     assert caught.value.code == code
+
+
+@pytest.fixture(scope="module")
+def second_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+@pytest.fixture(scope="module")
+def both(build: ModuleType, signed: bytes, second_key: ec.EllipticCurvePrivateKey) -> bytes:
+    return bytes(build.identity(second_key, build.DENIZ, "Example Bank").sign(signed, COUNTER))
+
+
+def test_a_second_signature(both: bytes, signed: bytes) -> None:
+    """It leaves the first one's bytes alone, and both hold."""
+    status = check_signature(both)
+    assert both.startswith(signed)
+    assert status.ok and status.counter is not None and status.counter.ok
+    assert status.fingerprint != status.counter.fingerprint
+
+
+def test_flips_under_two_signatures(both: bytes) -> None:
+    """One changed bit anywhere in a packet with two signatures fails."""
+    source = random.Random(20261122)
+    for place in source.sample(range(len(both)), 150):
+        changed = bytearray(both)
+        changed[place] ^= 1 << source.randrange(8)
+        assert codes(bytes(changed)), f"byte {place}"
+
+
+def test_every_part_of_a_signatures_value_counts(signed: bytes) -> None:
+    """The value itself is not signed; yet no byte of it, padding included, can be another."""
+    before, after = signed_range(signed)
+    source = random.Random(20261123)
+    for place in range(before, after, 5):
+        changed = bytearray(signed)
+        changed[place] ^= 1 << source.randrange(8)
+        assert codes(bytes(changed)), f"byte {place}"
+
+
+def _turned(writer: Any) -> None:
+    page = writer.root["/Pages"]["/Kids"][0]
+    page["/Rotate"] = NumberObject(90)  # type: ignore[no-untyped-call]
+    writer.update_container(page)
+
+
+def _renamed(writer: Any) -> None:
+    field = writer.root["/AcroForm"]["/Fields"][1]
+    field["/TU"] = TextStringObject("Signature of the regulator")
+    writer.update_container(field)
+
+
+def _hidden(writer: Any) -> None:
+    """The first signature's stamp is not shown any more."""
+    field = writer.root["/AcroForm"]["/Fields"][0]
+    del field["/AP"]
+    writer.update_container(field)
+
+
+@pytest.mark.parametrize("change", [_turned, _renamed, _hidden])
+@pytest.mark.parametrize("apart", [False, True])
+def test_more_than_the_field_was_changed(
+    build: ModuleType,
+    signed: bytes,
+    second_key: ec.EllipticCurvePrivateKey,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Any], None],
+    apart: bool,
+) -> None:
+    """Whoever signs second cannot change a page, a name or the first signature's look on the way,
+    in an update of its own or together with the signature, however correct the file is."""
+    if apart:
+        writer = IncrementalPdfFileWriter(io.BytesIO(signed))
+        change(writer)
+        output = io.BytesIO()
+        writer.write(output)  # type: ignore[no-untyped-call]
+        signed = output.getvalue()
+    else:
+
+        class Sly(IncrementalPdfFileWriter):
+            def __init__(self, stream: io.BytesIO) -> None:
+                super().__init__(stream)
+                change(self)
+
+        monkeypatch.setattr(f"{incremental_writer.__name__}.IncrementalPdfFileWriter", Sly)
+    pdf = build.identity(second_key, build.DENIZ, "Example Bank").sign(signed, COUNTER)
+    assert "packet.updated" in codes(bytes(pdf))
+
+
+def test_the_first_field_only_once(
+    build: ModuleType, signed: bytes, unsigned: bytes, second_key: ec.EllipticCurvePrivateKey
+) -> None:
+    """A counter-signature alone is no signature of a packet."""
+    pdf = build.identity(second_key, build.DENIZ, "Example Bank").sign(unsigned, COUNTER)
+    assert codes(bytes(pdf)) == {"packet.many-signatures"}
+
+
+def _issued(
+    subject: str, issuer: str, public: object, by: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, one)]) for one in (subject, issuer)]
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder(names[1], names[0], public, 7)  # type: ignore[arg-type]
+    builder = builder.not_valid_before(start).not_valid_after(start + timedelta(days=900))
+    return builder.sign(by, SHA256())
+
+
+def test_a_certificate_of_the_organisation(
+    build: ModuleType,
+    unsigned: bytes,
+    packet: PacketInput,
+    reviewer_key: ec.EllipticCurvePrivateKey,
+    tmp_path: Path,
+) -> None:
+    """A chain up to its root goes into the signature, and every byte of it counts; a chain of
+    another key, or one that leads nowhere, is refused."""
+    above = ec.generate_private_key(ec.SECP256R1())
+    root = _issued("Root", "Root", above.public_key(), above)
+    own = _issued("Carla", "Root", reviewer_key.public_key(), above)
+    pem = [item.public_bytes(Encoding.PEM) for item in (own, root)]
+    file = tmp_path / "chain.pem"
+    file.write_bytes(b"".join(pem))
+    identity = build.identity(reviewer_key, packet.reviewer, "Bank", certificate=file)
+    pdf = identity.sign(unsigned, REVIEWER)
+    status = check_signature(pdf)
+    assert status.ok and status.name == "Carla"
+    before, _ = signed_range(pdf)
+    value = root.public_bytes(Encoding.DER).hex().upper().encode()
+    place = pdf.index(value, before)
+    for at in range(place, place + len(value), 7):
+        changed = bytearray(pdf)
+        changed[at] ^= 1
+        assert codes(bytes(changed)), f"byte {at}"
+    for data, why in (
+        (pem[1], "not of the key"),
+        (pem[0], "do not lead"),
+        (b"-----BEGIN CERTIFICATE-----", "no certificates"),
+    ):
+        file.write_bytes(data)
+        with pytest.raises(InputError, match=why) as caught:
+            build.identity(reviewer_key, packet.reviewer, "Bank", certificate=file)
+        assert caught.value.code == "packet.certificate"
+
+
+def test_a_time_stamp(
+    build: ModuleType,
+    unsigned: bytes,
+    packet: PacketInput,
+    reviewer_key: ec.EllipticCurvePrivateKey,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With an authority the signature is PAdES B-T; its token is over the signature's value, and an
+    authority that the workspace does not trust is refused."""
+    monkeypatch.setenv("no_proxy", "*")
+    chain = Chain.new()
+    with serve(OpenSsl(tmp_path / "tsa", chain).answer) as (url, requests):
+        made = build.identity(
+            reviewer_key, packet.reviewer, "Bank", authority=Authority(url, (chain.root,))
+        )
+        pdf = made.sign(unsigned, REVIEWER)
+        assert len(requests) == 1
+        other = build.identity(
+            reviewer_key, packet.reviewer, "Bank", authority=Authority(url, (Chain.new().root,))
+        )
+        with pytest.raises(MunimentError) as caught:
+            other.sign(unsigned, REVIEWER)
+    assert caught.value.code == "timestamp.untrusted"
+    status = check_signature(pdf)
+    assert status.ok and status.stamp is not None
+    assert verify_token(*status.stamp, (chain.root,)) <= datetime.now(UTC)
+
+
+def test_a_key_that_only_signs(
+    build: ModuleType,
+    unsigned: bytes,
+    packet: PacketInput,
+    reviewer_key: ec.EllipticCurvePrivateKey,
+) -> None:
+    """Of a key nothing is asked but signatures: a token's signs a packet as a file's does."""
+
+    class Token:
+        public = SigningKey(reviewer_key).public
+
+        def sign(self, message: bytes) -> bytes:
+            return SigningKey(reviewer_key).sign(message)
+
+    made = Identity.of(Token(), packet.reviewer, "Bank", build.CHECKPOINT_TIME)
+    assert check_signature(made.sign(unsigned, REVIEWER)).ok

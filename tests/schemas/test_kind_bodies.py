@@ -14,7 +14,7 @@ KINDS = [
     "gate-decision", "impact-assessment", "incident", "key", "link", "model-card",
     "monitoring-report", "owner-assignment", "policy", "risk-assessment", "supplier-assessment",
     "system", "training-record", "retraction", "erasure",
-    "waiver", "applicability", "sample-test",
+    "waiver", "applicability", "sample-test", "packet",
 ]  # fmt: skip
 DROP = object()
 """In the table: the field is taken out."""
@@ -121,6 +121,10 @@ BROKEN: list[tuple[str, str, Any, str, str]] = [
     ("applicability", "controls[0].applicable", "no", "controls[0].applicable",
      "must be true or false"),
     ("retraction", "reason", DROP, "reason", "is required"),
+    ("packet", "sha256", DROP, "sha256", "is required"),
+    ("packet", "checkpoint.size", 0, "checkpoint.size", "at least 1"),
+    ("packet", "frameworks", [], "frameworks", "at least 1 entry"),
+    ("packet", "passed", "no", "passed", "must be true or false"),
     ("retraction", "records", [], "records", "at least 1 entry"),
     ("erasure", "basis", DROP, "basis", "is required"),
     ("erasure", "records[0].kind", DROP, "records[0].kind", "is required"),

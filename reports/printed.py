@@ -1,0 +1,192 @@
+"""What a packet prints, put together from what was verified and from ``pages.json``.
+
+Whoever makes the packet and whoever verifies it come to the same pages by this one way.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from muniment import __version__
+from muniment.controls.coverage import Coverage, State
+from muniment.controls.gate import GateDecision
+from muniment.evidence.checkpoint import SignedCheckpoint
+from muniment.evidence.trust import KEY_KIND, KeyRing
+from muniment.schemas.record import Record, Signer
+from muniment.schemas.times import format_time, parse_time
+
+from .custody import key_events, key_line
+from .earlier import PACKET_KIND
+from .model import Cover, Look, OutsideProof, PacketInput, PreviousPacket
+from .sampleview import Drawing
+
+PAGES = "pages.json"
+"""Embedded file with what the pages say that follows from nothing else, and what set them."""
+_LIBRARIES = (
+    "weasyprint", "pydyf", "tinycss2", "tinyhtml5", "cssselect2", "fonttools", "jinja2",
+    "markupsafe", "pillow", "pyphen", "segno",
+)  # fmt: skip
+
+
+def packet_input(
+    decision: GateDecision,
+    records: Iterable[Record],
+    ring: KeyRing,
+    checkpoint: SignedCheckpoint,
+    said: Mapping[str, Any],
+    *,
+    reviewer: Signer,
+    sample: Drawing | None = None,
+) -> PacketInput:
+    """What the pages are made from, but for a logo and templates of the workspace.
+
+    Args:
+        records: those of the packet, in ledger order; key records are not printed.
+        said: ``pages.json``.
+    """
+    given = list(records)
+    return PacketInput(
+        organisation=str(said["organisation"]),
+        coverage=decision.coverage,
+        passed=decision.passed,
+        profile_name=decision.profile.name,
+        blocking=decision.blocking,
+        records=tuple(record for record in given if record.kind != KEY_KIND),
+        keys=tuple(key_line(key, checkpoint.time) for key in ring),
+        origin=checkpoint.checkpoint.origin,
+        checkpoint=checkpoint.note.to_bytes().decode(),
+        checkpoint_time=checkpoint.time,
+        tree_size=checkpoint.size,
+        root_hash=base64.b64encode(checkpoint.root).decode(),
+        root_fingerprint=str(ring.root),
+        reviewer=reviewer,
+        muniment_version=str(said["renderer"]["muniment"]),
+        not_included=tuple(map(str, said["not_included"])),
+        sample=sample,
+        key_events=key_events(record for record in given if record.kind == KEY_KIND),
+        outside=tuple(map(_outside, said["outside"])),
+        outside_earlier=int(said["outside_earlier"]),
+        previous=_previous(given, decision.coverage),
+        look=_look(said["look"]),
+    )
+
+
+def pages_document(
+    organisation: str,
+    not_included: Sequence[str],
+    outside: Sequence[OutsideProof],
+    outside_earlier: int,
+    look: Look,
+) -> dict[str, Any]:
+    """``pages.json``.
+
+    Raises:
+        ReportError: ``report.no-pango``.
+    """
+    return {
+        "schema_version": 1,
+        "organisation": organisation,
+        "not_included": list(not_included),
+        "outside": list(map(_outside_to_json, outside)),
+        "outside_earlier": outside_earlier,
+        "look": _look_to_json(look),
+        "renderer": renderer(),
+    }
+
+
+@cache
+def renderer() -> dict[str, str]:
+    """Name to version of everything that decides on the pages' bytes.
+
+    Raises:
+        ReportError: ``report.no-pango``.
+    """
+    from .render import text_libraries
+
+    return {
+        "muniment": __version__,
+        "code": _code(),
+        **{name: metadata.version(name) for name in _LIBRARIES},
+        **text_libraries(),
+        "zlib": zlib.ZLIB_RUNTIME_VERSION,
+        "machine": os.uname().machine if hasattr(os, "uname") else os.name,
+    }
+
+
+def _code() -> str:
+    """SHA-256 over every file of the package: two states of it may go by one version."""
+    root = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    # NOTE: in a checkout the package's folders are links; Path.rglob does not follow them.
+    found = [
+        Path(folder, name)
+        for folder, _, names in os.walk(root, followlinks=True)
+        for name in names
+        if not name.endswith(".pyc")
+    ]
+    for path in sorted(found, key=lambda item: item.relative_to(root).as_posix()):
+        data = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()}\n{len(data)}\n".encode() + data)
+    return digest.hexdigest()
+
+
+def _previous(records: Iterable[Record], coverage: Coverage) -> PreviousPacket | None:
+    """The last packet about the system version that was issued over the same frameworks."""
+    ids = {item.catalog for item in coverage.catalogs}
+    for record in reversed(list(records)):
+        body = record.statement.body
+        if record.kind != PACKET_KIND or record.distrusted or "countersigns" in body:
+            continue
+        if {item["id"] for item in body["frameworks"]} != ids:
+            continue
+        counts: Counter[State] = Counter()
+        for item in body["frameworks"]:
+            counts.update({State(name): number for name, number in item["counts"].items()})
+        return PreviousPacket(record.recorded_at, body["checkpoint"]["size"], counts)
+    return None
+
+
+def _outside_to_json(proof: OutsideProof) -> dict[str, Any]:
+    when = None if proof.time is None else format_time(proof.time)
+    return {
+        "kind": proof.kind,
+        "source": proof.source,
+        "time": when,
+        "held": proof.held,
+        "note": proof.note,
+    }
+
+
+def _outside(value: Mapping[str, Any]) -> OutsideProof:
+    when = None if value["time"] is None else parse_time(value["time"])
+    return OutsideProof(value["kind"], value["source"], when, value["held"], value["note"])
+
+
+def _look_to_json(look: Look) -> dict[str, Any]:
+    """The look, logo and templates by their digests alone: no verifier runs another's."""
+    cover, logo = look.cover, look.cover.logo
+    return {
+        "paper": look.paper,
+        "reviewer": cover.reviewer,
+        "scope": cover.scope,
+        "conclusions": list(cover.conclusions),
+        "accent": cover.accent,
+        "logo": None if logo is None else hashlib.sha256(logo.data).hexdigest(),
+        "templates": [{"name": item.name, "sha256": item.sha256} for item in look.overrides],
+    }
+
+
+def _look(value: Mapping[str, Any]) -> Look:
+    cover = Cover(
+        value["reviewer"], value["scope"], tuple(value["conclusions"]), None, value["accent"]
+    )
+    return Look(cover, (), value["paper"])
