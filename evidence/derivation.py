@@ -147,6 +147,10 @@ class _StoppedError(Exception):
         self.code = code
 
 
+class _UnknownError(_StoppedError):
+    """The file is of no format that is known here."""
+
+
 def _of_file(
     sha256: str,
     records: Sequence[Record],
@@ -156,37 +160,45 @@ def _of_file(
     """Hold the records that name one file against what is taken from it now."""
     ready: list[Record] = []
     for record in records:
-        why = _unready(record, sha256)
-        if why is None:
+        stop = _unready(record, sha256)
+        if stop is None:
             ready.append(record)
         else:
-            yield _stopped(record, _StoppedError(Derived.NOT_CHECKED, why))
+            yield _stopped(record, stop)
     if not ready:
         return
     try:
         found = _collect_again(sha256, store, erased)
     except _StoppedError as stop:
-        yield from (_stopped(record, stop) for record in ready)
+        yield from (_stopped(record, _unread(record, stop)) for record in ready)
         return
     for record in ready:
         yield _compared(record, found)
 
 
-def _unready(record: Record, sha256: str) -> str | None:
+def _unready(record: Record, sha256: str) -> _StoppedError | None:
     """Why there is nothing to hold a record against; None if its file should be in the store."""
-    from .collectors import FORMATS
-
     subject = next(
         (item for item in record.statement.subjects if item.is_file and item.sha256 == sha256), None
     )
     if subject is None:
-        return "none of its subjects is the file that its source names"
+        return _StoppedError(
+            Derived.REFUSED, "none of its subjects is the file that its source names"
+        )
     if not subject.stored:
-        return "the file was linked only, its bytes are not in the store"
-    form = _source(record)["format"]
-    if form not in FORMATS:
-        return f"no collector here reads {_clean(form)}"
+        why = "the file was linked only, its bytes are not in the store"
+        return _StoppedError(Derived.NOT_CHECKED, why)
     return None
+
+
+def _unread(record: Record, stop: _StoppedError) -> _StoppedError:
+    """The same, or that nothing is known where the record names a format of other collectors."""
+    from .collectors import FORMATS
+
+    form = _source(record)["format"]
+    if isinstance(stop, _UnknownError) and form not in FORMATS:
+        return _StoppedError(Derived.NOT_CHECKED, f"no collector here reads {_clean(form)}")
+    return stop
 
 
 def _collect_again(sha256: str, store: ArtifactStore, erased: Mapping[str, Record]) -> Collected:
@@ -211,7 +223,7 @@ def _collect_again(sha256: str, store: ArtifactStore, erased: Mapping[str, Recor
         name = type(error).__name__
         raise _StoppedError(Derived.REFUSED, f"the collector breaks on the file: {name}") from error
     if found is None:
-        raise _StoppedError(Derived.REFUSED, "the file is of no known tool's format")
+        raise _UnknownError(Derived.REFUSED, "the file is of no known tool's format")
     return found
 
 
@@ -222,7 +234,9 @@ def _read(sha256: str, store: ArtifactStore, erased: Mapping[str, Record]) -> by
     try:
         with store.open(sha256) as source:
             if os.fstat(source.fileno()).st_size > MAX_BYTES:
-                raise _StoppedError(Derived.NOT_CHECKED, "the file is too large to look into")
+                raise _StoppedError(
+                    Derived.REFUSED, "the file is larger than any that collectors read"
+                )
             data = source.read(MAX_BYTES)
     except StoreError as error:
         why = error.message
@@ -249,10 +263,11 @@ def _compared(record: Record, found: Collected) -> Derivation:
     text = f"{record} differs from {name}, which it was read from: {listed}" + (
         f"; and {more} more" if more > 0 else ""
     )
+    text += _read_by(record)
     findings = [
         Finding(
             str(Derived.DIFFERS),
-            f"{record} is not what {name} says: {item}",
+            f"{record} is not what {name} says: {item}{_read_by(record)}",
             record.index,
             item.expected,
             item.found,
@@ -262,7 +277,7 @@ def _compared(record: Record, found: Collected) -> Derivation:
     if len(said) > _LISTED:
         rest = f"{record} differs from {name} in {len(said) - _LISTED} more places"
         findings.append(Finding(str(Derived.DIFFERS), rest, record.index))
-    return _weighed(Derivation(record.ref, Derived.DIFFERS, text, tuple(findings)), record)
+    return Derivation(record.ref, Derived.DIFFERS, text, tuple(findings))
 
 
 def _of_source(record: Record, found: Collected) -> Iterator[Difference]:
@@ -280,20 +295,22 @@ def _stopped(record: Record, stop: _StoppedError) -> Derivation:
     if stop.code is Derived.NOT_CHECKED:
         text = f"{record} was not held against {name}: {stop}"
         return Derivation(record.ref, stop.code, text)
-    text = f"{record} cannot have been read from {name}: {stop}"
+    text = f"{record} cannot have been read from {name}: {stop}{_read_by(record)}"
     finding = Finding(str(stop.code), text, record.index)
-    return _weighed(Derivation(record.ref, stop.code, text, (finding,)), record)
+    return Derivation(record.ref, stop.code, text, (finding,))
 
 
-def _weighed(fault: Derivation, record: Record) -> Derivation:
-    """A fault, unless the collectors that read the record were others than these."""
+def _read_by(record: Record) -> str:
+    """Which collectors are said to have read the record, where these are others.
+
+    NOTE: said, and no excuse: the signer chooses what stands there.
+    """
     from .collectors import VERSION
 
     version = _source(record).get("collector", 1)
     if version == VERSION:
-        return fault
-    text = f"collectors of version {version} read it, these are {VERSION}, which explains it or not"
-    return Derivation(record.ref, Derived.NOT_CHECKED, f"{fault.text} ({text})")
+        return ""
+    return f" (it says that collectors of version {version} read it; these are {VERSION})"
 
 
 def _withdrawn(records: Iterable[Record]) -> dict[str, Record]:
