@@ -239,15 +239,17 @@ def _read(sha256: str, store: ArtifactStore, erased: Mapping[str, Record]) -> by
                 )
             data = source.read(MAX_BYTES)
     except StoreError as error:
+        by = erased.get(sha256) if error.code == "artifact.missing" else None
+        if by is not None:
+            raise _StoppedError(Derived.NOT_CHECKED, f"the file was erased by {by}") from error
         why = error.message
         if error.code == "artifact.missing":
-            by = erased.get(sha256)
-            why = f"the file was erased by {by}" if by else "the file is missing from the store"
-        raise _StoppedError(Derived.NOT_CHECKED, why) from error
+            why = "the file is missing from the store, and no record erased it"
+        raise _StoppedError(Derived.LOST, why) from error
     except OSError as error:
-        raise _StoppedError(Derived.NOT_CHECKED, "the file cannot be read") from error
+        raise _StoppedError(Derived.LOST, "the file cannot be read") from error
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise _StoppedError(Derived.NOT_CHECKED, "the stored bytes are not those the digest names")
+        raise _StoppedError(Derived.LOST, "the stored bytes are not those the digest names")
     return data
 
 
@@ -296,6 +298,8 @@ def _stopped(record: Record, stop: _StoppedError) -> Derivation:
         text = f"{record} was not held against {name}: {stop}"
         return Derivation(record.ref, stop.code, text)
     text = f"{record} cannot have been read from {name}: {stop}{_read_by(record)}"
+    if stop.code is Derived.LOST:
+        text = f"{record} cannot be held against {name}, which it was read from: {stop}"
     finding = Finding(str(stop.code), text, record.index)
     return Derivation(record.ref, stop.code, text, (finding,))
 

@@ -328,21 +328,22 @@ def a_folder(record: Record, store: ArtifactStore) -> None:
         (a_folder, "is no file"),
     ],
 )
-def test_a_file_that_cannot_be_read_says_nothing(
+def test_a_file_that_is_gone_excuses_nothing(
     damage: Callable[[Record, ArtifactStore], None],
     why: str,
     read: Callable[..., Record],
     store: ArtifactStore,
 ) -> None:
-    """Without the very bytes nothing is said against a record, and it is said that nothing is."""
+    """Whoever takes away or overwrites the stored bytes, but by a signed erasure, hides no
+    difference: that they are gone is a fault of the record."""
     record = read(JUNIT, body=lambda body: body.update(evaluated=99))
     damage(record, store)
     item = one([record], store)
-    assert item.code is Derived.NOT_CHECKED
-    assert item.text.startswith("#4 was not held against junit.xml: ")
+    assert (item.code, item.is_fault) == (Derived.LOST, True)
+    assert item.text.startswith("#4 cannot be held against junit.xml, which it was read from: ")
     assert why in item.text
     check = verify_derivations([record], store)
-    assert (check.outcome, check.not_checked) == (Outcome.NOT_CHECKED, [item.text])
+    assert [finding.code for finding in check.findings] == ["derivation.lost"]
 
 
 def test_linked_only_and_other_files(read: Callable[..., Record], store: ArtifactStore) -> None:

@@ -143,6 +143,25 @@ def test_a_record_that_differs_fails_its_controls(office: Workspace, tmp_path: P
     assert [note.record for note in check(report).notes] == [record.index]
 
 
+def test_deleting_the_file_improves_nothing(office: Workspace, tmp_path: Path) -> None:
+    """With the stored file gone, a control that failed by it fails still, in coverage and in the
+    statement of applicability; so does one that was met by it."""
+    first = attach(office, tmp_path)
+    approve(office, first)
+    record = tampered(office, first, evaluated=2000)
+    approve(office, record)
+    office.store.remove(record.statement.subjects[0].sha256)
+    found = result(office)
+    assert found.state is State.FAILED
+    assert [item.code for item in found.reasons].count("derivation.lost") == 2
+    (line,) = (item for item in office.soa().to_json()["controls"] if item["id"] == ISO)
+    assert line["state"] == "failed"
+    office.retract([str(record)], "made by hand")
+    assert result(office).state is State.FAILED
+    attach(office, tmp_path)
+    assert result(office).state is State.MET
+
+
 def test_a_no_and_a_difference_are_both_said(office: Workspace, tmp_path: Path) -> None:
     """A record that says no by itself is held against its file all the same."""
     record = tampered(office, attach(office, tmp_path), evaluated=0)
