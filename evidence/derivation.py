@@ -1,7 +1,8 @@
 """The derivation check: a record must say what the collector takes from its file when it is run
 again.
 
-Records whose statement names a ``source`` are held against the stored file of that digest. What the
+Records whose statement names a ``source`` are held against the stored file of that digest; of one
+that gives figures beside a file and names none, it is said that nothing was. What the
 file does not say is the signer's to add; what it says stands in the record as it is. A file is read
 once however many records name it, one file at a time, and never beyond what collectors read.
 """
@@ -74,14 +75,15 @@ def differences(tool: Any, body: Any, path: str = "") -> Iterator[Difference]:
 def derive(
     records: Iterable[Record], store: ArtifactStore, done: dict[str, Derivation] | None = None
 ) -> list[Derivation]:
-    """Hold every record that was read from a tool's file against it.
+    """Hold every record that was read from a tool's file against it, and name those that have
+    figures beside a file and were not.
 
     Args:
         records: verified; the erasures among them explain files that are gone.
         done: what was held before, by record digest; it is added to.
 
     Returns:
-        One for each record with a ``source``, in ledger order.
+        One for each record that ``is_derived``, in ledger order.
     """
     known = {} if done is None else done
     given = sorted(records, key=lambda record: record.index)
@@ -91,14 +93,16 @@ def derive(
         if record.kind == ERASURE_KIND
         for sha256 in record.statement.body["artifacts"]
     }
-    read = [record for record in given if record.statement.source is not None]
+    asked = [record for record in given if is_derived(record)]
     files: dict[str, list[Record]] = {}
-    for record in read:
-        if record.sha256 not in known:
+    for record in asked:
+        if record.statement.source is None:
+            known[record.sha256] = _by_hand(record)
+        elif record.sha256 not in known:
             files.setdefault(_source(record)["sha256"], []).append(record)
     for sha256, named in files.items():
         known.update((item.record.sha256, item) for item in _of_file(sha256, named, store, erased))
-    return [known[record.sha256] for record in read]
+    return [known[record.sha256] for record in asked]
 
 
 def verify_derivations(
@@ -124,11 +128,6 @@ def verify_derivations(
             check.notes.append(Finding(str(item.code), text, item.record.index))
         else:
             check.findings.extend(item.findings)
-    by_hand = [record for record in records if _is_by_hand(record)]
-    if by_hand:
-        check.not_checked.append(
-            f"figures given by hand, beside a file that no collector read: {_numbers(by_hand)}"
-        )
     erased = sum(
         len(record.statement.body["records"]) for record in records if record.kind == ERASURE_KIND
     )
@@ -334,11 +333,19 @@ def _withdrawn(records: Iterable[Record]) -> dict[str, Record]:
     return found
 
 
-def _is_by_hand(record: Record) -> bool:
-    """Whether it has figures and a file, and nothing ties the one to the other."""
+def is_derived(record: Record) -> bool:
+    """Whether there is something to say: it was read from a tool's file, or has figures and a
+    file, and nothing ties the one to the other."""
     statement = record.statement
     has_file = any(item.is_file for item in statement.subjects)
-    return statement.source is None and has_file and any(map(statement.body.get, _MEASURED))
+    return statement.source is not None or (has_file and any(map(statement.body.get, _MEASURED)))
+
+
+def _by_hand(record: Record) -> Derivation:
+    names = [_clean(item.name) for item in record.statement.subjects if item.is_file]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    text = f"{record} gives figures by hand, beside {names[0]}{more}, which no collector read"
+    return Derivation(record.ref, Derived.NOT_CHECKED, text)
 
 
 def _source(record: Record) -> Mapping[str, Any]:
@@ -363,8 +370,3 @@ def _shown(value: Any) -> str:
 
 def _clean(text: str) -> str:
     return shorten(visible(text), _LONGEST)
-
-
-def _numbers(records: Sequence[Record]) -> str:
-    more = len(records) - _LISTED
-    return ", ".join(map(str, records[:_LISTED])) + (f" and {more} more" if more > 0 else "")

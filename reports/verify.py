@@ -31,6 +31,7 @@ from muniment.controls.gate import decide
 from muniment.controls.profile import Profile, load_profile, shipped_layers
 from muniment.evidence.admission import PastTrust, admit, find_compromised
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
+from muniment.evidence.derivation import is_derived
 from muniment.evidence.entry import Entry
 from muniment.evidence.keys import is_fingerprint
 from muniment.evidence.merkle import verify_consistency, verify_inclusion
@@ -370,7 +371,7 @@ class _PacketVerifier:
         silent = [
             str(item)
             for item in records
-            if item.statement.source is not None
+            if is_derived(item)
             and item.ref not in known
             and item.recorded_at <= as_of
             and item.distrusted is None

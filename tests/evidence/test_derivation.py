@@ -442,7 +442,7 @@ def test_figures_by_hand_and_nothing_at_all(store: ArtifactStore) -> None:
     file = Subject("notes.txt", {"sha256": "1" * 64}, annotations={"size": 1, "stored": True})
     by_hand = make(7, "eval-result", subjects=(file,), body=body)
     assert verify_derivations([by_hand], store).not_checked == [
-        "figures given by hand, beside a file that no collector read: #7"
+        "#7 gives figures by hand, beside notes.txt, which no collector read"
     ]
     check = verify_derivations([make(1, "policy")], store, what="new record")
     assert check.outcome is Outcome.NOT_CHECKED

@@ -215,6 +215,35 @@ def test_linked_only_is_said(office: Workspace, tmp_path: Path) -> None:
     assert "linked only" in said
 
 
+def test_figures_by_hand_are_said(office: Workspace, tmp_path: Path) -> None:
+    """Whoever leaves out the source of their figures is not held against the file, and every
+    control that they fill says so, in coverage, gate and packet as in ``verify``."""
+    first = attach(office, tmp_path)
+    record = office.append(
+        replace(
+            first.statement,
+            body={**first.statement.body, "evaluated": 2000},
+            source=None,
+            supersedes=first.ref,
+            salt="4" * 32,
+        )
+    ).record
+    approve(office, record)
+    text = f"{record} gives figures by hand, beside junit.xml, which no collector read"
+    decision = office.gate(profile="strict", dry_run=True).decision
+    path = tmp_path / "packet.pdf"
+    path.write_bytes(office.packet(profile="strict"))
+    embedded = json.loads(dict(read_attachments(path.read_bytes()))[proofs.COVERAGE])
+    for document in (decision.coverage.to_json(), embedded):
+        state, said = reasons(document, NIST)
+        assert state == "met"
+        assert [item["text"] for item in said if item["code"] == "derivation.not-checked"] == [text]
+    assert check(office.verify()).not_checked == [text]
+    report = verify_packet(path)
+    assert report.ok
+    assert text in check(report).not_checked
+
+
 def test_setting_a_figure_is_refused(office: Workspace, tmp_path: Path) -> None:
     """The same comparison is made when a file is attached."""
     with pytest.raises(InputError) as caught:
