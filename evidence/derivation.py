@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from muniment.schemas.derivation import Derivation, Derived
 from muniment.schemas.errors import InputError, StoreError
 from muniment.schemas.finding import Check, Finding
-from muniment.schemas.record import Record, Role
+from muniment.schemas.record import Record
 from muniment.schemas.text import counted, shorten, visible
 
-from .trust import ERASURE_KIND, RETRACTION_KIND
+from .trust import ERASURE_KIND
 
 if TYPE_CHECKING:
     from .artifacts import ArtifactStore
@@ -88,10 +88,7 @@ def derive(
     known = {} if done is None else done
     given = sorted(records, key=lambda record: record.index)
     erased = {
-        sha256: record
-        for record in given
-        if record.kind == ERASURE_KIND
-        for sha256 in record.statement.body["artifacts"]
+        sha256: record for record in orders(given) for sha256 in record.statement.body["artifacts"]
     }
     asked = [record for record in given if is_derived(record)]
     files: dict[str, list[Record]] = {}
@@ -105,32 +102,40 @@ def derive(
     return [known[record.sha256] for record in asked]
 
 
+def orders(records: Iterable[Record]) -> list[Record]:
+    """The erasures among records."""
+    return [record for record in records if record.kind == ERASURE_KIND]
+
+
 def verify_derivations(
-    records: Sequence[Record], store: ArtifactStore, *, what: str = "record"
+    records: Sequence[Record],
+    store: ArtifactStore,
+    withdrawn: Mapping[int, str] | None = None,
+    *,
+    what: str = "record",
 ) -> Check:
     """The check of its own that ``muniment verify`` makes.
 
-    A record that its author or an approver took back or replaced since is noted and fails nothing.
+    A record that was withdrawn since is noted and fails nothing.
 
     Args:
+        withdrawn: by place, what became of the records that do not count any more, such as
+            ``superseded by #9``.
         what: the records that were looked at are called.
     """
     check = Check("derivation", "every record says what the tool's file says that it was read from")
-    withdrawn = _withdrawn(records)
     for item in derive(records, store):
-        later = withdrawn.get(item.record.sha256)
+        became = (withdrawn or {}).get(item.record.index)
         if item.code is Derived.NOT_CHECKED:
             check.not_checked.append(item.text)
             continue
         check.checked += 1
-        if item.is_fault and later is not None:
-            text = f"{item.text}; {later} withdrew it"
+        if item.is_fault and became is not None:
+            text = f"{item.text}; it was {became}"
             check.notes.append(Finding(str(item.code), text, item.record.index))
         else:
             check.findings.extend(item.findings)
-    erased = sum(
-        len(record.statement.body["records"]) for record in records if record.kind == ERASURE_KIND
-    )
+    erased = sum(len(record.statement.body["records"]) for record in orders(records))
     if erased:
         check.not_checked.append(f"{counted(erased, 'erased record')}: what was said is gone")
     if not check.checked and not check.not_checked:
@@ -314,23 +319,6 @@ def _read_by(record: Record) -> str:
     if version == VERSION:
         return ""
     return f" (it says that collectors of version {version} read it; these are {VERSION})"
-
-
-def _withdrawn(records: Iterable[Record]) -> dict[str, Record]:
-    """Records that their author or an approver took back or replaced, by digest."""
-    about = {record.sha256: record for record in records}
-    found: dict[str, Record] = {}
-    for later in about.values():
-        named = [later.statement.supersedes.sha256] if later.statement.supersedes else []
-        if is_retraction := later.kind == RETRACTION_KIND:
-            named = [item["sha256"] for item in later.statement.body["records"]]
-        for target in (about[sha256] for sha256 in named if sha256 in about):
-            is_own = later.signer.person == target.signer.person
-            may = is_own or Role.APPROVER in later.signer.roles
-            is_like = is_retraction or later.kind == target.kind
-            if may and is_like and target.index < later.index and later.distrusted is None:
-                found[target.sha256] = later
-    return found
 
 
 def is_derived(record: Record) -> bool:

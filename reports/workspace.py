@@ -22,12 +22,12 @@ from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import GateDecision, LedgerState, decide, decided, to_body
 from muniment.controls.lint import Fault, lint, require_sound
 from muniment.controls.profile import Profile, resolve_profile
-from muniment.controls.standing import Erased, erased, registrations, standings
+from muniment.controls.standing import Erased, counting, erased, registrations, standings, withdrawn
 from muniment.evidence import withdrawal
 from muniment.evidence import workspace as base
 from muniment.evidence.admission import PastTrust
 from muniment.evidence.artifacts import digest_of, is_digest
-from muniment.evidence.derivation import derive
+from muniment.evidence.derivation import derive, orders
 from muniment.evidence.draft import Evidence
 from muniment.evidence.garbage import uncollected
 from muniment.evidence.statements import Holder
@@ -289,6 +289,10 @@ class Workspace(base.Workspace):
     def standings(self, verified: VerifiedLedger) -> dict[int, str]:
         """By place, whether a record still counts; see ``muniment.controls.standing``."""
         return standings(verified.records)
+
+    def withdrawn(self, records: Sequence[Record]) -> Mapping[int, str]:
+        """Those of the records that others withdrew; see ``muniment.controls.standing``."""
+        return withdrawn(records)
 
     def registrations(
         self, verified: VerifiedLedger, states: Mapping[int, str]
@@ -653,8 +657,8 @@ class Workspace(base.Workspace):
         # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
         moment = as_of or max(self.clock(), verified.require().time)
         records = PastTrust(verified.keys, self.kinds).at(verified.records, moment, size)
-        then = [item for item in records if item.recorded_at <= moment]
-        about = [item for item in then if item.statement.system == system]
+        # NOTE: files are read for what counts alone, and a later erasure explains one that is gone.
+        about = [*counting(records, system, moment), *orders(verified.records)]
         named = [self.catalog(name) for name in frameworks] or self.catalogs
         catalogs = {catalog.id: catalog for catalog in named}
         crosswalk = self.crosswalk

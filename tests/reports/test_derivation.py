@@ -162,6 +162,53 @@ def test_deleting_the_file_improves_nothing(office: Workspace, tmp_path: Path) -
     assert result(office).state is State.MET
 
 
+def test_verify_and_coverage_agree_on_what_was_put_right(office: Workspace, tmp_path: Path) -> None:
+    """A record about another model takes no lying record's place: the control fails by it, and so
+    does ``verify``, by one rule; one that may take its place heals both."""
+    first = attach(office, tmp_path)
+    record = tampered(office, first, evaluated=2000)
+    other = replace(
+        first.statement,
+        body={**first.statement.body, "model": {"name": "other", "sha256": "e" * 64}},
+        supersedes=record.ref,
+        salt="5" * 32,
+    )
+    office.append(other)
+    assert result(office).state is State.FAILED
+    assert [item.record for item in check(office.verify()).findings] == [record.index]
+    office.append(replace(first.statement, supersedes=record.ref, salt="6" * 32))
+    assert result(office).state is State.UNAPPROVED
+    assert check(office.verify()).findings == []
+    assert office.verify().ok
+
+
+def test_what_was_withdrawn_is_not_read_again(
+    office: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Coverage opens no file of a record that was superseded or retracted, however many there
+    are; as of a day on which it counted, it does."""
+    first = attach(office, tmp_path)
+    moment = office.clock()
+    office.clock.move(days=1)  # type: ignore[attr-defined]
+    office.retract([str(first)], "wrong run")
+    opened: list[str] = []
+    begin = type(office.store).open
+
+    def note(self: Any, sha256: str) -> Any:
+        opened.append(sha256)
+        return begin(self, sha256)
+
+    monkeypatch.setattr(type(office.store), "open", note)
+    assert result(office).state is State.MISSING
+    assert opened == []
+    office.coverage(as_of=moment)
+    assert opened == [first.statement.subjects[0].sha256]
+    path = tmp_path / "packet.pdf"
+    path.write_bytes(office.packet(profile="strict"))
+    made = check(verify_packet(path))
+    assert made.not_checked == ["no record of the packet was read from a tool's file"]
+
+
 def test_a_no_and_a_difference_are_both_said(office: Workspace, tmp_path: Path) -> None:
     """A record that says no by itself is held against its file all the same."""
     record = tampered(office, attach(office, tmp_path), evaluated=0)
