@@ -404,9 +404,20 @@ class _Evaluator:
             case.reasons += self._refused.get(record.sha256, ())
         else:
             case.good.setdefault(record.kind, []).append(record)
-            derived = self._derived.get(record.sha256)
-            if derived is not None and derived.code is Derived.NOT_CHECKED:
-                case.say(str(derived.code), derived.text, record)
+            self._say_what_was_held(case, record)
+
+    def _say_what_was_held(self, case: Case, record: Record) -> None:
+        """How far what carries the control was held against the file that it was read from."""
+        derived, section = self._derived.get(record.sha256), case.requirement.section
+        if derived is not None and derived.code is Derived.NOT_CHECKED:
+            case.say(str(derived.code), derived.text, record)
+        elif derived is not None and derived.code is Derived.HELD and section is not None:
+            # NOTE: no collector writes such a part; it may say otherwise than figures beside it.
+            text = (
+                f"the {section} part of {record} is the word of {record.signer.name}: the tool's "
+                "file has none, and it was not held against it"
+            )
+            case.say("evidence.section-unheld", text, record)
 
     def _is_approved(self, record: Record, requirement: Requirement) -> bool:
         if requirement.second_person is not SecondPerson.EXPECTED:
