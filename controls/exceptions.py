@@ -177,8 +177,9 @@ def _waiver(
 
 
 def _is_own(record: Record, claiming: Mapping[str, Record], notes: list[Reason]) -> bool:
-    earlier = [item for item in claiming.values() if item.index < record.index]
-    own = sorted(own_evidence(record.signer.person, earlier), key=lambda item: item.index)
+    """Whether its signer signed evidence for the control too, before or after."""
+    own = own_evidence(record.signer.person, claiming.values())
+    own.sort(key=lambda item: item.index)
     if own:
         numbers = ", ".join(map(str, own))
         text = f"{record} does not count here: {record.signer.name} also signed {numbers}"
