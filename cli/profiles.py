@@ -133,6 +133,8 @@ def _facts(profile: "Profile") -> list[tuple[str, str]]:
         facts.append((f"limits {name}", _words(limit.to_json())))
     facts.append(("inferred pairs", "count" if profile.inferred else "do not count"))
     facts.append(("may waive", ", ".join(profile.waived_by) or "nobody"))
+    if profile.excluded_by is not None:
+        facts.append(("may rule out", ", ".join(profile.excluded_by) or "nobody"))
     if profile.max_waiver_days is not None:
         facts.append(("longest waiver", f"{profile.max_waiver_days} days"))
     if profile.layers:

@@ -35,7 +35,7 @@ from .crosschecks import (
     refused_approvals,
 )
 from .crosswalk import NONE, Crosswalk, Path, Paths
-from .exceptions import MAX_DAYS, gather_exceptions, settle
+from .exceptions import MAX_DAYS, gather_exceptions, may_exclude, settle
 from .explain import explain, unblock
 from .index import (
     APPLICABILITY,
@@ -135,7 +135,9 @@ class _Evaluator:
         """By id of a met control that others are lent to from, when it lapses."""
         self._figures: dict[str, list[tuple[Record, str | None]]] = {}
         days = profile.max_waiver_days or MAX_DAYS
-        self._exceptions = gather_exceptions(index, frozenset(profile.waived_by), days)
+        self._exceptions = gather_exceptions(
+            index, frozenset(profile.waived_by), days, may_exclude(profile.excluded_by)
+        )
         self._derived = derived
         self._faults = joined(derivation_faults(derived.values()), cross_faults(index, as_of))
         self._refused = refused_approvals(index)
@@ -260,7 +262,7 @@ class _Evaluator:
             command=command,
         )
         claiming = self._index.claims.get(control.id, {})
-        return settle(self._exceptions, result, claiming, self._as_of)
+        return settle(self._exceptions, result, claiming, self._as_of, control.always_applies)
 
     def _weigh(self, case: Case, record: Record, faults: Faults) -> None:
         """Put one claiming record where it belongs, the worst that holds of it first."""

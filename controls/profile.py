@@ -122,6 +122,9 @@ class Profile:
     """Functions whose holders may waive a control; nobody may where there are none."""
     max_waiver_days: int | None = None
     """Longest that a waiver may last; None for no limit."""
+    excluded_by: tuple[str, ...] | None = None
+    """Functions whose holders may rule a control out as not applicable; None for those who may
+    where no profile says."""
     layers: tuple[str, ...] = ()
     """What it stands on, first to last, as ``id@version``."""
 
@@ -182,6 +185,7 @@ class Profile:
             "blocks": {catalog: self._block(catalog) for catalog in self.blocks},
             **({} if self.inferred else {"inferred": False}),
             **{name: value for name, value in rest.items() if value},
+            **({} if self.excluded_by is None else {"excludedBy": list(self.excluded_by)}),
         }
 
     def _block(self, catalog: str) -> Any:
@@ -220,6 +224,7 @@ class Profile:
             thresholds=_each(Threshold, value.get("thresholds", {})),
             waived_by=tuple(value.get("waivedBy", ())),
             max_waiver_days=value.get("maxWaiverDays"),
+            excluded_by=tuple(value["excludedBy"]) if "excludedBy" in value else None,
             layers=tuple(value.get("layers", ())),
         )
 

@@ -80,6 +80,7 @@ def _properties() -> dict[str, Any]:
         "inferred": {"type": "boolean"},
         "waivedBy": {**_IDS, "minItems": 0},
         "maxWaiverDays": {**_DAYS, "minimum": 1},
+        "excludedBy": {**_IDS, "minItems": 0},
     }
 
 

@@ -369,12 +369,17 @@ class Workspace(base.Workspace):
         )
 
     def decide_applicability(
-        self, decisions: Sequence[Decision], *, system: str | None = None
+        self,
+        decisions: Sequence[Decision],
+        *,
+        profile: str = DEFAULT_PROFILE,
+        system: str | None = None,
     ) -> Attached:
         """Sign which controls apply and which do not; see ``reports.exceptions``."""
         from .exceptions import decide_applicability
 
-        return decide_applicability(self, decisions, system=system)
+        known = self.profile(profile)
+        return decide_applicability(self, decisions, profile=known, system=system)
 
     @uncollected()
     def soa(
