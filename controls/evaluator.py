@@ -90,7 +90,7 @@ def evaluate(
     index = build_index(records, system, as_of, artifact)
     carrying = {catalog.id: catalog for catalog in (catalogs if sources is None else sources)}
     weighed = {catalog.id: catalog for catalog in catalogs} | carrying
-    exempt = _exempt(index, profile)
+    exempt, standing = _exempt(index, profile)
     derived = _derived(index, derivations)
     evaluator = _Evaluator(index, as_of, profile, derived)
     cases = {
@@ -102,7 +102,7 @@ def evaluate(
     pairs = used if profile.inferred else used.published()
     evaluator.carry_over(cases, Paths(pairs, carrying.keys()))
     covered = [evaluator.catalog(catalog, cases) for catalog in catalogs]
-    remarks = (*index.left_out, *exempt.values())
+    remarks = (*index.left_out, *exempt.values(), *standing)
     return Coverage(
         system=system,
         as_of=as_of,
@@ -457,24 +457,38 @@ def _derived(index: Index, derivations: Sequence[Derivation]) -> dict[str, Deriv
     return {item.sha256: said[item.ref] for item in index.considered if item.ref in said}
 
 
-def _exempt(index: Index, profile: Profile) -> dict[str, Reason]:
-    """Catalogs that do not block for this system, each with why.
+def _exempt(index: Index, profile: Profile) -> tuple[dict[str, Reason], list[Reason]]:
+    """Catalogs that do not block for this system, each with why, and why others still do.
 
-    NOTE: where current records describe it differently, or none does, the block stands.
+    NOTE: where current records describe it differently, or none does, the block stands; so it does
+    until a second person has approved every record by which it would be lifted.
     """
     described = [record for record in index.current.values() if record.kind == SYSTEM]
     bodies = [record.statement.body for record in described]
     told = [(body.get("phase"), body.get("riskTier")) for body in bodies]
-    return {
-        catalog: Reason(
-            EXEMPT,
-            f"{catalog} does not block: {profile} blocks on it for {when}, and "
-            f"{', '.join(map(str, described))} says {_told(told)}",
-            refs(described),
+    unapproved = [item for item in described if not index.approvals(item) or index.rejections(item)]
+    said = ", ".join(map(str, described))
+    exempt: dict[str, Reason] = {}
+    standing: list[Reason] = []
+    for catalog, when in profile.when.items():
+        if not described or any(when.fits(*words) for words in told):
+            continue
+        if unapproved:
+            text = (
+                f"{catalog} blocks, though {said} says {_told(told)} and {profile} blocks on it "
+                f"for {when}: no second person has approved {', '.join(map(str, unapproved))}"
+            )
+            standing.append(Reason("profile.exempt-unapproved", text, refs(unapproved)))
+            continue
+        votes = {vote.index: vote for item in described for vote in index.approvals(item)}
+        approved = ", ".join(f"#{place}" for place in sorted(votes))
+        text = (
+            f"{catalog} does not block: {profile} blocks on it for {when}, and {said} says "
+            f"{_told(told)}, approved in {approved}"
         )
-        for catalog, when in profile.when.items()
-        if described and not any(when.fits(*words) for words in told)
-    }
+        named = refs([*described, *(votes[place] for place in sorted(votes))])
+        exempt[catalog] = Reason(EXEMPT, text, named)
+    return exempt, standing
 
 
 def _told(told: Sequence[tuple[str | None, str | None]]) -> str:

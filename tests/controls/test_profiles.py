@@ -272,14 +272,14 @@ WHEN = {
 def test_a_block_for_some_systems(book: Any, tiers: list[str], blocks: bool) -> None:
     """A block with a condition is lifted only where every current record of the system says that
     it is not meant; the decision then names the records that say so."""
-    for tier in tiers:
-        book.add("system", riskTier=tier)
+    records = [book.add("system", riskTier=tier) for tier in tiers]
+    vote = book.approve(*records)
     own = profile(blocks=WHEN)
     coverage = cover(book, own)
     decision = decide(coverage, own)
     assert (GOVERN in {item.id for item in decision.scope}) is blocks
     said = [item for item in coverage.left_out if item.code == "profile.exempt"]
-    assert [item.records for item in said] == ([] if blocks else [(book.records[0].ref,)])
+    assert [item.records for item in said] == ([] if blocks else [(book.records[0].ref, vote.ref)])
     if not blocks:
         body = to_body(decision, "1", LedgerState("a.example.com", 1, "e" * 64))
         assert book.records[0].sha256 in {
@@ -287,9 +287,34 @@ def test_a_block_for_some_systems(book: Any, tiers: list[str], blocks: bool) -> 
         }
 
 
+def test_nobody_lifts_a_block_alone(book: Any) -> None:
+    """A system record with a lower tier lifts no block until a second person has approved it; its
+    signer's own approval, of another key, does not, and neither does one that is rejected too."""
+    own = profile(blocks=WHEN)
+
+    def said() -> tuple[bool, list[tuple[str, tuple[Any, ...]]]]:
+        coverage = cover(book, own)
+        blocks = GOVERN in {item.id for item in decide(coverage, own).scope}
+        remarks = [item for item in coverage.left_out if item.code.startswith("profile.")]
+        return blocks, [(item.code, item.records) for item in remarks]
+
+    high = book.add("system", riskTier="high")
+    book.approve(high)
+    assert said() == (True, [])
+    low = book.add("system", riskTier="limited", supersedes=high)
+    stands = (True, [("profile.exempt-unapproved", (low.ref,))])
+    assert said() == stands
+    book.approve(low, signer="alice-approver")
+    assert said() == stands
+    vote = book.approve(low)
+    assert said() == (False, [("profile.exempt", (low.ref, vote.ref))])
+    book.approve(low, signer="carol", decision="rejected")
+    assert said() == stands
+
+
 def test_a_gate_with_nothing_left_to_ask_does_not_pass(book: Any) -> None:
     """Where no block is meant for the system, nothing was shown."""
-    book.add("system", riskTier="minimal")
+    book.approve(book.add("system", riskTier="minimal"))
     own = profile(blocks={"nist-ai-rmf-1.0": WHEN["nist-ai-rmf-1.0"]})
     decision = decide(cover(book, own), own)
     assert (decision.passed, [item.code for item in decision.reasons]) == (False, ["gate.empty"])
