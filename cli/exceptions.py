@@ -168,6 +168,8 @@ def soa(
     opened = open_workspace(workspace)
     with show.progress("verifying") as bar:
         found = opened.soa(system, profile=profile, as_of=moment(as_of), progress=bar)
+    if found.as_of.date() > opened.clock().date():
+        show.note("after today: nothing recorded later is known")
     # NOTE: with a file, its rows go there alone.
     shown = _print if output is None else _print_title
     return in_form(

@@ -15,8 +15,7 @@ from muniment.controls.coverage import ControlResult, State
 from muniment.evidence.derivation import derive
 from muniment.evidence.keys import new_p256
 from muniment.evidence.workspace import Holder
-from muniment.reports import proofs
-from muniment.reports import workspace as workspaces
+from muniment.reports import evaluation, proofs
 from muniment.reports.signature import read_attachments
 from muniment.reports.verify import verify_packet
 from muniment.reports.workspace import Workspace
@@ -392,7 +391,7 @@ def test_a_packet_that_keeps_silent(
     approve(office, record)
     path = tmp_path / "packet.pdf"
     with monkeypatch.context() as patch:
-        patch.setattr(workspaces, "derive", lambda *_: [])
+        patch.setattr(evaluation, "derive", lambda *_: [])
         path.write_bytes(office.packet(profile="strict"))
     report = verify_packet(path)
     assert report.ok
