@@ -139,6 +139,8 @@ def _facts(profile: "Profile") -> list[tuple[str, str]]:
         facts.append(("longest waiver", f"{profile.max_waiver_days} days"))
     if profile.layers:
         facts.append(("stands on", ", ".join(profile.layers)))
+    if profile.weakness:
+        facts.append(("weaker", profile.weakness))
     return [*facts, ("sha256", profile.sha256)]
 
 

@@ -102,7 +102,8 @@ def evaluate(
     pairs = used if profile.inferred else used.published()
     evaluator.carry_over(cases, Paths(pairs, carrying.keys()))
     covered = [evaluator.catalog(catalog, cases) for catalog in catalogs]
-    remarks = (*index.left_out, *exempt.values(), *standing)
+    weak = [Reason("profile.weaker", profile.weakness)] if profile.weakness else []
+    remarks = (*index.left_out, *weak, *exempt.values(), *standing)
     return Coverage(
         system=system,
         as_of=as_of,
