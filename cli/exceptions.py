@@ -117,6 +117,14 @@ def applicability(
             help="YAML with many: CONTROL: {applicable: false, justification: …}",
         ),
     ] = None,
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="Profile under which it shall count: it says who may rule out.",
+        ),
+    ] = "production",
     system: OfSystem = None,
     workspace: InWorkspace = None,
     key: WithKey = None,
@@ -124,13 +132,16 @@ def applicability(
 ) -> Answer:
     """Decide by signed record which controls apply.
 
-    An approver for risk, legal or the executive owner signs.
+    An approver signs, for a function that the profile names; else for risk, legal or the executive
+    owner. Checks of the readiness gate cannot be ruled out.
 
     Example: muniment applicability A.10.3 --not-applicable --justification "No supplier" --key risk
     """
     decisions = _decisions(controls or [], applicable, justification, file)
     return answer_attached(
-        open_workspace(workspace, key).decide_applicability(decisions, system=system)
+        open_workspace(workspace, key).decide_applicability(
+            decisions, profile=profile, system=system
+        )
     )
 
 
@@ -157,6 +168,8 @@ def soa(
     opened = open_workspace(workspace)
     with show.progress("verifying") as bar:
         found = opened.soa(system, profile=profile, as_of=moment(as_of), progress=bar)
+    if found.as_of.date() > opened.clock().date():
+        show.note("after today: nothing recorded later is known")
     # NOTE: with a file, its rows go there alone.
     shown = _print if output is None else _print_title
     return in_form(

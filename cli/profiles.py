@@ -131,12 +131,16 @@ def _facts(profile: "Profile") -> list[tuple[str, str]]:
         facts.append((f"blocks on {catalog}", f"{wanted}{when}"))
     for name, limit in profile.thresholds.items():
         facts.append((f"limits {name}", _words(limit.to_json())))
-    facts.append(("inferred pairs", "count" if profile.inferred else "do not count"))
+    facts.append(("inferred and imported pairs", "count" if profile.inferred else "do not count"))
     facts.append(("may waive", ", ".join(profile.waived_by) or "nobody"))
+    if profile.excluded_by is not None:
+        facts.append(("may rule out", ", ".join(profile.excluded_by) or "nobody"))
     if profile.max_waiver_days is not None:
         facts.append(("longest waiver", f"{profile.max_waiver_days} days"))
     if profile.layers:
         facts.append(("stands on", ", ".join(profile.layers)))
+    if profile.weakness:
+        facts.append(("weaker", profile.weakness))
     return [*facts, ("sha256", profile.sha256)]
 
 

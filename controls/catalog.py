@@ -42,6 +42,8 @@ class Control:
     facts: tuple[tuple[str, str], ...] = ()
     """What else is known of it, as name and value: dates and how sure they are, roles, risks.
     A name may repeat. For people; nothing is computed from it."""
+    always_applies: bool = False
+    """Whether no decision rules it out, as its catalog says."""
 
     @property
     def short_id(self) -> str:
@@ -68,6 +70,8 @@ class Catalog:
     id: str
     name: str
     controls: tuple[Control, ...]
+    always_applies: bool = False
+    """Whether none of its controls can be ruled out as not applicable."""
 
     @property
     def sha256(self) -> str:
@@ -79,6 +83,7 @@ class Catalog:
         return {
             "catalog": self.id,
             "name": self.name,
+            **({"alwaysApplies": True} if self.always_applies else {}),
             "controls": [control.to_json() for control in self.controls],
         }
 
@@ -99,17 +104,19 @@ class Catalog:
 
 def _read(value: Any) -> Catalog:
     _form().require(value, "catalog.malformed", "a control catalog")
+    always = value.get("alwaysApplies", False)
     catalog = Catalog(
         value["catalog"],
         value["name"],
-        tuple(_control(value["catalog"], item) for item in value["controls"]),
+        tuple(_control(value["catalog"], item, always) for item in value["controls"]),
+        always,
     )
     if len({_key(control.id) for control in catalog.controls}) != len(catalog.controls):
         raise InputError("catalog.duplicate", f"an id stands twice in catalog {catalog.id}")
     return catalog
 
 
-def _control(catalog: str, value: Mapping[str, Any]) -> Control:
+def _control(catalog: str, value: Mapping[str, Any], always: bool) -> Control:
     return Control(
         id=f"{catalog}:{value['id']}",
         title=value["title"],
@@ -117,6 +124,7 @@ def _control(catalog: str, value: Mapping[str, Any]) -> Control:
         group=value["group"],
         requirement=Requirement.from_json(value["requirement"]),
         facts=tuple((fact["name"], fact["value"]) for fact in value.get("facts", ())),
+        always_applies=always,
     )
 
 
@@ -150,7 +158,8 @@ def _form() -> Validator:
                     "items": closed(control, facts=facts),
                     "maxItems": 2000,
                 },
-            }
+            },
+            alwaysApplies={"type": "boolean"},
         )
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from muniment.schemas.derivation import Derivation
 from muniment.schemas.record import Record
@@ -25,6 +25,7 @@ _EXECUTIVE = re.compile(r"\bexecutive\b", re.IGNORECASE)
 _OPERATING = re.compile(r"\boperat(?:e|es|ing|ion|ions|or|ional)\b", re.IGNORECASE)
 _LOOK_BACK = timedelta(days=365)
 """How far back a gap in monitoring is held against a system."""
+_EARLIEST = datetime.min.replace(tzinfo=UTC) + _LOOK_BACK
 
 
 def cross_faults(index: Index, as_of: datetime) -> Faults:
@@ -76,7 +77,7 @@ def monitoring_gaps(records: Iterable[Record], as_of: datetime) -> Faults:
     The fault lies on the report after the gap; a later report about the days between closes it.
     That no report came since the last one makes that one stale, and is no gap.
     """
-    oldest = (as_of - _LOOK_BACK).date()
+    oldest = max(as_of, _EARLIEST).date() - _LOOK_BACK
     reports = sorted(
         (_period(record), record.index, record)
         for record in records

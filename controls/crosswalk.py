@@ -36,6 +36,9 @@ class Source(StrEnum):
     """Who says that two controls belong together."""
 
     PUBLISHED = "published"
+    """An authority, in a source that the crosswalk which ships was read from."""
+    IMPORTED = "imported"
+    """Whoever made a file in ``frameworks/``, by an import or by hand."""
     INFERRED = "inferred"
     """Our judgement; no authority is behind it."""
 
@@ -106,14 +109,13 @@ class Path:
 
     @property
     def source(self) -> Source:
-        """Inferred if any hop is."""
-        inferred = any(hop.source is Source.INFERRED for hop in self.hops)
-        return Source.INFERRED if inferred else Source.PUBLISHED
+        """That of the hop with the least authority behind it."""
+        return max((hop.source for hop in self.hops), key=_DISTANCE.__getitem__)
 
     @property
     def rank(self) -> tuple[Any, ...]:
-        """Better paths sort first: fit, then fewer hops, then published."""
-        return _WEAKNESS[self.fit], len(self.hops), self.source is Source.INFERRED, self.ids
+        """Better paths sort first: fit, then fewer hops, then the better source."""
+        return _WEAKNESS[self.fit], len(self.hops), _DISTANCE[self.source], self.ids
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -126,6 +128,7 @@ class Path:
 
 
 _WEAKNESS = {fit: place for place, fit in enumerate(Fit)}
+_DISTANCE = {source: place for place, source in enumerate(Source)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +225,7 @@ class Crosswalk:
         return [name for name in among if name in near | far]
 
     def published(self) -> Crosswalk:
-        """The pairs that are not our own judgement."""
+        """The pairs that an authority published: neither our judgement nor a file's."""
         kept = tuple(pair for pair in self.pairs if pair.source is Source.PUBLISHED)
         return replace(self, pairs=kept)
 

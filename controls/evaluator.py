@@ -35,7 +35,7 @@ from .crosschecks import (
     refused_approvals,
 )
 from .crosswalk import NONE, Crosswalk, Path, Paths
-from .exceptions import MAX_DAYS, gather_exceptions, settle
+from .exceptions import MAX_DAYS, gather_exceptions, may_exclude, settle
 from .explain import explain, unblock
 from .index import (
     APPLICABILITY,
@@ -90,7 +90,7 @@ def evaluate(
     index = build_index(records, system, as_of, artifact)
     carrying = {catalog.id: catalog for catalog in (catalogs if sources is None else sources)}
     weighed = {catalog.id: catalog for catalog in catalogs} | carrying
-    exempt = _exempt(index, profile)
+    exempt, standing = _exempt(index, profile)
     derived = _derived(index, derivations)
     evaluator = _Evaluator(index, as_of, profile, derived)
     cases = {
@@ -102,7 +102,8 @@ def evaluate(
     pairs = used if profile.inferred else used.published()
     evaluator.carry_over(cases, Paths(pairs, carrying.keys()))
     covered = [evaluator.catalog(catalog, cases) for catalog in catalogs]
-    remarks = (*index.left_out, *exempt.values())
+    weak = [Reason("profile.weaker", profile.weakness)] if profile.weakness else []
+    remarks = (*index.left_out, *weak, *exempt.values(), *standing)
     return Coverage(
         system=system,
         as_of=as_of,
@@ -135,7 +136,9 @@ class _Evaluator:
         """By id of a met control that others are lent to from, when it lapses."""
         self._figures: dict[str, list[tuple[Record, str | None]]] = {}
         days = profile.max_waiver_days or MAX_DAYS
-        self._exceptions = gather_exceptions(index, frozenset(profile.waived_by), days)
+        self._exceptions = gather_exceptions(
+            index, frozenset(profile.waived_by), days, may_exclude(profile.excluded_by)
+        )
         self._derived = derived
         self._faults = joined(derivation_faults(derived.values()), cross_faults(index, as_of))
         self._refused = refused_approvals(index)
@@ -260,7 +263,7 @@ class _Evaluator:
             command=command,
         )
         claiming = self._index.claims.get(control.id, {})
-        return settle(self._exceptions, result, claiming, self._as_of)
+        return settle(self._exceptions, result, claiming, self._as_of, control.always_applies)
 
     def _weigh(self, case: Case, record: Record, faults: Faults) -> None:
         """Put one claiming record where it belongs, the worst that holds of it first."""
@@ -404,9 +407,20 @@ class _Evaluator:
             case.reasons += self._refused.get(record.sha256, ())
         else:
             case.good.setdefault(record.kind, []).append(record)
-            derived = self._derived.get(record.sha256)
-            if derived is not None and derived.code is Derived.NOT_CHECKED:
-                case.say(str(derived.code), derived.text, record)
+            self._say_what_was_held(case, record)
+
+    def _say_what_was_held(self, case: Case, record: Record) -> None:
+        """How far what carries the control was held against the file that it was read from."""
+        derived, section = self._derived.get(record.sha256), case.requirement.section
+        if derived is not None and derived.code is Derived.NOT_CHECKED:
+            case.say(str(derived.code), derived.text, record)
+        elif derived is not None and derived.code is Derived.HELD and section is not None:
+            # NOTE: no collector writes such a part; it may say otherwise than figures beside it.
+            text = (
+                f"the {section} part of {record} is the word of {record.signer.name}: the tool's "
+                "file has none, and it was not held against it"
+            )
+            case.say("evidence.section-unheld", text, record)
 
     def _is_approved(self, record: Record, requirement: Requirement) -> bool:
         if requirement.second_person is not SecondPerson.EXPECTED:
@@ -444,24 +458,38 @@ def _derived(index: Index, derivations: Sequence[Derivation]) -> dict[str, Deriv
     return {item.sha256: said[item.ref] for item in index.considered if item.ref in said}
 
 
-def _exempt(index: Index, profile: Profile) -> dict[str, Reason]:
-    """Catalogs that do not block for this system, each with why.
+def _exempt(index: Index, profile: Profile) -> tuple[dict[str, Reason], list[Reason]]:
+    """Catalogs that do not block for this system, each with why, and why others still do.
 
-    NOTE: where current records describe it differently, or none does, the block stands.
+    NOTE: where current records describe it differently, or none does, the block stands; so it does
+    until a second person has approved every record by which it would be lifted.
     """
     described = [record for record in index.current.values() if record.kind == SYSTEM]
     bodies = [record.statement.body for record in described]
     told = [(body.get("phase"), body.get("riskTier")) for body in bodies]
-    return {
-        catalog: Reason(
-            EXEMPT,
-            f"{catalog} does not block: {profile} blocks on it for {when}, and "
-            f"{', '.join(map(str, described))} says {_told(told)}",
-            refs(described),
+    unapproved = [item for item in described if not index.approvals(item) or index.rejections(item)]
+    said = ", ".join(map(str, described))
+    exempt: dict[str, Reason] = {}
+    standing: list[Reason] = []
+    for catalog, when in profile.when.items():
+        if not described or any(when.fits(*words) for words in told):
+            continue
+        if unapproved:
+            text = (
+                f"{catalog} blocks, though {said} says {_told(told)} and {profile} blocks on it "
+                f"for {when}: no second person has approved {', '.join(map(str, unapproved))}"
+            )
+            standing.append(Reason("profile.exempt-unapproved", text, refs(unapproved)))
+            continue
+        votes = {vote.index: vote for item in described for vote in index.approvals(item)}
+        approved = ", ".join(f"#{place}" for place in sorted(votes))
+        text = (
+            f"{catalog} does not block: {profile} blocks on it for {when}, and {said} says "
+            f"{_told(told)}, approved in {approved}"
         )
-        for catalog, when in profile.when.items()
-        if described and not any(when.fits(*words) for words in told)
-    }
+        named = refs([*described, *(votes[place] for place in sorted(votes))])
+        exempt[catalog] = Reason(EXEMPT, text, named)
+    return exempt, standing
 
 
 def _told(told: Sequence[tuple[str | None, str | None]]) -> str:

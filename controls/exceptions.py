@@ -19,7 +19,7 @@ from .index import APPLICABILITY, APPROVAL, WAIVER, Index
 MAX_DAYS = 365
 """Longest that a waiver may last from the day it is recorded."""
 FUNCTIONS = frozenset({"executive-owner", "legal", "risk"})
-"""Functions of which an approver must speak for one."""
+"""Functions of which an approver must speak for one, where a profile names none."""
 _RISK_ACCEPTANCE = "risk-acceptance"
 _SHOWN = 300
 """Characters of a signed reason that are repeated in a control's reason."""
@@ -34,6 +34,21 @@ def refusal(signer: Signer, functions: Set[str] = FUNCTIONS) -> str | None:
     if not signer.functions & functions:
         return f"{signer.name} speaks for none of {', '.join(sorted(functions)) or 'those who may'}"
     return None
+
+
+def may_exclude(excluded_by: Iterable[str] | None) -> frozenset[str]:
+    """Functions whose holders may rule a control out.
+
+    Args:
+        excluded_by: what the profile says; None where it says nothing.
+    """
+    return FUNCTIONS if excluded_by is None else frozenset(excluded_by)
+
+
+def refused(control: str) -> str:
+    """Why a control of a catalog that always applies is not ruled out."""
+    catalog = control.partition(":")[0]
+    return f"controls of {catalog} apply to every system and cannot be ruled out, only waived"
 
 
 def longest(recorded_on: date, days: int = MAX_DAYS) -> date:
@@ -56,7 +71,9 @@ class Exceptions:
     decisions: dict[str, list[Record]] = field(default_factory=dict)
 
 
-def gather_exceptions(index: Index, waived_by: Set[str], max_days: int) -> Exceptions:
+def gather_exceptions(
+    index: Index, waived_by: Set[str], max_days: int, excluded_by: Set[str] = FUNCTIONS
+) -> Exceptions:
     """Sort out the waivers and decisions on applicability that may count.
 
     Those that may not are added to ``index.left_out``.
@@ -64,12 +81,13 @@ def gather_exceptions(index: Index, waived_by: Set[str], max_days: int) -> Excep
     Args:
         waived_by: functions of which a waiver's signer must speak for one.
         max_days: longest that a waiver may last.
+        excluded_by: functions of which the signer of a decision must speak for one.
     """
     found = Exceptions()
     for record in sorted(index.current.values(), key=lambda record: record.index):
         if record.kind not in (WAIVER, APPLICABILITY):
             continue
-        functions = waived_by if record.kind == WAIVER else FUNCTIONS
+        functions = waived_by if record.kind == WAIVER else excluded_by
         if fault := _fault(index, record, functions, max_days):
             code, text, *others = fault
             refs = tuple(item.ref for item in (record, *others))
@@ -104,17 +122,31 @@ def settle(
     result: ControlResult,
     claiming: Mapping[str, Record],
     as_of: datetime,
+    always_applies: bool = False,
 ) -> ControlResult:
     """The control with what was signed of it: not applicable goes before waived.
 
+    What current evidence says no to is not ruled out: that evidence is about the control.
+
     Args:
         claiming: records that claim the control, by digest.
+        always_applies: whether its catalog lets nobody rule it out.
     """
     notes: list[Reason] = []
-    said = _decision(exceptions.decisions.get(result.id, ()), result.id, claiming, notes)
+    decisions = exceptions.decisions.get(result.id, ())
+    said = _decision(decisions, result.id, claiming, notes, always_applies)
     waiver = _waiver(exceptions.waivers.get(result.id, ()), claiming, as_of, notes)
+    is_out = said is not None and not said.applicable
+    if is_out and result.state is State.FAILED:
+        assert said is not None
+        text = (
+            f"{said.by} rules it out in #{said.record.index}, and current evidence says no to it: "
+            "it stands until that is put right"
+        )
+        notes.append(Reason("applicability.contradicted", text, (said.record,)))
+        is_out = False
     result = replace(result, reasons=(*result.reasons, *notes), applicability=said)
-    if said is not None and not said.applicable:
+    if said is not None and is_out:
         text = (
             f"not applicable, says {said.by} in #{said.record.index}: {_short(said.justification)}"
         )
@@ -142,6 +174,7 @@ def _decision(
     control: str,
     claiming: Mapping[str, Record],
     notes: list[Reason],
+    always_applies: bool,
 ) -> Applicability | None:
     """The newest word on whether the control applies; what is refused is noted."""
     found = None
@@ -149,6 +182,10 @@ def _decision(
         items = [item for item in _items(record) if item["control"] == control]
         # NOTE: where one record says both, the answer that asks for more stands.
         item = next((item for item in items if item["applicable"]), items[-1])
+        if not item["applicable"] and always_applies:
+            text = f"{record} does not count here: {refused(control)}"
+            notes.append(Reason("applicability.refused", text, (record.ref,)))
+            continue
         if not item["applicable"] and _is_own(record, claiming, notes):
             continue
         found = Applicability(
@@ -177,8 +214,9 @@ def _waiver(
 
 
 def _is_own(record: Record, claiming: Mapping[str, Record], notes: list[Reason]) -> bool:
-    earlier = [item for item in claiming.values() if item.index < record.index]
-    own = sorted(own_evidence(record.signer.person, earlier), key=lambda item: item.index)
+    """Whether its signer signed evidence for the control too, before or after."""
+    own = own_evidence(record.signer.person, claiming.values())
+    own.sort(key=lambda item: item.index)
     if own:
         numbers = ", ".join(map(str, own))
         text = f"{record} does not count here: {record.signer.name} also signed {numbers}"

@@ -74,7 +74,7 @@ class LedgerState:
 
 
 def decide(coverage: Coverage, profile: Profile) -> GateDecision:
-    """Pass only if the model is known and every control the profile blocks on is no gap.
+    """Pass only if the model is known, a control is met, and none it blocks on is a gap.
 
     Raises:
         InputError: ``gate.other-profile``, the coverage was made for another profile.
@@ -93,6 +93,13 @@ def decide(coverage: Coverage, profile: Profile) -> GateDecision:
     reasons = []
     if not scope:
         reasons.append(Reason("gate.empty", "no control is in scope; nothing was shown"))
+    elif not blocking and not any(control.state is State.MET for control in scope):
+        reasons.append(
+            Reason(
+                "gate.nothing-met",
+                "no control in scope is met by evidence: waived and ruled out, nothing was shown",
+            )
+        )
     if coverage.artifact is None:
         reasons.append(
             Reason(

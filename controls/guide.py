@@ -40,6 +40,11 @@ def sentences(control: Control) -> list[str]:
         "where the evidence says so itself."
     )
     said.append(_SECOND[requirement.second_person])
+    if control.always_applies:
+        said.append(
+            "It applies to every system: nobody rules it out; muniment waive lets it stand open "
+            "for a time."
+        )
     if requirement.supporting:
         said.append(
             f"{_listed(requirement.supporting, 'and')} would support it, but not carry it alone."

@@ -23,11 +23,11 @@ class Hindsight:
     """One thing that is known now and was not then."""
 
     code: str
-    """``record.distrusted``, ``record.retracted``, ``record.erased``, ``key.revoked`` or
-    ``rules.changed``."""
+    """``record.distrusted``, ``record.retracted``, ``record.erased``, ``key.revoked``,
+    ``rules.changed`` or ``moment.later``."""
     text: str
     record: RecordRef
-    """The record of then that it is about."""
+    """The record of then that it is about; of a moment to come, the last that is known."""
     by: RecordRef | None = None
     """The later record that says so; None where the program itself has changed."""
     since: datetime | None = None

@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from muniment.controls.catalog import Catalog, Control, resolve
-from muniment.controls.layering import RULES, Document, joined, layered, lineage, parents
-from muniment.controls.profile import Override, Profile
+from muniment.controls.layering import RULES, Document, joined, lineage, parents
+from muniment.controls.profile import Override, Profile, resolve_profile
 from muniment.controls.requirement import SecondPerson
 from muniment.schemas.errors import InputError, Problem, SchemaError
 from muniment.schemas.kinds import KindRegistry
@@ -68,7 +68,7 @@ def lint(
         if error.code == "profile.unknown":
             raise
         return [Fault(error.code, "extends", error.message, True, error.hint)]
-    profile = Profile.from_json(layered(layers))
+    profile = resolve_profile(name, documents)
     linter = _Linter(profile, catalog, kinds)
     return [*linter.faults(), *_shadowed(layers, documents), *_restated(layers)]
 
@@ -141,6 +141,10 @@ class _Linter:
         if self._profile.max_waiver_days is not None and not self._profile.waived_by:
             text = "nobody may waive anything, so no waiver is too long"
             yield Fault("profile.dead-waiver", "maxWaiverDays", text, False)
+        if self._profile.weaker and self._profile.reason is None:
+            text = f"it asks for less than what it extends: {'; '.join(self._profile.weaker)}"
+            hint = "say why under reason, or ask for as much"
+            yield Fault("profile.weaker", "", text, False, hint)
 
     def _block(self, name: str) -> Iterator[Fault]:
         where = f"blocks.{name}"

@@ -18,6 +18,7 @@ from muniment.controls.layering import Document, layered, lineage
 from muniment.controls.profile_form import ALL, check_layer, check_whole
 from muniment.controls.requirement import Requirement, SecondPerson
 from muniment.controls.threshold import MEASURING, Threshold
+from muniment.controls.weakening import weakenings
 from muniment.schemas import strictjson
 
 
@@ -122,11 +123,26 @@ class Profile:
     """Functions whose holders may waive a control; nobody may where there are none."""
     max_waiver_days: int | None = None
     """Longest that a waiver may last; None for no limit."""
+    excluded_by: tuple[str, ...] | None = None
+    """Functions whose holders may rule a control out as not applicable; None for those who may
+    where no profile says."""
     layers: tuple[str, ...] = ()
     """What it stands on, first to last, as ``id@version``."""
+    weaker: tuple[str, ...] = ()
+    """Of those, the ones that ask for more than it does, each with what it asks less of."""
+    reason: str | None = None
+    """Why it asks for less."""
 
     def __str__(self) -> str:
         return f"{self.id}@{self.version}"
+
+    @property
+    def weakness(self) -> str | None:
+        """One sentence on what it asks less of than profiles it stands on; None if nothing."""
+        if not self.weaker:
+            return None
+        why = f"; why: {self.reason}" if self.reason else "; it does not say why"
+        return f"{self} stands on profiles that ask for more: {'; '.join(self.weaker)}{why}"
 
     @property
     def sha256(self) -> str:
@@ -173,6 +189,8 @@ class Profile:
             "waivedBy": list(self.waived_by),
             "maxWaiverDays": self.max_waiver_days,
             "layers": list(self.layers),
+            "weaker": list(self.weaker),
+            "reason": self.reason,
         }
         return {
             "profile": self.id,
@@ -182,6 +200,7 @@ class Profile:
             "blocks": {catalog: self._block(catalog) for catalog in self.blocks},
             **({} if self.inferred else {"inferred": False}),
             **{name: value for name, value in rest.items() if value},
+            **({} if self.excluded_by is None else {"excludedBy": list(self.excluded_by)}),
         }
 
     def _block(self, catalog: str) -> Any:
@@ -220,7 +239,10 @@ class Profile:
             thresholds=_each(Threshold, value.get("thresholds", {})),
             waived_by=tuple(value.get("waivedBy", ())),
             max_waiver_days=value.get("maxWaiverDays"),
+            excluded_by=tuple(value["excludedBy"]) if "excludedBy" in value else None,
             layers=tuple(value.get("layers", ())),
+            weaker=tuple(value.get("weaker", ())),
+            reason=value.get("reason"),
         )
 
 
@@ -242,7 +264,14 @@ def resolve_profile(name: str, documents: Mapping[str, Document]) -> Profile:
         InputError: ``profile.unknown``, ``profile.parent``, ``profile.cycle``, ``profile.too-deep``
             or ``profile.malformed``.
     """
-    return Profile.from_json(layered(lineage(name, documents)))
+    layers = lineage(name, documents)
+    whole = layered(layers)
+    said = []
+    for layer in layers[:-1]:
+        below = layered(lineage(layer["profile"], documents))
+        if found := "; ".join(weakenings(whole, below)):
+            said.append(f"{layer['profile']}@{layer['version']}: {found}")
+    return Profile.from_json({**whole, **({"weaker": said} if said else {})})
 
 
 @cache

@@ -80,6 +80,8 @@ def _properties() -> dict[str, Any]:
         "inferred": {"type": "boolean"},
         "waivedBy": {**_IDS, "minItems": 0},
         "maxWaiverDays": {**_DAYS, "minimum": 1},
+        "excludedBy": {**_IDS, "minItems": 0},
+        "reason": _TEXT,
     }
 
 
@@ -108,4 +110,5 @@ def _layer() -> Validator:
 def _whole() -> Validator:
     layers = {"type": "array", "items": _LINE, "minItems": 1, "maxItems": 1000}
     head = ("profile", "version", "name", "description", "blocks")
-    return Validator(_object({**_properties(), "layers": layers}, *head))
+    weaker = {"type": "array", "items": {"type": "string", "maxLength": 100_000}, "maxItems": 1000}
+    return Validator(_object({**_properties(), "layers": layers, "weaker": weaker}, *head))

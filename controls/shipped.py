@@ -55,7 +55,8 @@ def _iso_controls(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, A
 
 def _gate() -> dict[str, Any]:
     data = read_yaml("catalogs/readiness-gate.yaml")
-    return _document(data, ((item["gate"], item) for item in data["controls"]), data["controls"])
+    found = _document(data, ((item["gate"], item) for item in data["controls"]), data["controls"])
+    return {**found, "alwaysApplies": data["always_applies"]}
 
 
 def _generative() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from muniment.schemas.record import Record
 from muniment.schemas.statement import SystemRef
@@ -53,6 +54,17 @@ def standings(records: Iterable[Record]) -> dict[int, str]:
                     target, by = reason.records
                     found[target.index] = f"{word} by #{by.index}"
     return found
+
+
+def withdrawn(records: Iterable[Record]) -> dict[int, str]:
+    """Of ``standings``, the records that were rightly superseded or retracted, and no others."""
+    words = tuple(_WORDS.values())
+    return {place: word for place, word in standings(records).items() if word.startswith(words)}
+
+
+def counting(records: Iterable[Record], system: SystemRef, as_of: datetime) -> list[Record]:
+    """The records about one system version that still counted at that moment."""
+    return list(build_index(records, system, as_of, None).current.values())
 
 
 def registrations(records: Iterable[Record], states: Mapping[int, str]) -> dict[SystemRef, Record]:

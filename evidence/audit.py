@@ -102,7 +102,8 @@ def _beside(workspace: Workspace, records: list[Record], what: str) -> Iterator[
     attested = [record for record in records if record.kind == ATTESTATION]
     if attested:
         yield verify_attestations(attested, workspace.store)
-    yield verify_derivations(records, workspace.store, what=what)
+    withdrawn = workspace.withdrawn(records)
+    yield verify_derivations(records, workspace.store, withdrawn, what=what)
 
 
 def _files(record: Record) -> Iterator[Subject]:

@@ -1,7 +1,8 @@
 """The derivation check: a record must say what the collector takes from its file when it is run
 again.
 
-Records whose statement names a ``source`` are held against the stored file of that digest. What the
+Records whose statement names a ``source`` are held against the stored file of that digest; of one
+that gives figures beside a file and names none, it is said that nothing was. What the
 file does not say is the signer's to add; what it says stands in the record as it is. A file is read
 once however many records name it, one file at a time, and never beyond what collectors read.
 """
@@ -18,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from muniment.schemas.derivation import Derivation, Derived
 from muniment.schemas.errors import InputError, StoreError
 from muniment.schemas.finding import Check, Finding
-from muniment.schemas.record import Record, Role
+from muniment.schemas.record import Record
 from muniment.schemas.text import counted, shorten, visible
 
-from .trust import ERASURE_KIND, RETRACTION_KIND
+from .trust import ERASURE_KIND
 
 if TYPE_CHECKING:
     from .artifacts import ArtifactStore
@@ -74,64 +75,67 @@ def differences(tool: Any, body: Any, path: str = "") -> Iterator[Difference]:
 def derive(
     records: Iterable[Record], store: ArtifactStore, done: dict[str, Derivation] | None = None
 ) -> list[Derivation]:
-    """Hold every record that was read from a tool's file against it.
+    """Hold every record that was read from a tool's file against it, and name those that have
+    figures beside a file and were not.
 
     Args:
         records: verified; the erasures among them explain files that are gone.
         done: what was held before, by record digest; it is added to.
 
     Returns:
-        One for each record with a ``source``, in ledger order.
+        One for each record that ``is_derived``, in ledger order.
     """
     known = {} if done is None else done
     given = sorted(records, key=lambda record: record.index)
     erased = {
-        sha256: record
-        for record in given
-        if record.kind == ERASURE_KIND
-        for sha256 in record.statement.body["artifacts"]
+        sha256: record for record in orders(given) for sha256 in record.statement.body["artifacts"]
     }
-    read = [record for record in given if record.statement.source is not None]
+    asked = [record for record in given if is_derived(record)]
     files: dict[str, list[Record]] = {}
-    for record in read:
-        if record.sha256 not in known:
+    for record in asked:
+        if record.statement.source is None:
+            known[record.sha256] = _by_hand(record)
+        elif record.sha256 not in known:
             files.setdefault(_source(record)["sha256"], []).append(record)
     for sha256, named in files.items():
         known.update((item.record.sha256, item) for item in _of_file(sha256, named, store, erased))
-    return [known[record.sha256] for record in read]
+    return [known[record.sha256] for record in asked]
+
+
+def orders(records: Iterable[Record]) -> list[Record]:
+    """The erasures among records."""
+    return [record for record in records if record.kind == ERASURE_KIND]
 
 
 def verify_derivations(
-    records: Sequence[Record], store: ArtifactStore, *, what: str = "record"
+    records: Sequence[Record],
+    store: ArtifactStore,
+    withdrawn: Mapping[int, str] | None = None,
+    *,
+    what: str = "record",
 ) -> Check:
     """The check of its own that ``muniment verify`` makes.
 
-    A record that its author or an approver took back or replaced since is noted and fails nothing.
+    A record that was withdrawn since is noted and fails nothing.
 
     Args:
+        withdrawn: by place, what became of the records that do not count any more, such as
+            ``superseded by #9``.
         what: the records that were looked at are called.
     """
     check = Check("derivation", "every record says what the tool's file says that it was read from")
-    withdrawn = _withdrawn(records)
     for item in derive(records, store):
-        later = withdrawn.get(item.record.sha256)
+        became = (withdrawn or {}).get(item.record.index)
         if item.code is Derived.NOT_CHECKED:
             check.not_checked.append(item.text)
             continue
         check.checked += 1
-        if item.is_fault and later is not None:
-            text = f"{item.text}; {later} withdrew it"
+        if item.is_fault and became is not None:
+            text = f"{item.text}; it was {became}"
             check.notes.append(Finding(str(item.code), text, item.record.index))
         else:
             check.findings.extend(item.findings)
-    by_hand = [record for record in records if _is_by_hand(record)]
-    if by_hand:
-        check.not_checked.append(
-            f"figures given by hand, beside a file that no collector read: {_numbers(by_hand)}"
-        )
-    erased = sum(
-        len(record.statement.body["records"]) for record in records if record.kind == ERASURE_KIND
-    )
+    erased = sum(len(record.statement.body["records"]) for record in orders(records))
     if erased:
         check.not_checked.append(f"{counted(erased, 'erased record')}: what was said is gone")
     if not check.checked and not check.not_checked:
@@ -147,6 +151,10 @@ class _StoppedError(Exception):
         self.code = code
 
 
+class _UnknownError(_StoppedError):
+    """The file is of no format that is known here."""
+
+
 def _of_file(
     sha256: str,
     records: Sequence[Record],
@@ -156,37 +164,45 @@ def _of_file(
     """Hold the records that name one file against what is taken from it now."""
     ready: list[Record] = []
     for record in records:
-        why = _unready(record, sha256)
-        if why is None:
+        stop = _unready(record, sha256)
+        if stop is None:
             ready.append(record)
         else:
-            yield _stopped(record, _StoppedError(Derived.NOT_CHECKED, why))
+            yield _stopped(record, stop)
     if not ready:
         return
     try:
         found = _collect_again(sha256, store, erased)
     except _StoppedError as stop:
-        yield from (_stopped(record, stop) for record in ready)
+        yield from (_stopped(record, _unread(record, stop)) for record in ready)
         return
     for record in ready:
         yield _compared(record, found)
 
 
-def _unready(record: Record, sha256: str) -> str | None:
+def _unready(record: Record, sha256: str) -> _StoppedError | None:
     """Why there is nothing to hold a record against; None if its file should be in the store."""
-    from .collectors import FORMATS
-
     subject = next(
         (item for item in record.statement.subjects if item.is_file and item.sha256 == sha256), None
     )
     if subject is None:
-        return "none of its subjects is the file that its source names"
+        return _StoppedError(
+            Derived.REFUSED, "none of its subjects is the file that its source names"
+        )
     if not subject.stored:
-        return "the file was linked only, its bytes are not in the store"
-    form = _source(record)["format"]
-    if form not in FORMATS:
-        return f"no collector here reads {_clean(form)}"
+        why = "the file was linked only, its bytes are not in the store"
+        return _StoppedError(Derived.NOT_CHECKED, why)
     return None
+
+
+def _unread(record: Record, stop: _StoppedError) -> _StoppedError:
+    """The same, or that nothing is known where the record names a format of other collectors."""
+    from .collectors import FORMATS
+
+    form = _source(record)["format"]
+    if isinstance(stop, _UnknownError) and form not in FORMATS:
+        return _StoppedError(Derived.NOT_CHECKED, f"no collector here reads {_clean(form)}")
+    return stop
 
 
 def _collect_again(sha256: str, store: ArtifactStore, erased: Mapping[str, Record]) -> Collected:
@@ -211,7 +227,7 @@ def _collect_again(sha256: str, store: ArtifactStore, erased: Mapping[str, Recor
         name = type(error).__name__
         raise _StoppedError(Derived.REFUSED, f"the collector breaks on the file: {name}") from error
     if found is None:
-        raise _StoppedError(Derived.REFUSED, "the file is of no known tool's format")
+        raise _UnknownError(Derived.REFUSED, "the file is of no known tool's format")
     return found
 
 
@@ -222,18 +238,22 @@ def _read(sha256: str, store: ArtifactStore, erased: Mapping[str, Record]) -> by
     try:
         with store.open(sha256) as source:
             if os.fstat(source.fileno()).st_size > MAX_BYTES:
-                raise _StoppedError(Derived.NOT_CHECKED, "the file is too large to look into")
+                raise _StoppedError(
+                    Derived.REFUSED, "the file is larger than any that collectors read"
+                )
             data = source.read(MAX_BYTES)
     except StoreError as error:
+        by = erased.get(sha256) if error.code == "artifact.missing" else None
+        if by is not None:
+            raise _StoppedError(Derived.NOT_CHECKED, f"the file was erased by {by}") from error
         why = error.message
         if error.code == "artifact.missing":
-            by = erased.get(sha256)
-            why = f"the file was erased by {by}" if by else "the file is missing from the store"
-        raise _StoppedError(Derived.NOT_CHECKED, why) from error
+            why = "the file is missing from the store, and no record erased it"
+        raise _StoppedError(Derived.LOST, why) from error
     except OSError as error:
-        raise _StoppedError(Derived.NOT_CHECKED, "the file cannot be read") from error
+        raise _StoppedError(Derived.LOST, "the file cannot be read") from error
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise _StoppedError(Derived.NOT_CHECKED, "the stored bytes are not those the digest names")
+        raise _StoppedError(Derived.LOST, "the stored bytes are not those the digest names")
     return data
 
 
@@ -249,10 +269,11 @@ def _compared(record: Record, found: Collected) -> Derivation:
     text = f"{record} differs from {name}, which it was read from: {listed}" + (
         f"; and {more} more" if more > 0 else ""
     )
+    text += _read_by(record)
     findings = [
         Finding(
             str(Derived.DIFFERS),
-            f"{record} is not what {name} says: {item}",
+            f"{record} is not what {name} says: {item}{_read_by(record)}",
             record.index,
             item.expected,
             item.found,
@@ -262,7 +283,7 @@ def _compared(record: Record, found: Collected) -> Derivation:
     if len(said) > _LISTED:
         rest = f"{record} differs from {name} in {len(said) - _LISTED} more places"
         findings.append(Finding(str(Derived.DIFFERS), rest, record.index))
-    return _weighed(Derivation(record.ref, Derived.DIFFERS, text, tuple(findings)), record)
+    return Derivation(record.ref, Derived.DIFFERS, text, tuple(findings))
 
 
 def _of_source(record: Record, found: Collected) -> Iterator[Difference]:
@@ -280,44 +301,39 @@ def _stopped(record: Record, stop: _StoppedError) -> Derivation:
     if stop.code is Derived.NOT_CHECKED:
         text = f"{record} was not held against {name}: {stop}"
         return Derivation(record.ref, stop.code, text)
-    text = f"{record} cannot have been read from {name}: {stop}"
+    text = f"{record} cannot have been read from {name}: {stop}{_read_by(record)}"
+    if stop.code is Derived.LOST:
+        text = f"{record} cannot be held against {name}, which it was read from: {stop}"
     finding = Finding(str(stop.code), text, record.index)
-    return _weighed(Derivation(record.ref, stop.code, text, (finding,)), record)
+    return Derivation(record.ref, stop.code, text, (finding,))
 
 
-def _weighed(fault: Derivation, record: Record) -> Derivation:
-    """A fault, unless the collectors that read the record were others than these."""
+def _read_by(record: Record) -> str:
+    """Which collectors are said to have read the record, where these are others.
+
+    NOTE: said, and no excuse: the signer chooses what stands there.
+    """
     from .collectors import VERSION
 
     version = _source(record).get("collector", 1)
     if version == VERSION:
-        return fault
-    text = f"collectors of version {version} read it, these are {VERSION}, which explains it or not"
-    return Derivation(record.ref, Derived.NOT_CHECKED, f"{fault.text} ({text})")
+        return ""
+    return f" (it says that collectors of version {version} read it; these are {VERSION})"
 
 
-def _withdrawn(records: Iterable[Record]) -> dict[str, Record]:
-    """Records that their author or an approver took back or replaced, by digest."""
-    about = {record.sha256: record for record in records}
-    found: dict[str, Record] = {}
-    for later in about.values():
-        named = [later.statement.supersedes.sha256] if later.statement.supersedes else []
-        if is_retraction := later.kind == RETRACTION_KIND:
-            named = [item["sha256"] for item in later.statement.body["records"]]
-        for target in (about[sha256] for sha256 in named if sha256 in about):
-            is_own = later.signer.person == target.signer.person
-            may = is_own or Role.APPROVER in later.signer.roles
-            is_like = is_retraction or later.kind == target.kind
-            if may and is_like and target.index < later.index and later.distrusted is None:
-                found[target.sha256] = later
-    return found
-
-
-def _is_by_hand(record: Record) -> bool:
-    """Whether it has figures and a file, and nothing ties the one to the other."""
+def is_derived(record: Record) -> bool:
+    """Whether there is something to say: it was read from a tool's file, or has figures and a
+    file, and nothing ties the one to the other."""
     statement = record.statement
     has_file = any(item.is_file for item in statement.subjects)
-    return statement.source is None and has_file and any(map(statement.body.get, _MEASURED))
+    return statement.source is not None or (has_file and any(map(statement.body.get, _MEASURED)))
+
+
+def _by_hand(record: Record) -> Derivation:
+    names = [_clean(item.name) for item in record.statement.subjects if item.is_file]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    text = f"{record} gives figures by hand, beside {names[0]}{more}, which no collector read"
+    return Derivation(record.ref, Derived.NOT_CHECKED, text)
 
 
 def _source(record: Record) -> Mapping[str, Any]:
@@ -342,8 +358,3 @@ def _shown(value: Any) -> str:
 
 def _clean(text: str) -> str:
     return shorten(visible(text), _LONGEST)
-
-
-def _numbers(records: Sequence[Record]) -> str:
-    more = len(records) - _LISTED
-    return ", ".join(map(str, records[:_LISTED])) + (f" and {more} more" if more > 0 else "")

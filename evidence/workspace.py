@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -486,6 +486,10 @@ class Workspace:
         from .audit import audit
 
         return audit(self, progress, since=since, policy=policy, ref=ref, incremental=incremental)
+
+    def withdrawn(self, records: Sequence[Record]) -> Mapping[int, str]:
+        """By place, what became of records that others withdrew; here nobody knows who may."""
+        return {}
 
     def policy(self, path: Path | None = None) -> Policy:
         """The policy in a file, by default the one that ``muniment.yaml`` names.

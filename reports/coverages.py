@@ -18,6 +18,8 @@ from muniment.schemas.record import Record
 from muniment.schemas.statement import SystemRef
 from muniment.schemas.times import format_time
 
+from .evaluation import require_begun
+
 if TYPE_CHECKING:
     from muniment.controls.requirement import Requirement
 
@@ -159,7 +161,15 @@ def known_since(
     own = [item for item in verified.records if item.statement.system == coverage.system]
     then = [item for item in own if item.recorded_at <= coverage.as_of]
     past = PastTrust(verified.keys, workspace.kinds)
-    return hindsight(own, coverage, past.lost_since(then, coverage.as_of, size))
+    found = hindsight(own, coverage, past.lost_since(then, coverage.as_of, size))
+    now = max(workspace.clock(), verified.require().time)
+    if own and coverage.as_of.date() > now.date():
+        text = (
+            f"no more than what was recorded until {now:%Y-%m-%d}: the moment asked about is after "
+            "today, and nothing recorded later is known"
+        )
+        found.append(Hindsight("moment.later", text, own[-1].ref))
+    return found
 
 
 def views(
@@ -168,6 +178,8 @@ def views(
     """One view for each system version; see ``Workspace.views``."""
     now = max(workspace.clock(), verified.require().time)
     at, size = (now, None) if asked.as_of is None else _moment(workspace, asked.as_of)
+    begun = None if asked.as_of is None else at
+    require_begun(verified, begun)
     past = PastTrust(verified.keys, workspace.kinds)
     stood = [
         item
@@ -177,6 +189,7 @@ def views(
     found = []
     for system in _systems(workspace, stood, asked):
         own = [item for item in verified.records if item.statement.system == system]
+        require_begun(verified, begun, system)
         found.append(
             _view(
                 workspace,

@@ -11,7 +11,14 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from muniment.controls.exceptions import FUNCTIONS, MAX_DAYS, longest, own_evidence, refusal
+from muniment.controls.exceptions import (
+    MAX_DAYS,
+    longest,
+    may_exclude,
+    own_evidence,
+    refusal,
+    refused,
+)
 from muniment.controls.index import APPLICABILITY, WAIVER, build_index
 from muniment.evidence.draft import Evidence
 from muniment.schemas.errors import InputError
@@ -85,13 +92,21 @@ def waive(
 
 
 def decide_applicability(
-    workspace: Workspace, decisions: Sequence[Decision], *, system: str | None = None
+    workspace: Workspace,
+    decisions: Sequence[Decision],
+    *,
+    profile: Profile,
+    system: str | None = None,
 ) -> Attached:
     """Sign which controls apply to a system version and which do not.
 
+    Args:
+        profile: the one under which it shall count.
+
     Raises:
         InputError: ``applicability.twice``, ``applicability.not-entitled``,
-            ``applicability.own``, or what a record may be refused for.
+            ``applicability.nobody``, ``applicability.refused``, ``applicability.own``, or what a
+            record may be refused for.
         VerificationError: ``ledger.unsound``.
     """
     items: dict[str, dict[str, Any]] = {}
@@ -105,8 +120,15 @@ def decide_applicability(
             "justification": decision.justification,
         }
     about = workspace.system(system)
-    _require_entitled(workspace, APPLICABILITY, FUNCTIONS)
     ruled_out = [control for control, item in items.items() if not item["applicable"]]
+    for control in ruled_out:
+        if workspace.catalog(control.partition(":")[0]).always_applies:
+            raise InputError(
+                "applicability.refused",
+                f"{control} cannot be ruled out: {refused(control)}",
+                hint=f'muniment waive "{control}" lets it stand open for a time',
+            )
+    _require_entitled(workspace, APPLICABILITY, may_exclude(profile.excluded_by), profile)
     _require_others_evidence(workspace, APPLICABILITY, about, ruled_out)
     body = {"controls": list(items.values())}
     return workspace.add(Evidence(kind=APPLICABILITY, system=about, body=body))
@@ -154,7 +176,7 @@ def _require_short(profile: Profile, today: date, until: date) -> None:
 
 
 def _require_entitled(
-    workspace: Workspace, kind: str, functions: Set[str], profile: Profile | None = None
+    workspace: Workspace, kind: str, functions: Set[str], profile: Profile
 ) -> None:
     """Refuse a key whose exceptions would count for nothing; one nobody knows is refused later.
 
@@ -162,16 +184,17 @@ def _require_entitled(
         functions: those of which its holder must speak for one.
         profile: the one that names them.
     """
-    if profile is not None and not functions:
+    if not functions:
+        did, name = ("waive", "waivedBy") if kind == WAIVER else ("rule out", "excludedBy")
         raise InputError(
             f"{kind}.nobody",
-            f"under the profile {profile.id} nobody may waive a control",
-            hint="waivedBy in its file names the functions that may",
+            f"under the profile {profile.id} nobody may {did} a control",
+            hint=f"{name} in its file names the functions that may",
         )
     known = workspace.people.ring().get(workspace.signing_key.public.fingerprint)
     why = refusal(known.signer, functions) if known is not None else None
     if why is not None:
-        under = f" under the profile {profile.id}" if profile is not None else ""
+        under = f" under the profile {profile.id}"
         raise InputError(
             f"{kind}.not-entitled",
             f"this key may not sign it{under}: {why}",

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from muniment.controls.catalog import Catalog, catalog_id, find_control, load_catalogs
-from muniment.controls.crosswalk import Crosswalk
+from muniment.controls.crosswalk import Crosswalk, Source
 from muniment.controls.exchange import ciso_assistant, oscal
-from muniment.controls.exchange.crosswalk import SourceCrosswalk, tie
+from muniment.controls.exchange.crosswalk import SourceCrosswalk, require_own, tie
 from muniment.controls.exchange.framework import Framework, read_framework, requirements_file
 from muniment.controls.exchange.source import SourceCatalog
 from muniment.schemas import strictjson, yamldoc
@@ -100,7 +100,12 @@ def _own_crosswalk(file: Path, catalog: Callable[[str], Catalog]) -> Crosswalk:
                 hint=hint,
                 found=shorten(end, 200),
             )
-    return found
+    for pair in found.pairs:
+        catalogs = [end.partition(":")[0] for end in (pair.first, pair.second)]
+        require_own(catalogs, f"{pair.first} and {pair.second} in {file}")
+    # NOTE: who wrote the file is not known here, whatever word stands in it.
+    own = tuple(replace(pair, source=Source.IMPORTED) for pair in found.pairs)
+    return replace(found, pairs=own)
 
 
 def _own(file: Path, kinds: KindRegistry) -> Framework:

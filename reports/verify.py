@@ -32,8 +32,10 @@ from muniment.controls.crosswalk import Crosswalk, Pair, load_crosswalk
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import GateDecision, decide
 from muniment.controls.profile import Profile, load_profile, shipped_layers
+from muniment.controls.standing import counting
 from muniment.evidence.admission import PastTrust, admit, find_compromised
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
+from muniment.evidence.derivation import is_derived
 from muniment.evidence.entry import Entry
 from muniment.evidence.keys import is_fingerprint
 from muniment.evidence.merkle import verify_consistency, verify_inclusion
@@ -374,7 +376,7 @@ class _PacketVerifier:
             given["artifact_sha256"],
             crosswalk,
             [catalogs[name] for name in given["sources"]],
-            self._derivations(given, records, as_of),
+            self._derivations(given, records, system, as_of),
         )
         self._compare(check, coverage.to_json(), self._json(proofs.COVERAGE))
         verdict = decide(coverage, profile)
@@ -399,7 +401,11 @@ class _PacketVerifier:
         return verdict
 
     def _derivations(
-        self, given: Mapping[str, Any], records: Sequence[Record], as_of: datetime
+        self,
+        given: Mapping[str, Any],
+        records: Sequence[Record],
+        system: SystemRef,
+        as_of: datetime,
     ) -> list[Derivation]:
         """What the packet says of the check that it cannot show: its files are not in it."""
         check = self._check("derivation")
@@ -407,11 +413,8 @@ class _PacketVerifier:
         known = {item.record for item in said}
         silent = [
             str(item)
-            for item in records
-            if item.statement.source is not None
-            and item.ref not in known
-            and item.recorded_at <= as_of
-            and item.distrusted is None
+            for item in sorted(counting(records, system, as_of), key=lambda record: record.index)
+            if is_derived(item) and item.ref not in known
         ]
         if words := proofs.derivation_words(said):
             check.not_checked.append(words)

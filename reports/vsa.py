@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from muniment.controls.coverage import State
 from muniment.controls.gate import VERIFIER
 from muniment.evidence.note import VerifierKey
 from muniment.evidence.receipt import Receipt
@@ -18,7 +19,7 @@ from muniment.schemas.errors import InclusionError, MunimentError, SignatureErro
 from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.kinds import KindRegistry, check_body
 from muniment.schemas.statement import GATE_DECISION, Statement, SystemRef
-from muniment.schemas.text import shorten
+from muniment.schemas.text import counted, shorten
 from muniment.schemas.times import format_time
 
 MAX_FILE = 4 << 20
@@ -85,6 +86,7 @@ def check_decision(data: bytes, name: str, pinned: Pinned, now: datetime) -> Ver
         f"{statement.body['policy']['uri']} at {format_time(statement.collected_at)}, "
         f"signed by {receipt.key.fingerprint}, record #{receipt.index}"
     )
+    report.conclusions.append(_counts(statement))
     return report
 
 
@@ -196,6 +198,8 @@ def _judge(
     places = [item["uri"].rpartition("/")[2] for item in body["inputAttestations"]]
     if not places:
         _fault(check, "vsa.no-evidence", "it rests on no record at all", "records", "none")
+    if not body["muniment_decision"]["counts"].get(str(State.MET)):
+        _fault(check, "vsa.nothing-met", "no control was met by evidence", "one at least", "none")
     state = body["muniment_decision"].get("ledger")
     if state is None:
         _fault(check, "vsa.no-ledger", "it names no state of a ledger", "its size and root", "none")
@@ -213,6 +217,18 @@ def _judge(
             f"records before #{receipt.index}",
             f"a ledger of {state['size']}, records {', '.join(places)[:200]}",
         )
+
+
+def _counts(statement: Statement) -> str:
+    """How many controls the verdict rests on, and how many it lets stand by a signed record."""
+    counts = statement.body["muniment_decision"]["counts"]
+    met, waived, out = (
+        counts.get(str(state), 0) for state in (State.MET, State.WAIVED, State.NOT_APPLICABLE)
+    )
+    return (
+        f"of {counted(sum(counts.values()), 'control')} {met} met by evidence, {waived} waived, "
+        f"{out} ruled out as not applicable"
+    )
 
 
 def _artifact(statement: Statement, sha256: str) -> tuple[str, str, str, str]:

@@ -18,16 +18,13 @@ from muniment.controls.catalog import Catalog, catalog_id, find_control, load_ca
 from muniment.controls.claims import remarks
 from muniment.controls.coverage import Coverage
 from muniment.controls.crosswalk import Crosswalk, load_crosswalk
-from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import GateDecision, LedgerState, decide, decided, to_body
 from muniment.controls.lint import Fault, lint, require_sound
 from muniment.controls.profile import Profile, resolve_profile
-from muniment.controls.standing import Erased, erased, registrations, standings
+from muniment.controls.standing import Erased, erased, registrations, standings, withdrawn
 from muniment.evidence import withdrawal
 from muniment.evidence import workspace as base
-from muniment.evidence.admission import PastTrust
 from muniment.evidence.artifacts import digest_of, is_digest
-from muniment.evidence.derivation import derive
 from muniment.evidence.draft import Evidence
 from muniment.evidence.garbage import uncollected
 from muniment.evidence.statements import Holder
@@ -39,6 +36,7 @@ from muniment.schemas.record import Record
 from muniment.schemas.statement import GATE_DECISION, Statement, SystemRef
 from muniment.schemas.text import with_article
 
+from .evaluation import judge, require_begun
 from .selection import Around, around, files_about, is_signer, speaks_of
 
 if TYPE_CHECKING:
@@ -291,6 +289,10 @@ class Workspace(base.Workspace):
         """By place, whether a record still counts; see ``muniment.controls.standing``."""
         return standings(verified.records)
 
+    def withdrawn(self, records: Sequence[Record]) -> Mapping[int, str]:
+        """Those of the records that others withdrew; see ``muniment.controls.standing``."""
+        return withdrawn(records)
+
     def registrations(
         self, verified: VerifiedLedger, states: Mapping[int, str]
     ) -> dict[SystemRef, Record]:
@@ -366,12 +368,17 @@ class Workspace(base.Workspace):
         )
 
     def decide_applicability(
-        self, decisions: Sequence[Decision], *, system: str | None = None
+        self,
+        decisions: Sequence[Decision],
+        *,
+        profile: str = DEFAULT_PROFILE,
+        system: str | None = None,
     ) -> Attached:
         """Sign which controls apply and which do not; see ``reports.exceptions``."""
         from .exceptions import decide_applicability
 
-        return decide_applicability(self, decisions, system=system)
+        known = self.profile(profile)
+        return decide_applicability(self, decisions, profile=known, system=system)
 
     @uncollected()
     def soa(
@@ -422,8 +429,8 @@ class Workspace(base.Workspace):
 
         Raises:
             VerificationError: ``ledger.unsound``; nothing is concluded from such a ledger.
-            InputError: ``system.…``, ``checkpoint.unknown``, ``coverage.no-system`` or
-                ``coverage.since``.
+            InputError: ``system.…``, ``checkpoint.unknown``, ``coverage.before-ledger``,
+                ``coverage.no-system`` or ``coverage.since``.
         """
         from .coverages import Asked, views
 
@@ -432,13 +439,13 @@ class Workspace(base.Workspace):
         verified.require()
         known = self.profile(profile)
 
-        def judge(
+        def judged(
             ledger: VerifiedLedger, about: SystemRef, at: datetime, size: int | None
         ) -> Coverage:
-            return self._evaluate(ledger, about, known, frameworks, at, artifact, size)
+            return judge(self, ledger, about, known, frameworks, at, _digest(artifact), size)
 
         asked = Asked(tuple(systems), every, owner, as_of, since, expiring)
-        return views(self, verified, asked, judge)
+        return views(self, verified, asked, judged)
 
     @uncollected()
     def gate(
@@ -651,36 +658,14 @@ class Workspace(base.Workspace):
         frameworks: Sequence[str],
         as_of: datetime | None,
         artifact: str | Path | None,
-        size: int | None = None,
     ) -> Coverage:
-        """The one way to the evaluator.
+        """Judge a moment that was asked for; see ``reports.evaluation``.
 
-        Args:
-            size: number of entries the ledger had at that moment, if that is known.
+        Raises:
+            InputError: ``coverage.before-ledger`` or ``system.not-yet``.
         """
-        # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
-        moment = as_of or max(self.clock(), verified.require().time)
-        records = PastTrust(verified.keys, self.kinds).at(verified.records, moment, size)
-        then = [item for item in records if item.recorded_at <= moment]
-        about = [item for item in then if item.statement.system == system]
-        named = [self.catalog(name) for name in frameworks] or self.catalogs
-        catalogs = {catalog.id: catalog for catalog in named}
-        crosswalk = self.crosswalk
-        wanted = (*self.config.frameworks, *profile.blocks)
-        used = [self.catalog(name).id for name in wanted]
-        carrying = [self.catalog(name) for name in crosswalk.reaching(catalogs, used)]
-        derivations = derive(about, self.store, verified.derivations)
-        return evaluate(
-            records,
-            tuple(catalogs.values()),
-            profile,
-            system,
-            moment,
-            _digest(artifact),
-            crosswalk,
-            carrying,
-            derivations,
-        )
+        require_begun(verified, as_of, system)
+        return judge(self, verified, system, profile, frameworks, as_of, _digest(artifact))
 
     def _decided(
         self, decision: GateDecision, verified: VerifiedLedger, artifact: str | Path | None

@@ -20,6 +20,8 @@ class Derived(StrEnum):
     """It says something else."""
     REFUSED = "derivation.refused"
     """The collector takes nothing from the file, so the record cannot come of it."""
+    LOST = "derivation.lost"
+    """The store should have the file, and has not, or other bytes; no record erased it."""
     NOT_CHECKED = "derivation.not-checked"
 
 
@@ -36,8 +38,8 @@ class Derivation:
 
     @property
     def is_fault(self) -> bool:
-        """Whether the record is not what it says it was read from."""
-        return self.code in (Derived.DIFFERS, Derived.REFUSED)
+        """Whether the record is not shown to be what it says it was read from, and should be."""
+        return self.code in (Derived.DIFFERS, Derived.REFUSED, Derived.LOST)
 
     def to_json(self) -> dict[str, Any]:
         """``{"record": {"index", "sha256"}, "code", "text"}``."""

@@ -5,7 +5,7 @@ Only ``equal`` carries evidence over (``close``); what merely overlaps is ``part
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from .framework import Framework
 from .source import Notes, catalog_id, id_key
 
 CLOSE, PARTIAL = "close", "partial"
-PUBLISHED = "published"
+IMPORTED = "imported"
 """Who says so: whoever made the file, and not we."""
 _MOST = 10_000
 
@@ -37,7 +37,7 @@ class SourcePair:
 
     def to_json(self) -> dict[str, str]:
         """The pair as ``frameworks/ID.crosswalk.json`` holds it."""
-        pair = {"from": self.first, "to": self.second, "source": PUBLISHED, "fit": self.fit}
+        pair = {"from": self.first, "to": self.second, "source": IMPORTED, "fit": self.fit}
         return {**pair, "doubt": self.doubt} if self.doubt else pair
 
 
@@ -81,12 +81,7 @@ def tie(
     notes = Notes()
     source = _controls(found.source, frameworks, catalogs)
     target = _controls(found.target, frameworks, catalogs)
-    if {source.catalog, target.catalog} <= set(SHIPPED):
-        raise InputError(
-            "crosswalk.shipped",
-            f"both catalogs of {shorten(found.name, 100)!r} ship, and so do their pairs",
-            hint="import one of the two as a framework of your own first",
-        )
+    require_own((source.catalog, target.catalog), repr(shorten(found.name, 100)))
     pairs: dict[frozenset[str], SourcePair] = {}
     for raw in found.pairs:
         one, other = source.find(raw.source), target.find(raw.target)
@@ -107,6 +102,24 @@ def tie(
     return SourceCrosswalk(
         catalog_id(found.ref), found.name, found.origin, tuple(pairs.values()), notes.sentences()
     )
+
+
+def require_own(catalogs: Iterable[str], what: str) -> None:
+    """Refuse pairs between two catalogs that ship: those come with the program.
+
+    Args:
+        catalogs: ids of the two.
+        what: the mapping or file is called.
+
+    Raises:
+        InputError: ``crosswalk.shipped``.
+    """
+    if set(catalogs) <= set(SHIPPED):
+        raise InputError(
+            "crosswalk.shipped",
+            f"both catalogs of {what} ship, and so do their pairs",
+            hint="import one of the two as a framework of your own first",
+        )
 
 
 def _pair(one: str, other: str, raw: RawPair) -> SourcePair:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,47 @@ def size(cli: Cli) -> str:
     """Size of the ledger, as an argument."""
     listed = cli("record", "list", "--json").json["data"]["records"]
     return str(max(item["index"] for item in listed) + 1)
+
+
+ANSWERS = [
+    ("coverage", *NIST),
+    ("gate", "--dry-run"),
+    ("soa",),
+    ("export", "oscal", "oscal"),
+    ("packet", "-o", "past.pdf"),
+]
+
+
+@pytest.mark.parametrize("command", ANSWERS, ids=[item[0] for item in ANSWERS])
+def test_a_day_before_the_ledger_is_refused(place: Path, cli: Cli, command: Any) -> None:
+    """Of a day on which there was no ledger nothing is answered, however early it is."""
+    for day in ("0001-01-01", "2000-01-01"):
+        said = cli(*command, "--as-of", day, "--json")
+        assert (said.code, said.json["error"]["code"]) == (2, "coverage.before-ledger")
+        assert "when its first record was recorded" in said.json["error"]["expected"]
+    assert not [item for item in ("oscal", "past.pdf") if (place / item).exists()]
+
+
+def test_what_changed_since_before_the_ledger(place: Path, cli: Cli) -> None:
+    """Looking back to the first of all days compares with nothing, and fails on no arithmetic."""
+    found = data(cli, "--since", "0001-01-01")["since"]
+    assert found["considered"] == 0
+    assert found["changes"]
+
+
+def test_a_day_to_come_is_said_to_be(place: Path, cli: Cli) -> None:
+    """An answer about a day after today says that nothing recorded later is known; one about today
+    does not."""
+    text = "nothing recorded later is known"
+    assert text in cli("coverage", *NIST, "--as-of", "2099-12-31").out
+    assert text in cli("gate", "--dry-run", "--as-of", "2099-12-31").out
+    assert text in cli("soa", "--as-of", "2099-12-31").err
+    (item,) = data(cli, "--as-of", "9999-12-31")["hindsight"]
+    assert item["code"] == "moment.later"
+    assert cli("export", "oscal", "oscal", "--as-of", "2099-12-31").code == 0
+    assert text in (place / "oscal/assessment-results.json").read_text()
+    today = datetime.now(UTC).date().isoformat()
+    assert text not in cli("coverage", *NIST, "--as-of", today).out
 
 
 def test_a_compromise_known_later_is_hindsight(place: Path, cli: Cli) -> None:
@@ -170,7 +212,7 @@ def test_since_a_checkpoint_and_a_date(place: Path, cli: Cli) -> None:
         (("--function", "GOVERNMENT"), "coverage.no-function"),
         (("--state", "fine"), "coverage.no-state"),
         (("--kind", "nothing"), "kind.unknown"),
-        (("--all-systems", "--as-of", "2000-01-01"), "coverage.no-system"),
+        (("--all-systems", "--as-of", "2000-01-01"), "coverage.before-ledger"),
         (("--format", "csv"), "usage.format"),
         (("-o", "none/here.csv", "--format", "csv"), "file.missing"),
     ],

@@ -56,6 +56,18 @@ def test_a_risk_acceptance_wants_its_risk(place: Path, cli: Any) -> None:
         (("waive", "A.99", *WAIVE, SOON, "--key", "risk"), "control.unknown"),
         (("waive", "RG-5", *WAIVE, SOON), "waiver.own"),
         (("attach", "waiver", "--body", "policy.yaml", "--key", "risk"), "attach.kind"),
+        (
+            (
+                "applicability",
+                "RG-5",
+                "--not-applicable",
+                "--justification",
+                "n/a",
+                "--key",
+                "risk",
+            ),
+            "applicability.refused",
+        ),
         (("applicability", "A.2.2"), "usage.applicability"),
         (("applicability", "A.2.2", "--applicable"), "usage.applicability"),
         (("applicability", "--file", "twice.yaml", "--key", "risk"), "applicability.twice"),

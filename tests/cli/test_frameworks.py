@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from muniment.reports.signature import read_attachments
+
 from .conftest import Cli
 
 METADATA = {
@@ -141,6 +143,55 @@ def test_evidence_carries_over_an_imported_mapping(files: Path, cli: Cli) -> Non
     assert said.code == 0
     (rules,) = [item for item in said.json["data"]["checks"] if item["name"] == "rules"]
     assert any("1 pairs of the crosswalk" in text for text in rules["not_checked"])
+
+
+def test_own_pairs_are_never_called_published(files: Path, cli: Cli) -> None:
+    """Whatever a file of pairs says of itself, map, reasons and packet call its pairs imported, and
+    a profile that counts published pairs alone carries nothing over them."""
+    assert cli("import", "duties.yaml", "--kinds", "eval-result").code == 0
+    mapping = files / "frameworks/duties-to-nist.crosswalk.json"
+    text = mapping.read_text().replace("MAP 1.1", "MEASURE 2.3")
+    mapping.write_text(text.replace('"imported"', '"published"'))
+    config = files / "muniment.yaml"
+    config.write_text(config.read_text().replace("frameworks:\n", "frameworks:\n- duties\n"))
+    (path,) = cli("controls", "map", "duties:D.1", "--json").json["data"]["paths"][:1]
+    assert (path["from"], path["source"]) == ("nist-ai-rmf-1.0:MEASURE 2.3", "imported")
+    found = controls(cli("coverage", "--json"))["duties:D.1"]
+    assert found["state"] == "met"
+    assert "(close, imported)" in str(found["reasons"])
+    assert cli("packet", "-o", "../packet.pdf").code == 0
+    embedded = dict(read_attachments((files / "../packet.pdf").read_bytes()))["crosswalk.json"]
+    sources = {
+        item["source"]
+        for item in json.loads(embedded)["pairs"]
+        if "duties:D.1" in (item["from"], item["to"])
+    }
+    assert sources == {"imported"}
+    (files / "profiles").mkdir(exist_ok=True)
+    (files / "profiles/plain.yaml").write_text(
+        "profile: plain\nversion: '1'\nname: Plain\ndescription: Published pairs alone.\n"
+        "blocks:\n  duties: all\ninferred: false\n"
+    )
+    plain = controls(cli("coverage", "--profile", "plain", "--json"))["duties:D.1"]
+    assert plain["state"] == "missing"
+
+
+def test_pairs_of_two_catalogs_that_ship_are_refused_by_hand_too(files: Path, cli: Cli) -> None:
+    """A file of pairs that nobody imported is held to what the import is held to."""
+    (files / "frameworks").mkdir(exist_ok=True)
+    pair = {
+        "from": "nist-ai-rmf-1.0:GOVERN 1.1",
+        "to": "eu-ai-act-high-risk:AIA-9.1",
+        "source": "published",
+        "fit": "close",
+    }
+    (files / "frameworks/own.crosswalk.json").write_text(
+        json.dumps({"crosswalk": "own", "name": "Own", "pairs": [pair]})
+    )
+    for command in (("coverage",), ("gate", "--dry-run"), ("controls", "map", "GOVERN 1.1")):
+        said = cli(*command, "--json")
+        assert (said.code, said.json["error"]["code"]) == (2, "crosswalk.shipped")
+        assert "own.crosswalk.json" in said.json["error"]["message"]
 
 
 def _written(value: Any) -> str:

@@ -26,6 +26,7 @@ thresholds:
   accuracy: {min: 0.9, controls: ["nist-ai-rmf-1.0:MEASURE 2.3"]}
 waivedBy: [risk]
 maxWaiverDays: 60
+reason: Our pilots have no users yet.
 """
 
 
@@ -85,6 +86,7 @@ def test_a_workspace_profile_is_used(bank: Path, cli: Cli, place: Path) -> None:
     """Gate, coverage and packet apply it, agree, and record its digest; a verifier computes the
     packet's states again by it and leaves judging the profile itself to the reader."""
     digest = cli("profile", "show", "bank", "--json").json["data"]["sha256"]
+    assert cli("approve", "#1", "--key", "risk", "--statement", "It is").code == 0
     covered = cli("coverage", "--profile", "bank", "--json").json["data"]
     assert (covered["profile"], covered["profile_sha256"]) == ("bank@3", digest)
     assert covered["exempt"] == ["iso-42001-2023"]
@@ -102,7 +104,10 @@ def test_a_workspace_profile_is_used(bank: Path, cli: Cli, place: Path) -> None:
     }
     signed = cli("record", "show", f"#{data['record']['index']}", "--json").out
     assert digest in signed
-    assert "iso-42001-2023 does not block" in cli("gate", "--profile", "bank", "--dry-run").out
+    shown = cli("gate", "--profile", "bank", "--dry-run").out
+    assert "iso-42001-2023 does not block" in shown
+    assert "stands on profiles that ask for more: pilot@1" in " ".join(shown.split())
+    assert "why: Our pilots have no users yet." in " ".join(shown.split())
     assert cli("packet", "--profile", "bank", "-o", "packet.pdf").code == 0
     said = cli("verify", "packet.pdf", "--json")
     assert said.code == 0

@@ -19,6 +19,7 @@ from muniment.schemas.statement import RecordRef
 
 EVAL, OTHER = "nist-ai-rmf-1.0:MEASURE 2.5", "nist-ai-rmf-1.0:MEASURE 2.3"
 MONITORING = "nist-ai-rmf-1.0:MEASURE 2.4"
+FAIRNESS = "readiness-gate:RG-23"
 BORROWER = "eu-ai-act-high-risk:AIA-15.1"
 
 
@@ -97,6 +98,20 @@ def test_what_was_not_checked_counts_and_is_said(book: Any) -> None:
     found, codes = state(covered(book, said(record, Derived.NOT_CHECKED)), EVAL)
     assert (found, codes["derivation.not-checked"]) == (State.MET, [record.index])
     assert covered(book, said(record, Derived.HELD)).to_json() == covered(book).to_json()
+
+
+def test_a_part_that_no_file_has_is_its_signers_word(book: Any) -> None:
+    """A control that reads a part which people write says that it was not held, though the record's
+    figures were; one that reads the figures, or rests on a record of no file, says nothing."""
+    part = {"largestGap": 0.001, "threshold": 0.1, "explanationMethod": "in words"}
+    record = book.add("eval-result", EVAL, FAIRNESS, fairness=part)
+    book.approve(record)
+    found, codes = state(covered(book, said(record, Derived.HELD)), FAIRNESS)
+    assert (found, codes["evidence.section-unheld"]) == (State.MET, [record.index])
+    assert (
+        "evidence.section-unheld" not in state(covered(book, said(record, Derived.HELD)), EVAL)[1]
+    )
+    assert "evidence.section-unheld" not in state(covered(book), FAIRNESS)[1]
 
 
 def test_two_faults_of_one_record_are_both_said(book: Any) -> None:

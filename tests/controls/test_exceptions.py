@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from muniment.controls.catalog import load_catalogs
 from muniment.controls.coverage import ControlResult, State
+from muniment.controls.evaluator import evaluate
 from muniment.controls.exceptions import refusal
-from muniment.controls.gate import decide
-from muniment.controls.profile import load_profile
+from muniment.controls.gate import GateDecision, decide
+from muniment.controls.profile import Profile, load_profile
 
 OWNER = "nist-ai-rmf-1.0:GOVERN 1.6"
 EVAL = "nist-ai-rmf-1.0:MEASURE 2.5"
@@ -115,10 +117,11 @@ def test_a_machine_waives_nothing(book: Any) -> None:
     assert refusal(machine) == "Rita is a machine"
 
 
+@pytest.mark.parametrize("first", ["evidence", "exception"])
 @pytest.mark.parametrize("kind", ["waiver", "applicability"])
-def test_nobody_excuses_their_own_evidence(kind: str, book: Any) -> None:
-    """Who signed evidence for a control neither waives it nor rules it out; another may."""
-    book.add("eval-result", EVAL, evaluated=0, signer="rita")
+def test_nobody_excuses_their_own_evidence(kind: str, first: str, book: Any) -> None:
+    """Who signed evidence for a control, before or after, neither waives it nor rules it out;
+    another may."""
 
     def sign(signer: str) -> None:
         if kind == "waiver":
@@ -126,9 +129,14 @@ def test_nobody_excuses_their_own_evidence(kind: str, book: Any) -> None:
         else:
             book.decide(EVAL, False, signer=signer)
 
-    sign("rita")
+    if first == "exception":
+        sign("rita")
+        assert not book.result(EVAL).state.is_gap
+    book.add("eval-result", EVAL, signer="rita")
+    if first == "evidence":
+        sign("rita")
     result = book.result(EVAL)
-    assert result.state is State.FAILED
+    assert result.state is State.UNAPPROVED
     assert f"{kind}.same-person" in _codes(result)
     sign("lena")
     assert book.result(EVAL).state in (State.WAIVED, State.NOT_APPLICABLE)
@@ -167,6 +175,77 @@ def test_not_applicable_by_signature_only(book: Any) -> None:
     assert result.state is State.WAIVED
     assert result.applicability is not None
     assert result.applicability.by == "Lena"
+
+
+def test_what_evidence_says_no_to_is_not_ruled_out(book: Any) -> None:
+    """A decision that a control does not apply is no answer to evidence that says it fails: it
+    stays failed, names the decision, and can be waived."""
+    book.add("eval-result", EVAL, evaluated=0)
+    decision = book.decide(EVAL, False)
+    result = book.result(EVAL)
+    assert (result.state, result.underlying) == (State.FAILED, None)
+    (reason,) = (item for item in result.reasons if item.code == "applicability.contradicted")
+    assert reason.records == (decision.ref,)
+    assert result.applicability is not None
+    book.waive(EVAL, signer="lena")
+    assert book.result(EVAL).state is State.WAIVED
+
+
+def test_nobody_rules_a_check_of_the_readiness_gate_out(book: Any) -> None:
+    """A signed decision that one does not apply is refused and said; the control stays as it is.
+    One that it applies stands."""
+    before = book.result(GATED)
+    decision = book.decide(GATED, False)
+    result = book.result(GATED)
+    assert result.state is before.state is State.MISSING
+    assert result.applicability is None
+    (reason,) = (item for item in result.reasons if item.code == "applicability.refused")
+    assert reason.records == (decision.ref,)
+    assert "only waived" in reason.text
+    book.decide(GATED, True)
+    assert book.result(GATED).applicability is not None
+    book.waive(GATED)
+    assert book.result(GATED).state is State.WAIVED
+
+
+def test_a_profile_names_who_may_rule_out(book: Any) -> None:
+    """Where it names functions, others rule nothing out; where it names none, nobody does."""
+    book.decide(EVAL, False)
+
+    def state(*functions: str) -> State:
+        profile = replace(load_profile("nist-ai-rmf"), excluded_by=functions)
+        assert Profile.from_json(profile.to_json()) == profile
+        coverage = evaluate(book.records, load_catalogs(), profile, book.system, book.now)
+        found = next(item for item in coverage.controls if item.id == EVAL)
+        codes = {item.code for item in coverage.left_out}
+        assert ("applicability.not-entitled" in codes) == (found.state is State.MISSING)
+        return found.state
+
+    assert state("risk") is State.NOT_APPLICABLE
+    assert state("legal") is State.MISSING
+    assert state() is State.MISSING
+
+
+def test_a_gate_with_nothing_met_does_not_pass(book: Any) -> None:
+    """Every control in scope ruled out or waived by one approver: nothing was shown."""
+    book.add("system")
+    profile = replace(
+        load_profile("nist-ai-rmf"), blocks={"nist-ai-rmf-1.0": ("MEASURE 2.5", "GOVERN 1.6")}
+    )
+
+    def decision() -> GateDecision:
+        coverage = evaluate(book.records, load_catalogs(), profile, book.system, book.now)
+        return decide(coverage, profile)
+
+    book.waive(OWNER)
+    assert decision().blocking
+    book.decide(EVAL, False)
+    found = decision()
+    assert (found.passed, found.blocking) == (False, ())
+    assert [item.code for item in found.reasons] == ["gate.nothing-met"]
+    book.decide(EVAL, True)
+    book.approve(book.add("eval-result", EVAL))
+    assert decision().passed
 
 
 def test_a_record_that_says_both_rules_nothing_out(book: Any) -> None:
@@ -240,11 +319,3 @@ def test_the_order_of_records_does_not_matter(book: Any) -> None:
     book.decide(OWNER, True, signer="lena")
     forward = book.coverage()
     assert book.coverage(records=book.records[::-1]) == forward
-
-
-def test_later_evidence_of_the_signer_takes_nothing(book: Any) -> None:
-    """Only what was there when it was signed makes a waiver one's own."""
-    book.waive(EVAL)
-    book.add("eval-result", EVAL, signer="rita")
-    assert book.result(EVAL).state is State.WAIVED
-    assert book.now - timedelta(days=1) == book.records[0].recorded_at

@@ -357,7 +357,7 @@ def test_a_mapping_of_ciso_assistant() -> None:
     assert crosswalk.to_json()["pairs"][1] == {
         "from": "care-1.0:6.a",
         "to": "nist-ai-rmf-1.0:MAP 1.1",
-        "source": "published",
+        "source": "imported",
         "fit": "partial",
         "doubt": "superset",
     }

@@ -272,14 +272,14 @@ WHEN = {
 def test_a_block_for_some_systems(book: Any, tiers: list[str], blocks: bool) -> None:
     """A block with a condition is lifted only where every current record of the system says that
     it is not meant; the decision then names the records that say so."""
-    for tier in tiers:
-        book.add("system", riskTier=tier)
+    records = [book.add("system", riskTier=tier) for tier in tiers]
+    vote = book.approve(*records)
     own = profile(blocks=WHEN)
     coverage = cover(book, own)
     decision = decide(coverage, own)
     assert (GOVERN in {item.id for item in decision.scope}) is blocks
     said = [item for item in coverage.left_out if item.code == "profile.exempt"]
-    assert [item.records for item in said] == ([] if blocks else [(book.records[0].ref,)])
+    assert [item.records for item in said] == ([] if blocks else [(book.records[0].ref, vote.ref)])
     if not blocks:
         body = to_body(decision, "1", LedgerState("a.example.com", 1, "e" * 64))
         assert book.records[0].sha256 in {
@@ -287,9 +287,105 @@ def test_a_block_for_some_systems(book: Any, tiers: list[str], blocks: bool) -> 
         }
 
 
+WEAKER: dict[str, tuple[dict[str, Any], str]] = {
+    "fewer controls": (
+        {"blocks": {"readiness-gate": ["RG-5"]}},
+        "it blocks on less of readiness-gate",
+    ),
+    "fewer systems": (
+        {"blocks": {"readiness-gate": {"controls": "all", "when": {"phase": ["production"]}}}},
+        "it blocks on less of readiness-gate",
+    ),
+    "more who waive": ({"waivedBy": ["risk", "intern"]}, "intern may waive as well"),
+    "more who rule out": ({"excludedBy": ["risk", "intern"]}, "intern may rule out as well"),
+    "longer waivers": ({"maxWaiverDays": 200}, "a waiver may last 200 days, not 90"),
+    "pairs nobody published": ({"inferred": True}, "pairs that nobody published count"),
+    "a looser limit": ({"thresholds": {METRIC: {"max": 0.5}}}, f"its limit on {METRIC} is looser"),
+    "a limit dropped on one side": (
+        {"thresholds": {METRIC: {"min": 0.0}}},
+        f"its limit on {METRIC} is looser",
+    ),
+}
+STRICT = {
+    **HEAD,
+    "profile": "strict",
+    "blocks": {"readiness-gate": "all"},
+    "thresholds": {METRIC: {"max": 0.1}},
+    "inferred": False,
+    "waivedBy": ["risk"],
+    "maxWaiverDays": 90,
+}
+
+
+@pytest.mark.parametrize("name", WEAKER)
+def test_a_profile_that_asks_for_less_says_so(name: str, book: Any) -> None:
+    """Whatever a profile takes away from one that it extends, itself or through another, is named
+    in coverage with the one it is taken from, and lint asks for a reason."""
+    parts, words = WEAKER[name]
+    weak = layer(extends="strict", **parts)
+    child = {**layer(extends="bank"), "profile": "child"}
+    for who, said in (("bank", "strict@1"), ("child", "strict@1")):
+        known = documents(STRICT, weak, child)
+        found = resolve_profile(who, known)
+        assert Profile.from_json(found.to_json()) == found
+        (text,) = found.weaker
+        assert text == f"{said}: {words}"
+        (reason,) = (item for item in cover(book, found).left_out if item.code == "profile.weaker")
+        assert words in reason.text and reason.text.endswith("it does not say why")
+        faults = lint(who, known, load_catalog, KindRegistry())
+        assert "profile.weaker" in {item.code for item in faults}
+    excused = documents(STRICT, {**weak, "reason": "A trial of six weeks."})
+    assert "profile.weaker" not in {
+        item.code for item in lint("bank", excused, load_catalog, KindRegistry())
+    }
+    assert "why: A trial" in str(resolve_profile("bank", excused).weakness)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"blocks": {"nist-ai-rmf-1.0": "all"}},
+        {"waivedBy": []},
+        {"excludedBy": ["risk"]},
+        {"maxWaiverDays": 30},
+        {"thresholds": {METRIC: {"max": 0.05}}},
+    ],
+)
+def test_a_profile_that_asks_for_more_is_not_weaker(parts: dict[str, Any], book: Any) -> None:
+    """Asking for as much, or more, is nothing to remark."""
+    found = resolved("bank", STRICT, layer(extends="strict", **parts))
+    assert (found.weaker, found.weakness) == ((), None)
+
+
+def test_nobody_lifts_a_block_alone(book: Any) -> None:
+    """A system record with a lower tier lifts no block until a second person has approved it; its
+    signer's own approval, of another key, does not, and neither does one that is rejected too."""
+    own = profile(blocks=WHEN)
+
+    def said() -> tuple[bool, list[tuple[str, tuple[Any, ...]]]]:
+        coverage = cover(book, own)
+        blocks = GOVERN in {item.id for item in decide(coverage, own).scope}
+        remarks = [item for item in coverage.left_out if item.code.startswith("profile.")]
+        return blocks, [(item.code, item.records) for item in remarks]
+
+    high = book.add("system", riskTier="high")
+    book.approve(high)
+    assert said() == (True, [])
+    low = book.add("system", riskTier="limited", supersedes=high)
+    stands = (True, [("profile.exempt-unapproved", (low.ref,))])
+    assert said() == stands
+    book.approve(low, signer="alice-approver")
+    assert said() == stands
+    vote = book.approve(low)
+    assert said() == (False, [("profile.exempt", (low.ref, vote.ref))])
+    book.approve(low, signer="carol", decision="rejected")
+    assert said() == stands
+
+
 def test_a_gate_with_nothing_left_to_ask_does_not_pass(book: Any) -> None:
     """Where no block is meant for the system, nothing was shown."""
-    book.add("system", riskTier="minimal")
+    book.approve(book.add("system", riskTier="minimal"))
     own = profile(blocks={"nist-ai-rmf-1.0": WHEN["nist-ai-rmf-1.0"]})
     decision = decide(cover(book, own), own)
     assert (decision.passed, [item.code for item in decision.reasons]) == (False, ["gate.empty"])
@@ -621,9 +717,11 @@ def test_a_layer_shadowed_by_its_neighbour() -> None:
     """Of two parents the later wins; that is found, unless the profile settles it itself."""
     a = {**layer(), "profile": "a", "blocks": {"readiness-gate": ["RG-1"]}}
     own = layer(extends=["a", "pilot"])
-    (fault,) = faults(a, own)
+    weaker, fault = faults(a, own)
+    assert weaker.code == "profile.weaker"
     assert (fault.code, fault.where) == ("profile.shadowed", "blocks.readiness-gate")
-    assert faults(a, layer(extends=["a", "pilot"], blocks={"readiness-gate": "all"})) == []
+    settled = layer(extends=["a", "pilot"], blocks={"readiness-gate": "all"}, waivedBy=[])
+    assert faults(a, settled) == []
 
 
 def test_layered_keeps_no_word_of_what_it_extends() -> None:

@@ -320,60 +320,90 @@ def a_folder(record: Record, store: ArtifactStore) -> None:
     path.mkdir()
 
 
-def huge(record: Record, store: ArtifactStore) -> None:
-    path = store.path(record.statement.subjects[0].sha256)
-    path.chmod(0o644)
-    with path.open("r+b") as file:
-        file.truncate(collectors.MAX_BYTES + 1)
-
-
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
         (not_there, "the file is missing from the store"),
         (other_bytes, "the stored bytes are not those the digest names"),
         (a_folder, "is no file"),
-        (huge, "the file is too large to look into"),
     ],
 )
-def test_a_file_that_cannot_be_read_says_nothing(
+def test_a_file_that_is_gone_excuses_nothing(
     damage: Callable[[Record, ArtifactStore], None],
     why: str,
     read: Callable[..., Record],
     store: ArtifactStore,
 ) -> None:
-    """Without the very bytes nothing is said against a record, and it is said that nothing is."""
+    """Whoever takes away or overwrites the stored bytes, but by a signed erasure, hides no
+    difference: that they are gone is a fault of the record."""
     record = read(JUNIT, body=lambda body: body.update(evaluated=99))
     damage(record, store)
     item = one([record], store)
-    assert item.code is Derived.NOT_CHECKED
-    assert item.text.startswith("#4 was not held against junit.xml: ")
+    assert (item.code, item.is_fault) == (Derived.LOST, True)
+    assert item.text.startswith("#4 cannot be held against junit.xml, which it was read from: ")
     assert why in item.text
     check = verify_derivations([record], store)
-    assert (check.outcome, check.not_checked) == (Outcome.NOT_CHECKED, [item.text])
+    assert [finding.code for finding in check.findings] == ["derivation.lost"]
 
 
 def test_linked_only_and_other_files(read: Callable[..., Record], store: ArtifactStore) -> None:
-    """A file that was linked only, is of no known format, or is no subject is not looked into."""
-    linked = read(JUNIT, stored=False)
-    unknown = read(JUNIT, source={"format": "next-years-format"})
-    elsewhere = read(JUNIT, source={"sha256": "0" * 64})
-    texts = [one([record], store).text for record in (linked, unknown, elsewhere)]
-    assert "linked only" in texts[0]
-    assert "no collector here reads next-years-format" in texts[1]
-    assert "none of its subjects is the file" in texts[2]
+    """A file that was linked only is not looked into; a record that names one which is no subject
+    of it cannot have come of it."""
+    linked = one([read(JUNIT, stored=False)], store)
+    elsewhere = one([read(JUNIT, source={"sha256": "0" * 64})], store)
+    assert linked.code is Derived.NOT_CHECKED
+    assert "linked only" in linked.text
+    assert elsewhere.code is Derived.REFUSED
+    assert "none of its subjects is the file" in elsewhere.text
 
 
-def test_other_collectors(read: Callable[..., Record], store: ArtifactStore) -> None:
-    """What collectors of another version read counts where it agrees, and is no fault where it
-    does not: it is said with what differs."""
-    other = {"collector": collectors.VERSION + 1}
+@pytest.mark.parametrize("version", [2, 99])
+def test_other_collectors(version: int, read: Callable[..., Record], store: ArtifactStore) -> None:
+    """What collectors of another version are said to have read holds where it agrees, and is a
+    fault where it does not: who signs chooses what is said, and not what excuses it."""
+    other = {"collector": version}
     assert one([read(JUNIT, source=other)], store).code is Derived.HELD
     record = read(JUNIT, source=other, body=lambda body: body.update(evaluated=99))
     item = one([record], store)
-    assert item.code is Derived.NOT_CHECKED
+    assert item.code is Derived.DIFFERS
     assert "evaluated: the file says" in item.text
-    assert "collectors of version 2 read it, these are 1" in item.text
+    said = f"(it says that collectors of version {version} read it; these are 1)"
+    assert item.text.endswith(said)
+    assert all(finding.message.endswith(said) for finding in item.findings)
+    assert not verify_derivations([record], store).not_checked
+
+
+def test_no_name_of_a_format_excuses_a_figure(
+    read: Callable[..., Record], store: ArtifactStore, tmp_path: Path
+) -> None:
+    """A file that a collector here takes is held whatever format the record gives it; one that
+    none takes says nothing of a record whose format is unknown."""
+    source = {"format": "next-years-format"}
+    assert one([read(JUNIT, source=source)], store).code is Derived.DIFFERS
+    path = tmp_path / "later.bin"
+    path.write_bytes(b"hello")
+    file = store.add(path)
+    subject = Subject("x", {"sha256": file.sha256}, annotations={"size": 5, "stored": True})
+    source |= {"tool": "x", "sha256": file.sha256}
+    item = one([make(4, "eval-result", subjects=(subject,), source=source)], store)
+    assert item.code is Derived.NOT_CHECKED
+    assert "no collector here reads next-years-format" in item.text
+
+
+def test_padding_excuses_no_figure(
+    read: Callable[..., Record], store: ArtifactStore, tmp_path: Path
+) -> None:
+    """A file above what collectors read is the source of no record."""
+    path = tmp_path / "junit.xml"
+    path.write_bytes((DATA / JUNIT).read_bytes())
+    with path.open("r+b") as source:
+        source.truncate(collectors.MAX_BYTES + 1)
+    file = store.add(path)
+    subject = Subject("junit.xml", {"sha256": file.sha256}, annotations={"size": 1, "stored": True})
+    record = read(JUNIT, source={"sha256": file.sha256}, subjects=(subject,))
+    item = one([record], store)
+    assert item.code is Derived.REFUSED
+    assert "larger than any that collectors read" in item.text
 
 
 def test_a_record_without_a_version_is_of_the_first(
@@ -412,39 +442,22 @@ def test_figures_by_hand_and_nothing_at_all(store: ArtifactStore) -> None:
     file = Subject("notes.txt", {"sha256": "1" * 64}, annotations={"size": 1, "stored": True})
     by_hand = make(7, "eval-result", subjects=(file,), body=body)
     assert verify_derivations([by_hand], store).not_checked == [
-        "figures given by hand, beside a file that no collector read: #7"
+        "#7 gives figures by hand, beside notes.txt, which no collector read"
     ]
     check = verify_derivations([make(1, "policy")], store, what="new record")
     assert check.outcome is Outcome.NOT_CHECKED
     assert check.not_checked == ["no new record was read from a tool's file"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "signer", "is_noted"),
-    [
-        ("retraction", ALICE, True),
-        ("retraction", CAROL, True),
-        ("retraction", BOB, False),
-        ("eval-result", ALICE, True),
-        ("eval-result", BOB, False),
-        ("change-record", ALICE, False),
-    ],
-)
-def test_what_was_put_right_is_noted(
-    kind: str, signer: Signer, is_noted: bool, read: Callable[..., Record], store: ArtifactStore
-) -> None:
-    """A fault that its author or an approver took back stays in sight, and fails nothing more."""
-    record = read(JUNIT, body=lambda body: body.update(evaluated=99))
-    ref = record.ref.to_json()
-    fields: dict[str, Any] = {"supersedes": record.ref, "body": {"metrics": [], "checks": []}}
-    if kind == "retraction":
-        fields = {"body": {"records": [ref], "reason": "wrong"}}
-    check = verify_derivations([record, make(5, kind, signer, **fields)], store)
-    assert check.checked == 1
-    assert [bool(check.findings), bool(check.notes)] == [not is_noted, is_noted]
-    said = [*check.findings, *check.notes]
-    assert [(item.code, item.record) for item in said] == [("derivation.differs", 4)]
-    assert not is_noted or said[0].message.endswith("; #5 withdrew it")
+def test_what_was_put_right_is_noted(read: Callable[..., Record], store: ArtifactStore) -> None:
+    """A fault of a record that was withdrawn stays in sight, and fails nothing more."""
+    records = [read(JUNIT, index, body=lambda body: body.update(evaluated=99)) for index in (4, 6)]
+    check = verify_derivations(records, store, {4: "retracted by #5"})
+    assert check.checked == 2
+    assert [(item.code, item.record) for item in check.findings] == [("derivation.differs", 6)]
+    (note,) = check.notes
+    assert (note.code, note.record) == ("derivation.differs", 4)
+    assert note.message.endswith("; it was retracted by #5")
 
 
 def test_each_file_is_read_once(

@@ -15,8 +15,7 @@ from muniment.controls.coverage import ControlResult, State
 from muniment.evidence.derivation import derive
 from muniment.evidence.keys import new_p256
 from muniment.evidence.workspace import Holder
-from muniment.reports import proofs
-from muniment.reports import workspace as workspaces
+from muniment.reports import evaluation, proofs
 from muniment.reports.signature import read_attachments
 from muniment.reports.verify import verify_packet
 from muniment.reports.workspace import Workspace
@@ -143,6 +142,72 @@ def test_a_record_that_differs_fails_its_controls(office: Workspace, tmp_path: P
     assert [note.record for note in check(report).notes] == [record.index]
 
 
+def test_deleting_the_file_improves_nothing(office: Workspace, tmp_path: Path) -> None:
+    """With the stored file gone, a control that failed by it fails still, in coverage and in the
+    statement of applicability; so does one that was met by it."""
+    first = attach(office, tmp_path)
+    approve(office, first)
+    record = tampered(office, first, evaluated=2000)
+    approve(office, record)
+    office.store.remove(record.statement.subjects[0].sha256)
+    found = result(office)
+    assert found.state is State.FAILED
+    assert [item.code for item in found.reasons].count("derivation.lost") == 2
+    (line,) = (item for item in office.soa().to_json()["controls"] if item["id"] == ISO)
+    assert line["state"] == "failed"
+    office.retract([str(record)], "made by hand")
+    assert result(office).state is State.FAILED
+    attach(office, tmp_path)
+    assert result(office).state is State.MET
+
+
+def test_verify_and_coverage_agree_on_what_was_put_right(office: Workspace, tmp_path: Path) -> None:
+    """A record about another model takes no lying record's place: the control fails by it, and so
+    does ``verify``, by one rule; one that may take its place heals both."""
+    first = attach(office, tmp_path)
+    record = tampered(office, first, evaluated=2000)
+    other = replace(
+        first.statement,
+        body={**first.statement.body, "model": {"name": "other", "sha256": "e" * 64}},
+        supersedes=record.ref,
+        salt="5" * 32,
+    )
+    office.append(other)
+    assert result(office).state is State.FAILED
+    assert [item.record for item in check(office.verify()).findings] == [record.index]
+    office.append(replace(first.statement, supersedes=record.ref, salt="6" * 32))
+    assert result(office).state is State.UNAPPROVED
+    assert check(office.verify()).findings == []
+    assert office.verify().ok
+
+
+def test_what_was_withdrawn_is_not_read_again(
+    office: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Coverage opens no file of a record that was superseded or retracted, however many there
+    are; as of a day on which it counted, it does."""
+    first = attach(office, tmp_path)
+    moment = office.clock()
+    office.clock.move(days=1)  # type: ignore[attr-defined]
+    office.retract([str(first)], "wrong run")
+    opened: list[str] = []
+    begin = type(office.store).open
+
+    def note(self: Any, sha256: str) -> Any:
+        opened.append(sha256)
+        return begin(self, sha256)
+
+    monkeypatch.setattr(type(office.store), "open", note)
+    assert result(office).state is State.MISSING
+    assert opened == []
+    office.coverage(as_of=moment)
+    assert opened == [first.statement.subjects[0].sha256]
+    path = tmp_path / "packet.pdf"
+    path.write_bytes(office.packet(profile="strict"))
+    made = check(verify_packet(path))
+    assert made.not_checked == ["no record of the packet was read from a tool's file"]
+
+
 def test_a_no_and_a_difference_are_both_said(office: Workspace, tmp_path: Path) -> None:
     """A record that says no by itself is held against its file all the same."""
     record = tampered(office, attach(office, tmp_path), evaluated=0)
@@ -194,6 +259,35 @@ def test_linked_only_is_said(office: Workspace, tmp_path: Path) -> None:
     assert codes(found)["derivation.not-checked"] == [record.index]
     (said,) = check(office.verify()).not_checked
     assert "linked only" in said
+
+
+def test_figures_by_hand_are_said(office: Workspace, tmp_path: Path) -> None:
+    """Whoever leaves out the source of their figures is not held against the file, and every
+    control that they fill says so, in coverage, gate and packet as in ``verify``."""
+    first = attach(office, tmp_path)
+    record = office.append(
+        replace(
+            first.statement,
+            body={**first.statement.body, "evaluated": 2000},
+            source=None,
+            supersedes=first.ref,
+            salt="4" * 32,
+        )
+    ).record
+    approve(office, record)
+    text = f"{record} gives figures by hand, beside junit.xml, which no collector read"
+    decision = office.gate(profile="strict", dry_run=True).decision
+    path = tmp_path / "packet.pdf"
+    path.write_bytes(office.packet(profile="strict"))
+    embedded = json.loads(dict(read_attachments(path.read_bytes()))[proofs.COVERAGE])
+    for document in (decision.coverage.to_json(), embedded):
+        state, said = reasons(document, NIST)
+        assert state == "met"
+        assert [item["text"] for item in said if item["code"] == "derivation.not-checked"] == [text]
+    assert check(office.verify()).not_checked == [text]
+    report = verify_packet(path)
+    assert report.ok
+    assert text in check(report).not_checked
 
 
 def test_setting_a_figure_is_refused(office: Workspace, tmp_path: Path) -> None:
@@ -297,7 +391,7 @@ def test_a_packet_that_keeps_silent(
     approve(office, record)
     path = tmp_path / "packet.pdf"
     with monkeypatch.context() as patch:
-        patch.setattr(workspaces, "derive", lambda *_: [])
+        patch.setattr(evaluation, "derive", lambda *_: [])
         path.write_bytes(office.packet(profile="strict"))
     report = verify_packet(path)
     assert report.ok

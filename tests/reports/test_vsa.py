@@ -28,7 +28,7 @@ def body(**changes: Any) -> dict[str, Any]:
         "profile": "small",
         "ledger": {"origin": "evidence.example.com", "size": 1, "sha256": "d" * 64},
         "asOf": "2026-03-01T09:00:00Z",
-        "counts": {"met": 1},
+        "counts": {"met": 1, "waived": 2, "not-applicable": 3},
         "blocking": [],
     }
     return {
@@ -93,6 +93,16 @@ def check(opened: Workspace) -> Callable[..., VerificationReport]:
 def codes(report: VerificationReport) -> list[str]:
     assert not report.ok
     return [finding.code for finding in report.findings]
+
+
+def test_how_much_was_met_is_said(decide: Decide, check: Any) -> None:
+    """The check says how many controls evidence met and how many a signed record let stand; a
+    decision with none met is no pass, whoever signed it."""
+    assert check(decide()).conclusions[-1] == (
+        "of 6 controls 1 met by evidence, 2 waived, 3 ruled out as not applicable"
+    )
+    nothing = decide(muniment_decision={"counts": {"not-applicable": 29}})
+    assert codes(check(nothing)) == ["vsa.nothing-met"]
 
 
 def test_a_decision_that_passed_holds(decide: Decide, check: Any) -> None:
