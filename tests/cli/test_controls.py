@@ -72,11 +72,11 @@ def test_the_commands_shown_do_meet_it(place: Path, cli: Cli) -> None:
     assert commands == [
         "muniment kind show policy --template > policy.yaml",
         'muniment attach policy --body policy.yaml --control "nist-ai-rmf-1.0:GOVERN 1.2"',
-        'muniment approve "#…" --key … --statement "…"',
+        'muniment approve "#NUMBER" --key KEY --statement "TEXT"',
     ]
     attached = cli(*shlex.split(commands[1])[1:])
     assert attached.code == 0
-    approve = commands[2].replace("#…", "#7").replace("--key …", "--key risk")
+    approve = commands[2].replace("#NUMBER", "#7").replace("KEY", "risk")
     assert cli(*shlex.split(approve)[1:]).code == 0
     coverage = cli("coverage", "--framework", "nist-ai-rmf", "--json").json["data"]
     found = {item["id"]: item for item in coverage["catalogs"][0]["controls"]}
