@@ -53,7 +53,7 @@ from .outcome import Verdict, outcome
 from .profile import Profile
 from .requirement import Requirement, SecondPerson
 from .rule import broken, rule_variables
-from .threshold import Threshold, measures
+from .threshold import Threshold, measures, nearest
 
 _CLOCK_SLACK = timedelta(days=1)
 """How far facts may lie after their recording before it is remarked upon."""
@@ -308,7 +308,9 @@ class _Evaluator:
             case.unmeasured.append(name)
             near = [record for record, why in self._measured(name, limit) if why is None]
             text = f"nothing that counts shows {name} of the model; {self._profile} limits it"
-            case.say("threshold.missing", text, *near)
+            like = None if near else nearest(name, self._index.measuring)
+            text += f". {like[1]} shows {like[0]}: is that meant?" if like else ""
+            case.say("threshold.missing", text, *near, *(like[1:] if like else ()))
             for other in near:
                 if other not in case.failed:
                     case.reasons += self._faults.get(other.sha256, ())
