@@ -9,16 +9,22 @@ from muniment.reports.coverageforms.form import CoverageForm
 
 from .answer import Answer, command
 from .forms import Output, in_form, require_form
-from .options import AsJson, Frameworks, InWorkspace, OfArtifact, WithProfile, open_workspace
+from .options import (
+    AsJson,
+    AsOf,
+    Frameworks,
+    InWorkspace,
+    OfArtifact,
+    WithProfile,
+    open_workspace,
+    when,
+)
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from muniment.controls.coverage import State
     from muniment.reports.coverageforms.page import Page, Sheet
     from muniment.reports.coverages import Narrowed, SystemView
 
-_MOST_DIGITS = 12
 _PLAIN_WIDTH = 120
 
 
@@ -54,14 +60,7 @@ def coverage(
         list[str] | None,
         typer.Option("--state", metavar="STATE", help="Controls in this state; repeatable."),
     ] = None,
-    as_of: Annotated[
-        str | None,
-        typer.Option(
-            "--as-of",
-            metavar="WHEN",
-            help="Judge at this date or time (UTC), or checkpoint size, instead of now.",
-        ),
-    ] = None,
+    as_of: AsOf = None,
     since: Annotated[
         str | None,
         typer.Option(
@@ -110,8 +109,8 @@ def coverage(
             system or (),
             profile=profile,
             frameworks=framework or (),
-            as_of=_when(as_of),
-            since=_when(since, day_begins=True),
+            as_of=when(as_of),
+            since=when(since, day_begins=True),
             expiring=None if expiring is None else parse_duration(expiring),
             artifact=artifact,
             every=all_systems,
@@ -170,17 +169,6 @@ def _state(text: str) -> "State":
             expected=", ".join(State),
             found=text,
         ) from None
-
-
-def _when(text: str | None, *, day_begins: bool = False) -> "datetime | int | None":
-    """A date, a time, or the size of a checkpoint."""
-    from muniment.schemas.times import parse_moment
-
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
-        return int(text)
-    return parse_moment(text, day_begins=day_begins)
 
 
 def _data(

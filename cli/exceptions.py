@@ -18,6 +18,7 @@ from .options import (
     WithProfile,
     moment,
     open_workspace,
+    when,
 )
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def soa(
     require_form(form, SoaForm.TABLE, output, as_json=as_json)
     opened = open_workspace(workspace)
     with show.progress("verifying") as bar:
-        found = opened.soa(system, profile=profile, as_of=moment(as_of), progress=bar)
+        found = opened.soa(system, profile=profile, as_of=when(as_of), progress=bar)
     # NOTE: with a file, its rows go there alone.
     shown = _print if output is None else _print_title
     return in_form(
@@ -208,20 +209,21 @@ def _render(soa: "Soa", form: SoaForm, document: str) -> bytes:
 
 
 def _print_title(soa: "Soa") -> None:
+    from muniment.reports.soafiles import heading
+
     from . import show
 
     counts = ", ".join(f"{number} {word}" for word, number in soa.counts().items())
     show.line(f"Statement of applicability of {soa.system}: {counts}", "bold")
+    show.pairs((name.lower(), text) for name, text in heading(soa))
 
 
 def _print(soa: "Soa") -> None:
-    from muniment.schemas.text import shorten
-
     from . import show
 
     _print_title(soa)
     show.table(
-        ["control", "title", "decided", "state", "evidence", "owner", "justification"],
+        ["control", "title", "decided", "state", "evidence", "owner"],
         [
             [
                 line.short_id,
@@ -230,9 +232,14 @@ def _print(soa: "Soa") -> None:
                 str(line.control.state),
                 " ".join(f"#{ref.index}" for ref in line.control.evidence) or "–",
                 ", ".join(line.owners) or "nobody",
-                shorten(line.justification or "–", 100),
             ]
             for line in soa.lines
         ],
         style=3,
     )
+    decided = [line for line in soa.lines if line.justification]
+    if decided:
+        show.line()
+        show.line("justifications", "bold")
+    for line in decided:
+        show.hanging(line.justification or "", 0, f"{line.short_id} ({line.decided}): ")

@@ -14,8 +14,8 @@ from .options import (
     OfArtifact,
     OfSystem,
     WithProfile,
-    moment,
     open_workspace,
+    when,
 )
 
 app = typer.Typer(help="Write the ledger as files that other tools read.", no_args_is_help=True)
@@ -94,7 +94,7 @@ def oscal(
             system,
             profile=profile,
             frameworks=framework or (),
-            as_of=moment(as_of),
+            as_of=when(as_of),
             artifact=artifact,
             progress=bar,
         )

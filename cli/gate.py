@@ -18,8 +18,8 @@ from .options import (
     OfSystem,
     WithKey,
     WithProfile,
-    moment,
     open_workspace,
+    when,
 )
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _gate(
         gated = opened.gate(
             system,
             profile=profile,
-            as_of=moment(as_of),
+            as_of=when(as_of),
             artifact=artifact,
             dry_run=dry_run,
             progress=bar,

@@ -16,8 +16,8 @@ from .options import (
     OfSystem,
     WithKey,
     WithProfile,
-    moment,
     open_workspace,
+    when,
 )
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def packet(
             system,
             profile=profile,
             frameworks=framework or (),
-            as_of=moment(as_of),
+            as_of=when(as_of),
             artifact=artifact,
             sample=sample,
             progress=bar,

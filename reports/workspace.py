@@ -19,7 +19,7 @@ from muniment.controls.claims import remarks
 from muniment.controls.coverage import Coverage
 from muniment.controls.crosswalk import Crosswalk, load_crosswalk
 from muniment.controls.evaluator import evaluate
-from muniment.controls.gate import GateDecision, LedgerState, decide, decided, to_body
+from muniment.controls.gate import GateDecision, decide, decided, to_body
 from muniment.controls.lint import Fault, lint, require_sound
 from muniment.controls.profile import Profile, resolve_profile
 from muniment.controls.standing import Erased, erased, registrations, standings
@@ -39,6 +39,7 @@ from muniment.schemas.record import Record
 from muniment.schemas.statement import GATE_DECISION, Statement, SystemRef
 from muniment.schemas.text import with_article
 
+from .coverages import checkpoint_of, known_then, ledger_state, require_told_apart
 from .selection import Around, around, is_signer, speaks_of
 
 if TYPE_CHECKING:
@@ -378,7 +379,7 @@ class Workspace(base.Workspace):
         system: str | None = None,
         *,
         profile: str = DEFAULT_PROFILE,
-        as_of: datetime | None = None,
+        as_of: datetime | int | None = None,
         progress: Progress | None = None,
     ) -> Soa:
         """The statement of applicability for ISO/IEC 42001.
@@ -392,7 +393,8 @@ class Workspace(base.Workspace):
         verified.require()
         about, known = self.system(system), self.profile(profile)
         coverage = self._evaluate(verified, about, known, (CATALOG,), as_of, None)
-        return statement_of_applicability(coverage, verified.records)
+        then = known_then(self, verified, coverage, as_of)
+        return statement_of_applicability(coverage, then, ledger_state(verified))
 
     @uncollected()
     def views(
@@ -445,7 +447,7 @@ class Workspace(base.Workspace):
         system: str | None = None,
         *,
         profile: str = DEFAULT_PROFILE,
-        as_of: datetime | None = None,
+        as_of: datetime | int | None = None,
         artifact: str | Path | None = None,
         dry_run: bool = False,
         progress: Progress | None = None,
@@ -472,7 +474,7 @@ class Workspace(base.Workspace):
         coverage = self._evaluate(verified, named, known, tuple(known.blocks), as_of, artifact)
         decision = decide(coverage, known)
         attached = None if dry_run else self.append(self._decided(decision, verified, artifact))
-        return Gated(decision, attached, tuple(known_since(self, verified, coverage)))
+        return Gated(decision, attached, tuple(known_since(self, verified, coverage, as_of)))
 
     def receipt(self, record: Record) -> bytes:
         """A record as a Sigstore bundle, with the proof of it under the last checkpoint.
@@ -489,7 +491,7 @@ class Workspace(base.Workspace):
         *,
         profile: str = DEFAULT_PROFILE,
         frameworks: Sequence[str] = (),
-        as_of: datetime | None = None,
+        as_of: datetime | int | None = None,
         artifact: str | Path | None = None,
         sample: str | None = None,
         progress: Progress | None = None,
@@ -511,6 +513,7 @@ class Workspace(base.Workspace):
         about, named = self.system(system), frameworks or self.config.frameworks
         self._require_artifacts(verified, about)
         coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
+        require_told_apart(verified, coverage, as_of)
         decision = decide(coverage, known)
         return assemble(self, verified, coverage, decision, known, progress, sample)
 
@@ -589,7 +592,7 @@ class Workspace(base.Workspace):
         *,
         profile: str = DEFAULT_PROFILE,
         frameworks: Sequence[str] = (),
-        as_of: datetime | None = None,
+        as_of: datetime | int | None = None,
         artifact: str | Path | None = None,
         progress: Progress | None = None,
     ) -> OscalExport:
@@ -597,7 +600,7 @@ class Workspace(base.Workspace):
 
         Args:
             folder: new or empty.
-            as_of: the moment to judge, UTC; by default that of the last checkpoint.
+            as_of: the moment to judge, UTC, or the size of a checkpoint; by default the last one.
 
         Raises:
             VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
@@ -607,11 +610,12 @@ class Workspace(base.Workspace):
         from .oscal import export_oscal
 
         verified = self.verified(progress)
-        moment = as_of or verified.require().time
+        moment = verified.require().time if as_of is None else as_of
         known, about = self.profile(profile), self.system(system)
         self._require_artifacts(verified, about)
         named = (*(frameworks or self.config.frameworks), *known.blocks)
         coverage = self._evaluate(verified, about, known, named, moment, artifact)
+        require_told_apart(verified, coverage, as_of)
         catalogs = [self.catalog(item.catalog) for item in coverage.catalogs]
         return export_oscal(self, verified, coverage, catalogs, known, Path(folder))
 
@@ -641,15 +645,18 @@ class Workspace(base.Workspace):
         system: SystemRef,
         profile: Profile,
         frameworks: Sequence[str],
-        as_of: datetime | None,
+        as_of: datetime | int | None,
         artifact: str | Path | None,
         size: int | None = None,
     ) -> Coverage:
         """The one way to the evaluator.
 
         Args:
+            as_of: a moment, or the size of a checkpoint; by default now.
             size: number of entries the ledger had at that moment, if that is known.
         """
+        if isinstance(as_of, int):
+            size, as_of = as_of, checkpoint_of(self, as_of).time
         # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
         moment = as_of or max(self.clock(), verified.require().time)
         records = PastTrust(verified.keys, self.kinds).at(verified.records, moment, size)
@@ -679,9 +686,7 @@ class Workspace(base.Workspace):
     ) -> Statement:
         from muniment import __version__
 
-        last = verified.require()
-        ledger = LedgerState(last.checkpoint.origin, last.size, last.root.hex())
-        body = to_body(decision, __version__, ledger)
+        body = to_body(decision, __version__, ledger_state(verified))
         name = Path(artifact).name if artifact and not is_digest(artifact) else "model"
         return decided(decision, body, name, self.clock(), self.references)
 
