@@ -57,7 +57,7 @@ def page(views: Sequence[SystemView], *, detail: bool, narrowed: bool) -> Page:
     main = _main(views)
     if len(views) > 1:
         sheets = (*_side_by_side(views, detail or narrowed), *_hindsight(views))
-        title = f"{len(views)} systems as of {_when(first.coverage)}"
+        title = f"{len(views)} systems as of {_when(first.coverage)}, {_by(first.coverage)}"
         return Page(title, (), sheets, main)
     coverage = first.coverage
     listed = [
@@ -66,7 +66,7 @@ def page(views: Sequence[SystemView], *, detail: bool, narrowed: bool) -> Page:
         for sheet in (heat(catalog), *_controls(catalog, detail or narrowed))
     ]
     return Page(
-        f"{coverage.system} as of {_when(coverage)}",
+        f"{coverage.system} as of {_when(coverage)}, {_by(coverage)}",
         (about(coverage),),
         (*listed, *_hindsight(views)),
         main,
@@ -177,9 +177,10 @@ def _page_of_changes(views: Sequence[SystemView], what: str, moment: datetime) -
     lines = [f"{names}: {what_happens} {moment:%Y-%m-%d %H:%M} UTC"]
     sheet = Sheet("", head, rows)
     shown = _shown_changes(sheet, one_system=len(views) == 1)
-    title = f"As of {_when(views[0].coverage)}"
+    title = f"As of {_when(views[0].coverage)}, {_by(views[0].coverage)}"
     behind = [(view, {*change.behind, *_refs(change.after)}) for view, change in found]
-    main = _with_hindsight(sheet, behind, views)
+    whole = tuple((*row, view.coverage.profile) for row, (view, _) in zip(rows, found, strict=True))
+    main = _with_hindsight(Sheet("", (*head, "profile"), whole), behind, views)
     return Page(title, tuple(lines), (shown, *_only_hindsight(views)), main)
 
 
@@ -219,7 +220,7 @@ def _change_row(view: SystemView, change: Change, is_past: bool) -> tuple[str, .
 def _main(views: Sequence[SystemView]) -> Sheet:
     columns = (
         *("system", "as_of", "owner", "catalog", "control", "title", "group", "state"),
-        *("fresh_until", "records", "approvals", "why", "unblock", "command"),
+        *("fresh_until", "records", "approvals", "why", "unblock", "command", "profile"),
     )
     found = [
         (view, catalog, item)
@@ -243,6 +244,7 @@ def _main(views: Sequence[SystemView]) -> Sheet:
             why(item),
             item.unblock or "",
             item.command or "",
+            view.coverage.profile,
         )
         for view, catalog, item in found
     )
@@ -302,6 +304,10 @@ def _short(control: ControlResult) -> str:
 
 def _counted(catalog: CatalogCoverage) -> str:
     return ", ".join(f"{count} {state}" for state, count in catalog.counts().items() if count)
+
+
+def _by(coverage: Coverage) -> str:
+    return f"by profile {coverage.profile}"
 
 
 def _when(coverage: Coverage) -> str:
