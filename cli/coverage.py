@@ -21,6 +21,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from muniment.controls.coverage import State
     from muniment.reports.coverageforms.page import Page, Sheet
     from muniment.reports.coverages import Narrowed, SystemView
@@ -202,6 +204,9 @@ def _print_sheet(sheet: "Sheet") -> None:
 
     if not sheet.rows:
         return
+    if sheet.is_list:
+        _print_list(sheet)
+        return
     width = shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns
     widest = [max(map(len, column)) for column in zip(sheet.columns, *sheet.rows, strict=True)]
     if sheet.is_heat and sum(widest) + 2 * len(widest) > width:
@@ -210,3 +215,20 @@ def _print_sheet(sheet: "Sheet") -> None:
             show.line(f"{name}: {counts}, of {total}")
         return
     show.table(sheet.columns, sheet.rows, states=True)
+
+
+def _print_list(sheet: "Sheet") -> None:
+    """Rows whose words never break, each with its prose below it."""
+    from . import show
+
+    table = [sheet.columns[:-1], *(row[:-1] for row in sheet.rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+
+    def together(cells: "Sequence[str]") -> str:
+        pairs = zip(cells, widths, strict=True)
+        return "  ".join(cell.ljust(width) for cell, width in pairs).rstrip()
+
+    show.line(together(table[0]), "bold")
+    for cells, row in zip(table[1:], sheet.rows, strict=True):
+        show.line(together(cells))
+        show.hanging(row[-1], 4)

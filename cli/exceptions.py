@@ -209,19 +209,19 @@ def _render(soa: "Soa", form: SoaForm, document: str) -> bytes:
 
 
 def _print_title(soa: "Soa") -> None:
-    from muniment.reports.soafiles import heading
-
     from . import show
 
     counts = ", ".join(f"{number} {word}" for word, number in soa.counts().items())
     show.line(f"Statement of applicability of {soa.system}: {counts}", "bold")
-    show.pairs((name.lower(), text) for name, text in heading(soa))
 
 
 def _print(soa: "Soa") -> None:
+    from muniment.reports.soafiles import heading
+
     from . import show
 
     _print_title(soa)
+    show.pairs((name.lower(), text) for name, text in heading(soa))
     show.table(
         ["control", "title", "decided", "state", "evidence", "owner"],
         [

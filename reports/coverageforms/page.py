@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
 from muniment.controls.changes import Change
-from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage, State
+from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage, Reason, State
+from muniment.controls.explain import decisive
 from muniment.reports.coverages import SystemView
 from muniment.schemas.statement import RecordRef
 from muniment.schemas.text import counted
@@ -28,6 +30,8 @@ class Sheet:
     """Whether it counts states, each cell a number with its state."""
     note: str = ""
     """What is not in it."""
+    is_list: bool = False
+    """Whether its last column is prose that a terminal shows below each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +179,12 @@ def _page_of_changes(views: Sequence[SystemView], what: str, moment: datetime) -
     word = "changed since" if is_past else "lapses by"
     what_happens = f"{counted(len(rows), 'control')} {_times(word, len(rows))}"
     lines = [f"{names}: {what_happens} {moment:%Y-%m-%d %H:%M} UTC"]
+    if is_past and found:
+        counts = Counter(change.what for _, change in found)
+        lines.append(", ".join(f"{number} {what}" for what, number in counts.items()))
     sheet = Sheet("", head, rows)
-    shown = _shown_changes(sheet, one_system=len(views) == 1)
+    short = [decisive(change.after) for _, change in found]
+    shown = _shown_changes(sheet, short, one_system=len(views) == 1)
     title = f"As of {_when(views[0].coverage)}, {_by(views[0].coverage)}"
     behind = [(view, {*change.behind, *_refs(change.after)}) for view, change in found]
     whole = tuple((*row, view.coverage.profile) for row, (view, _) in zip(rows, found, strict=True))
@@ -184,16 +192,16 @@ def _page_of_changes(views: Sequence[SystemView], what: str, moment: datetime) -
     return Page(title, tuple(lines), (shown, *_only_hindsight(views)), main)
 
 
-def _shown_changes(sheet: Sheet, *, one_system: bool) -> Sheet:
-    """For the eye: without what every row repeats, and the first reason of several."""
+def _shown_changes(sheet: Sheet, reasons: Sequence[Reason | None], *, one_system: bool) -> Sheet:
+    """For the eye: without what every row repeats, and the one reason that decides."""
     said_by_what = {"to"} if "what" in sheet.columns else set()
     left_out = said_by_what | ({"system"} if one_system else set())
     kept = [place for place, name in enumerate(sheet.columns) if name not in left_out]
     rows = []
-    for row in sheet.rows:
-        *others, reason = (row[place] for place in kept)
-        rows.append((*others, reason.split("\n")[0]))
-    return Sheet("", tuple(sheet.columns[place] for place in kept), tuple(rows))
+    for row, reason in zip(sheet.rows, reasons, strict=True):
+        *others, _ = (row[place] for place in kept)
+        rows.append((*others, reason.full() if reason else ""))
+    return Sheet("", tuple(sheet.columns[place] for place in kept), tuple(rows), is_list=True)
 
 
 def _times(word: str, number: int) -> str:

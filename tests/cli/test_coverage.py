@@ -157,6 +157,27 @@ def test_every_form_names_the_profile(place: Path, cli: Cli) -> None:
             assert wanted.get(form, "by profile pilot@") in said
 
 
+def test_what_changed_is_counted_and_no_id_is_broken(
+    place: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counts stand above the rows; on a narrow terminal a reason stands below its row."""
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = cli("coverage", *NIST, "--since", "3").out.splitlines()
+    assert "1 newly met" in lines[2] or "newly" in lines[2]
+    at = next(number for number, line in enumerate(lines) if line.startswith(CONTROL))
+    assert "newly met" in lines[at]
+    assert lines[at + 1].startswith("    carried by eval-result")
+
+
+def test_html_breaks_no_word_but_in_prose(place: Path, cli: Cli) -> None:
+    """Only cells of prose may break anywhere."""
+    page = cli("coverage", *NIST, "--format", "html").out
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    (rule,) = [line for line in style.splitlines() if "anywhere" in line]
+    assert rule.startswith(".prose")
+    assert '<td class="met">met</td>' in page
+
+
 def by_id(document: dict[str, Any]) -> dict[str, Any]:
     return {item["id"]: item for one in document["catalogs"] for item in one["controls"]}
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from .conftest import SYSTEM, Cli
+
 SOON = (datetime.now(UTC) + timedelta(days=60)).date().isoformat()
 FAR = (datetime.now(UTC) + timedelta(days=400)).date().isoformat()
 WAIVE = ("--reason", "Starts soon", "--measure", "Checked by hand", "--until")
