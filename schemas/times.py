@@ -10,8 +10,8 @@ from muniment.schemas.errors import InputError
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_PRINTED = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)?( UTC)?")
-"""A time as it is printed for people, in UTC."""
+_PRINTED = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d)( UTC)?")
+"""A minute as it is printed for people, in UTC."""
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
 _UNITS = {
     "m": timedelta(minutes=1),
@@ -77,8 +77,7 @@ def parse_moment(text: str, *, day_begins: bool = False) -> datetime:
             return begin if day_begins else begin + timedelta(hours=23, minutes=59, seconds=59)
     try:
         if printed := _PRINTED.fullmatch(text):
-            seconds = printed[3] or (":00" if day_begins else ":59")
-            return parse_time(f"{printed[1]}T{printed[2]}{seconds}Z")
+            return parse_time(f"{printed[1]}T{printed[2]}:{'00' if day_begins else '59'}Z")
         return parse_time(text)
     except InputError as error:
         error.expected = "a date such as 2026-01-31, or a time such as 2026-01-31T09:30:00Z"

@@ -60,7 +60,6 @@ def test_date_means_the_end_of_that_day() -> None:
         assert times.format_time(times.parse_moment(printed)) == "2026-01-31T09:30:59Z"
         begin = times.parse_moment(printed, day_begins=True)
         assert times.format_time(begin) == "2026-01-31T09:30:00Z"
-    assert times.format_time(times.parse_moment("2026-01-31 09:30:07 UTC")).endswith("30:07Z")
 
 
 @pytest.mark.parametrize("text", ["2026-02-30", "2026-13-01", "0000-01-01"])
