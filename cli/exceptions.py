@@ -73,8 +73,8 @@ def waive(
 
     A waived control never counts as met. An approver signs, for a function that the profile names.
 
-    Example: muniment waive A.6.2.6 --reason "Starts in May" --measure "Checked by hand"
-    --until 2026-05-31 --key risk
+    Example: muniment waive A.6.2.6 --reason "Starts soon" --measure "Checked by hand"
+    --until DATE --key risk
     """
     from muniment.schemas.errors import InputError
 

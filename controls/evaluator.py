@@ -188,8 +188,9 @@ class _Evaluator:
                 best.setdefault(item.record.kind, item)
         if failed and best:
             # NOTE: a "no" about the same object outweighs what others lend.
-            text = f"nothing is carried over while {failed[0].start} fails: {failed[0]}"
-            case.say("evidence.not-carried", text, *cases[failed[0].start].failed, path=failed[0])
+            lender = failed[0].start
+            text = f"nothing is carried over while {lender} fails by the evidence: {failed[0]}"
+            case.say("evidence.not-carried", text, *cases[lender].failed, path=failed[0])
             return
         case.carried = best
 
