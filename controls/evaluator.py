@@ -6,7 +6,7 @@ that they cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -491,18 +491,22 @@ def _unused(
 ) -> list[Reason]:
     """Every record that no control and no other remark mentions, so that none goes unsaid."""
     said = {ref for reason in remarks for ref in reason.records}
+    known = {control.id for catalog in covered for control in catalog.controls}
     for control in (control for catalog in covered for control in catalog.controls):
         said.update(control.evidence, control.approvals)
         said.update(ref for reason in control.reasons for ref in reason.records)
         said.update({control.applicability.record} if control.applicability else ())
     return [
-        Reason("record.unused", f"{record} {_why_unused(record)}", (record.ref,))
+        Reason("record.unused", f"{record} {_why_unused(record, known)}", (record.ref,))
         for record in index.considered
         if record.ref not in said and record.ref != index.artifact_from
     ]
 
 
-def _why_unused(record: Record) -> str:
+def _why_unused(record: Record, known: Set[str]) -> str:
+    """Why no control mentions it; ``known`` are the ids of those that were decided."""
+    if record.kind == WAIVER and known & set(record.statement.body["controls"]):
+        return "waives nothing now: its controls are met, do not apply or are waived for longer"
     return {
         SYSTEM: "describes the system; no control rests on it",
         APPROVAL: "approves nothing that counts for a control now",

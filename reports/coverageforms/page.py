@@ -60,19 +60,21 @@ def page(views: Sequence[SystemView], *, detail: bool, narrowed: bool) -> Page:
         return _page_of_changes(views, "lapses", first.until)
     main = _main(views)
     if len(views) > 1:
-        sheets = (*_side_by_side(views, detail or narrowed), *_hindsight(views))
+        sheets = (*_side_by_side(views, detail or narrowed), *_hindsight(views, narrowed))
         title = f"{len(views)} systems as of {_when(first.coverage)}, {_by(first.coverage)}"
         return Page(title, (), sheets, main)
     coverage = first.coverage
+    nothing = () if coverage.controls else ("no control fits",)
     listed = [
         sheet
         for catalog in coverage.catalogs
+        if catalog.controls or not narrowed
         for sheet in (heat(catalog), *_controls(catalog, detail or narrowed))
     ]
     return Page(
         f"{coverage.system} as of {_when(coverage)}, {_by(coverage)}",
-        (about(coverage),),
-        (*listed, *_hindsight(views)),
+        (about(coverage), *nothing),
+        (*listed, *_hindsight(views, narrowed)),
         main,
     )
 
@@ -138,8 +140,9 @@ def _side_by_side(views: Sequence[SystemView], every: bool) -> list[Sheet]:
     return sheets
 
 
-def _hindsight(views: Sequence[SystemView]) -> list[Sheet]:
-    """What became known later; and, of one system, what counts for nothing."""
+def _hindsight(views: Sequence[SystemView], narrowed: bool = False) -> list[Sheet]:
+    """What became known later, and what counts for nothing; of that a number where controls were
+    filtered out, for it is not about those that are shown."""
     rows = [
         (
             str(view.coverage.system),
@@ -156,7 +159,11 @@ def _hindsight(views: Sequence[SystemView]) -> list[Sheet]:
         for reason in view.coverage.left_out
     ]
     sheets = []
-    if left:
+    if left and narrowed:
+        remarks = counted(len(left), "remark")
+        note = f"{remarks} on records that count for nothing; without a filter they are listed"
+        sheets.append(Sheet("", ("system", "why"), (), note=note))
+    elif left:
         sheets.append(Sheet("Left out", ("system", "why"), tuple(left)))
     if rows:
         title = "Known since, and without any bearing on the states above"

@@ -155,3 +155,17 @@ def test_the_gate_signs_the_crosswalk(place: Path, cli: Cli) -> None:
     body = to_body(decide(coverage, profile), "0", ledger)["muniment_decision"]
     assert body["crosswalk"] == coverage.crosswalk_sha256
     assert set(coverage.sources) < set(body["catalogs"])
+
+
+def test_list_says_how_many_kinds_and_whose_word(empty: Path, cli: Cli) -> None:
+    """Two kinds that are both needed, and approval, are told from either of two."""
+    out = " ".join(cli("controls", "list", "--framework", "nist-ai-rmf").out.split())
+    assert "policy and risk-assessment; approved" in out
+    assert "policy, risk-assessment; approved" in out
+
+
+def test_map_marks_what_is_not_used(place: Path, cli: Cli) -> None:
+    """A path from a catalog that the workspace does not use is marked."""
+    text = cli("controls", "map", "MEASURE 2.5").out
+    used = (place / "muniment.yaml").read_text()
+    assert ("not used here" in " ".join(text.split())) == ("eu-ai-act-high-risk" not in used)

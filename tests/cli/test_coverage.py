@@ -178,6 +178,16 @@ def test_html_breaks_no_word_but_in_prose(place: Path, cli: Cli) -> None:
     assert '<td class="met">met</td>' in page
 
 
+def test_a_filter_that_fits_nothing(place: Path, cli: Cli) -> None:
+    """It is said so, without headings of empty tables; what was left out is a number."""
+    for form in ("text", "markdown", "html"):
+        said = cli("coverage", *NIST, "--state", "waived", "--format", form).out
+        assert "no control fits" in said
+        assert "NIST AI RMF 1" not in said
+        assert "Left out" not in said
+    assert "on records that count for nothing" in cli("coverage", *NIST, "--state", "met").out
+
+
 def by_id(document: dict[str, Any]) -> dict[str, Any]:
     return {item["id"]: item for one in document["catalogs"] for item in one["controls"]}
 
