@@ -20,6 +20,7 @@ from .case import (
     begin_of,
     day,
     fresh_until,
+    lapse,
     refs,
     section_of,
     state_of,
@@ -390,7 +391,7 @@ class _Evaluator:
         rejections = self._index.rejections(record)
         if until < self._as_of:
             case.stale.append(record)
-            case.say("evidence.stale", f"{record} counted until {day(until)}", record)
+            case.say("evidence.stale", f"{record} counted until {lapse(until)}", record)
         elif rejections:
             case.rejected.append(record)
             for vote in rejections:

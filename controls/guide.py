@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from .catalog import Control
@@ -33,7 +34,8 @@ def sentences(control: Control) -> list[str]:
             f"muniment kind show {requirement.any_of[0]} lists the fields."
         )
     if requirement.rule is not None:
-        said.append(f"A rule must hold over it: {requirement.reason}.")
+        said.append(f"A rule must hold over it: {_as_fields(requirement.reason)}.")
+        said.append(f"In CEL: {' '.join(requirement.rule.split())}")
     else:
         said.append(f"Why: {requirement.reason}")
     said.append(
@@ -86,6 +88,11 @@ def approve(record: str, requirement: Requirement) -> str:
     """The command that approves a record; KEY stands for the name of the approver's key."""
     role = f" --role {requirement.approver}" if requirement.approver else ""
     return f'muniment approve "{record}" --key KEY{role}'
+
+
+def _as_fields(text: str) -> str:
+    """Names of fields as the kind writes them: ``cleanedByHand`` for ``cleaned_by_hand``."""
+    return re.sub(r"(?<=[a-z])_([a-z])", lambda found: found[1].upper(), text)
 
 
 def _kinds(requirement: Requirement) -> str:

@@ -42,6 +42,9 @@ def test_show_says_what_would_meet_it(empty: Path, cli: Cli) -> None:
     rule = " ".join(cli("controls", "show", "RG-5").out.split())
     assert "A rule must hold over it" in rule
     assert "The record must have its ownership part" in rule
+    tested = " ".join(cli("controls", "show", "RG-1").out.split())
+    assert "cleanedByHand is false" in tested
+    assert "In CEL: !section.cleanedByHand && section.rowsTested > 0" in tested
 
 
 def test_show_keeps_dates_and_doubts(empty: Path, cli: Cli) -> None:
