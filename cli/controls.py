@@ -8,7 +8,7 @@ from .answer import Answer, command
 from .options import AsJson, Frameworks, InWorkspace, workspace_here
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from muniment.controls.catalog import Catalog, Control
     from muniment.controls.crosswalk import Crosswalk, Outside, Path
@@ -48,7 +48,7 @@ def list_controls(
                     [
                         control.short_id,
                         control.title,
-                        ", ".join(control.requirement.any_of) or "nobody has said",
+                        _evidence(control),
                         str(control.requirement.validity_days),
                     ]
                     for control in catalog.controls
@@ -107,6 +107,7 @@ def map_control(
     crosswalk: Crosswalk = load_crosswalk() if opened is None else opened.crosswalk
     paths = Paths(crosswalk, set(_catalogs(opened))).to(found.id)
     titles = _titles((path.start for path in paths), opened)
+    used = None if opened is None else [item.id for item in opened.catalogs]
     outside = [item for item in crosswalk.outside if item.control == found.id]
     return Answer(
         {
@@ -126,7 +127,7 @@ def map_control(
                 for item in outside
             ],
         },
-        lambda: _print_map(found, paths, titles, outside),
+        lambda: _print_map(found, paths, titles, outside, used),
     )
 
 
@@ -135,7 +136,10 @@ def _print_map(
     paths: "Sequence[Path]",
     titles: "Mapping[str, str]",
     outside: "Sequence[Outside]",
+    used: "Collection[str] | None",
 ) -> None:
+    """The paths; those from catalogs that the workspace does not use lend nothing, unless a profile
+    blocks on them."""
     from . import show
 
     show.line(f"{control.id} · {control.title}", "bold")
@@ -146,7 +150,8 @@ def _print_map(
                 [
                     path.start,
                     titles[path.start],
-                    "carries over" if path.carries else "helps",
+                    ("carries over" if path.carries else "helps")
+                    + ("" if _is_used(path.start, used) else ", not used here"),
                     str(path.fit),
                     str(path.source),
                     ", ".join(path.ids[1:-1]),
@@ -160,6 +165,23 @@ def _print_map(
         show.line(f"doubt about {pair.first} and {pair.second}: {pair.doubt}")
     for item in outside:
         show.line(f"beside the catalogs: {item.topic} ({item.fit}, {item.source})")
+
+
+def _is_used(control: str, used: "Collection[str] | None") -> bool:
+    return used is None or control.partition(":")[0] in used
+
+
+def _evidence(control: "Control") -> str:
+    """Kinds that carry a control, how many it takes, and whether somebody must approve them."""
+    from muniment.controls.requirement import SecondPerson
+
+    asked = control.requirement
+    if asked.is_unset:
+        return "nobody has said"
+    least, kinds = asked.minimum_kinds, asked.any_of
+    said = (" and " if 1 < least == len(kinds) else ", ").join(kinds)
+    said += f" ({least} of them)" if 1 < least < len(kinds) else ""
+    return said + ("; approved" if asked.second_person is SecondPerson.EXPECTED else "")
 
 
 def _catalogs(opened: "Workspace | None") -> list[str]:

@@ -9,16 +9,24 @@ from muniment.reports.coverageforms.form import CoverageForm
 
 from .answer import Answer, command
 from .forms import Output, in_form, require_form
-from .options import AsJson, Frameworks, InWorkspace, OfArtifact, WithProfile, open_workspace
+from .options import (
+    AsJson,
+    AsOf,
+    Frameworks,
+    InWorkspace,
+    OfArtifact,
+    WithProfile,
+    open_workspace,
+    when,
+)
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Sequence
 
     from muniment.controls.coverage import State
     from muniment.reports.coverageforms.page import Page, Sheet
     from muniment.reports.coverages import Narrowed, SystemView
 
-_MOST_DIGITS = 12
 _PLAIN_WIDTH = 120
 
 
@@ -54,14 +62,7 @@ def coverage(
         list[str] | None,
         typer.Option("--state", metavar="STATE", help="Controls in this state; repeatable."),
     ] = None,
-    as_of: Annotated[
-        str | None,
-        typer.Option(
-            "--as-of",
-            metavar="WHEN",
-            help="Judge at this date or time (UTC), or checkpoint size, instead of now.",
-        ),
-    ] = None,
+    as_of: AsOf = None,
     since: Annotated[
         str | None,
         typer.Option(
@@ -110,8 +111,8 @@ def coverage(
             system or (),
             profile=profile,
             frameworks=framework or (),
-            as_of=_when(as_of),
-            since=_when(since, day_begins=True),
+            as_of=when(as_of),
+            since=when(since, day_begins=True),
             expiring=None if expiring is None else parse_duration(expiring),
             artifact=artifact,
             every=all_systems,
@@ -172,17 +173,6 @@ def _state(text: str) -> "State":
         ) from None
 
 
-def _when(text: str | None, *, day_begins: bool = False) -> "datetime | int | None":
-    """A date, a time, or the size of a checkpoint."""
-    from muniment.schemas.times import parse_moment
-
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
-        return int(text)
-    return parse_moment(text, day_begins=day_begins)
-
-
 def _data(
     views: "list[SystemView]", is_plural: bool, narrowed: "Narrowed | None"
 ) -> dict[str, object]:
@@ -214,6 +204,9 @@ def _print_sheet(sheet: "Sheet") -> None:
 
     if not sheet.rows:
         return
+    if sheet.is_list:
+        _print_list(sheet)
+        return
     width = shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns
     widest = [max(map(len, column)) for column in zip(sheet.columns, *sheet.rows, strict=True)]
     if sheet.is_heat and sum(widest) + 2 * len(widest) > width:
@@ -222,3 +215,20 @@ def _print_sheet(sheet: "Sheet") -> None:
             show.line(f"{name}: {counts}, of {total}")
         return
     show.table(sheet.columns, sheet.rows, states=True)
+
+
+def _print_list(sheet: "Sheet") -> None:
+    """Rows whose words never break, each with its prose below it."""
+    from . import show
+
+    table = [sheet.columns[:-1], *(row[:-1] for row in sheet.rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+
+    def together(cells: "Sequence[str]") -> str:
+        pairs = zip(cells, widths, strict=True)
+        return "  ".join(cell.ljust(width) for cell, width in pairs).rstrip()
+
+    show.line(together(table[0]), "bold")
+    for cells, row in zip(table[1:], sheet.rows, strict=True):
+        show.line(together(cells))
+        show.hanging(row[-1], 4)

@@ -18,6 +18,7 @@ from .options import (
     WithProfile,
     moment,
     open_workspace,
+    when,
 )
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ def waive(
 
     A waived control never counts as met. An approver signs, for a function that the profile names.
 
-    Example: muniment waive A.6.2.6 --reason "Starts in May" --measure "Checked by hand"
-    --until 2026-05-31 --key risk
+    Example: muniment waive A.6.2.6 --reason "Starts soon" --measure "Checked by hand"
+    --until DATE --key risk
     """
     from muniment.schemas.errors import InputError
 
@@ -167,7 +168,7 @@ def soa(
     require_form(form, SoaForm.TABLE, output, as_json=as_json)
     opened = open_workspace(workspace)
     with show.progress("verifying") as bar:
-        found = opened.soa(system, profile=profile, as_of=moment(as_of), progress=bar)
+        found = opened.soa(system, profile=profile, as_of=when(as_of), progress=bar)
     if found.as_of.date() > opened.clock().date():
         show.note("after today: nothing recorded later is known")
     # NOTE: with a file, its rows go there alone.
@@ -228,13 +229,14 @@ def _print_title(soa: "Soa") -> None:
 
 
 def _print(soa: "Soa") -> None:
-    from muniment.schemas.text import shorten
+    from muniment.reports.soafiles import heading
 
     from . import show
 
     _print_title(soa)
+    show.pairs((name.lower(), text) for name, text in heading(soa))
     show.table(
-        ["control", "title", "decided", "state", "evidence", "owner", "justification"],
+        ["control", "title", "decided", "state", "evidence", "owner"],
         [
             [
                 line.short_id,
@@ -243,9 +245,14 @@ def _print(soa: "Soa") -> None:
                 str(line.control.state),
                 " ".join(f"#{ref.index}" for ref in line.control.evidence) or "–",
                 ", ".join(line.owners) or "nobody",
-                shorten(line.justification or "–", 100),
             ]
             for line in soa.lines
         ],
         style=3,
     )
+    decided = [line for line in soa.lines if line.justification]
+    if decided:
+        show.line()
+        show.line("justifications", "bold")
+    for line in decided:
+        show.hanging(line.justification or "", 0, f"{line.short_id} ({line.decided}): ")

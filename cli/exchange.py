@@ -14,8 +14,8 @@ from .options import (
     OfArtifact,
     OfSystem,
     WithProfile,
-    moment,
     open_workspace,
+    when,
 )
 
 app = typer.Typer(help="Write the ledger as files that other tools read.", no_args_is_help=True)
@@ -94,7 +94,7 @@ def oscal(
             system,
             profile=profile,
             frameworks=framework or (),
-            as_of=moment(as_of),
+            as_of=when(as_of),
             artifact=artifact,
             progress=bar,
         )
@@ -278,6 +278,8 @@ def _is_framework(path: Path) -> bool:
 
 
 def _framework(path: Path, as_id: str | None, kinds: str | None, workspace: Path | None) -> Answer:
+    from muniment.schemas.text import counted
+
     from . import show
 
     opened = open_workspace(workspace)
@@ -286,9 +288,11 @@ def _framework(path: Path, as_id: str | None, kinds: str | None, workspace: Path
 
     def text() -> None:
         for catalog in catalogs:
-            show.line(f"{catalog.id}: {len(catalog.controls)} controls of {catalog.name}")
+            number = counted(len(catalog.controls), "control")
+            show.line(f"{catalog.id}: {number} of {catalog.name}")
         for crosswalk in crosswalks:
-            show.line(f"{crosswalk.id}: {len(crosswalk.pairs)} pairs of {crosswalk.name}")
+            number = counted(len(crosswalk.pairs), "pair")
+            show.line(f"{crosswalk.id}: {number} of {crosswalk.name}")
         show.pairs([("wrote", str(file)) for file in done.files])
         for note in (
             *(n for c in catalogs for n in c.notes),
@@ -331,6 +335,28 @@ def _framework(path: Path, as_id: str | None, kinds: str | None, workspace: Path
     )
 
 
+def _require_attestations(path: Path) -> None:
+    """Refuse a file that nobody's key could make an attestation of.
+
+    Raises:
+        InputError: ``import.unknown``, or the file cannot be read.
+    """
+    from muniment.evidence.attestation import MAX_FILE, read_attestations
+    from muniment.schemas.errors import InputError, MunimentError
+    from muniment.schemas.files import read_small
+
+    data = read_small(path, MAX_FILE)
+    try:
+        read_attestations(data)
+    except MunimentError as error:
+        raise InputError(
+            "import.unknown",
+            f"{path.name} holds nothing that is taken in",
+            expected="DSSE envelopes, a Sigstore bundle, an OSCAL catalog or profile, a CISO "
+            "Assistant library, or a folder that muniment export tiles wrote",
+        ) from error
+
+
 def _attestations(
     path: Path, keys: list[Path], system: str | None, controls: list[str], workspace: Path | None
 ) -> Answer:
@@ -341,6 +367,7 @@ def _attestations(
     from . import show
 
     if not keys:
+        _require_attestations(path)
         raise InputError(
             "attestation.key",
             "it must be said whose key signed the attestation",

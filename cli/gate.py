@@ -18,11 +18,13 @@ from .options import (
     OfSystem,
     WithKey,
     WithProfile,
-    moment,
     open_workspace,
+    when,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from muniment.controls.coverage import ControlResult, Coverage, Reason
     from muniment.evidence.note import VerifierKey
     from muniment.reports.workspace import Gated
@@ -31,6 +33,12 @@ _ON_GITHUB = "GITHUB_ACTIONS"
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 """File to which a step on GitHub Actions appends Markdown for the run's page."""
 _OR_DIGEST = "--profile takes a YAML file too, or the SHA-256 that muniment profile show says"
+
+_CAPITALS = {
+    "FILE": "the file with a tool's results",
+    "KEY": "the name of the approver's key, which needs --role as well if it has several functions",
+}
+"""Words of commands that somebody must replace."""
 
 app = typer.Typer()
 
@@ -108,7 +116,7 @@ def _gate(
         gated = opened.gate(
             system,
             profile=profile,
-            as_of=moment(as_of),
+            as_of=when(as_of),
             artifact=artifact,
             dry_run=dry_run,
             progress=bar,
@@ -347,15 +355,9 @@ def print_gate(gated: "Gated") -> None:
         show.line(item.sentence)
     if decision.blocking:
         show.line(f"{len(decision.blocking)} of {len(decision.scope)} controls block:")
-        show.line()
-        show.table(
-            ["control", "state", "what is wanted", "what would unblock it"],
-            [
-                [*_named(control), f"{control.unblock or ''}\n{control.command or ''}".strip()]
-                for control in decision.blocking
-            ],
-            style=1,
-        )
+        for control in decision.blocking:
+            _print_blocking(control)
+        _print_legend(decision.blocking)
     if decision.excepted:
         show.line()
         from muniment.schemas.text import counted
@@ -376,6 +378,36 @@ def print_gate(gated: "Gated") -> None:
         show.line(f"the decision is signed and recorded as {gated.attached.record}")
     else:
         show.line("dry run: the decision was not recorded")
+
+
+def _print_blocking(control: "ControlResult") -> None:
+    """A control with the reason that decides; its commands stand alone, as they are typed."""
+    from muniment.controls.explain import decisive
+
+    from . import show
+
+    show.line()
+    short, state, title = _named(control)
+    show.line(f"{short} · {state} · {title}", show.STYLES.get(state, ""))
+    if reason := decisive(control):
+        show.hanging(reason.full(), 2, "why: ")
+    if control.unblock:
+        show.hanging(control.unblock, 2, "fix: ")
+    for typed in control.commands:
+        show.line(f"    {typed}")
+
+
+def _print_legend(controls: "Sequence[ControlResult]") -> None:
+    """What the words in capitals stand for that somebody must replace."""
+    from . import show
+
+    words = {word for control in controls for word in (control.command or "").split()}
+    said = [f"{word} is {meaning}" for word, meaning in _CAPITALS.items() if word in words]
+    if any(" --body " in (control.command or "") for control in controls):
+        said.append("a .yaml is to be filled in before it is attached")
+    if said:
+        show.line()
+        show.hanging("; ".join(said), 0)
 
 
 def _named(control: "ControlResult") -> list[str]:

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from muniment.reports.workspace import Workspace
+
+_MOST_DIGITS = 12
+"""Of the size of a checkpoint; eight digits alone are no date either."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 InWorkspace = Annotated[
@@ -40,7 +45,9 @@ OfSystem = Annotated[
 AsOf = Annotated[
     str | None,
     typer.Option(
-        "--as-of", metavar="WHEN", help="Judge at this date or time (UTC) instead of now."
+        "--as-of",
+        metavar="WHEN",
+        help="Judge at this date or time (UTC), or checkpoint size, instead of now.",
     ),
 ]
 OfArtifact = Annotated[
@@ -91,3 +98,14 @@ def moment(text: str | None, *, day_begins: bool = False) -> Any:
     from muniment.schemas.times import parse_moment
 
     return None if text is None else parse_moment(text, day_begins=day_begins)
+
+
+def when(text: str | None, *, day_begins: bool = False) -> "datetime | int | None":
+    """A date or time as ``moment`` reads it, or the size of a checkpoint."""
+    from muniment.schemas.times import parse_moment
+
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
+        return int(text)
+    return parse_moment(text, day_begins=day_begins)

@@ -63,8 +63,12 @@ def show_profile(
 @command
 def lint_profile(
     profile: Annotated[
-        str, typer.Argument(metavar="FILE|NAME", help="A profile's YAML file, or its name.")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="FILE|NAME",
+            help="A profile's YAML file, or its name; without it, all of the workspace's own.",
+        ),
+    ] = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
@@ -72,19 +76,56 @@ def lint_profile(
 
     Example: muniment profile lint profiles/bank.yaml
     """
+    opened = workspace_here(workspace)
+    if profile is None:
+        return _lint_own(opened)
+    layers, name = named_layers(profile, opened)
+    faults = _lint(name, layers, opened)
+    data = {"profile": name, "faults": [fault.to_json() for fault in faults]}
+    return Answer(data, lambda: _print_faults(name, faults), 1 if faults else 0)
+
+
+def _lint_own(opened: "Workspace | None") -> Answer:
+    """Lint every profile of ``profiles/``; that there is none is no pass."""
+    from muniment.schemas.errors import InputError
+
+    layers = _layers(opened)
+    own = [name for name, layer in layers.items() if layer.file is not None]
+    if not own:
+        raise InputError(
+            "profile.none",
+            "there is no profile of your own to look at",
+            hint="name one, or write one into profiles/ beside muniment.yaml",
+        )
+    found = {name: _lint(name, layers, opened) for name in own}
+
+    def text() -> None:
+        for name, faults in found.items():
+            _print_faults(name, faults)
+
+    said = [
+        {"profile": name, "faults": [fault.to_json() for fault in faults]}
+        for name, faults in found.items()
+    ]
+    return Answer({"profiles": said}, text, 1 if any(found.values()) else 0)
+
+
+def _lint(name: str, layers: "dict[str, Layer]", opened: "Workspace | None") -> "list[Fault]":
     from muniment.controls.catalog import load_catalog
     from muniment.controls.lint import lint
     from muniment.schemas.kinds import KindRegistry
+    from muniment.schemas.record import Role
 
-    opened = workspace_here(workspace)
-    layers, name = named_layers(profile, opened)
-    if opened is not None:
-        faults = opened.lint_profile(name, layers)
-    else:
-        documents = {key: item.document for key, item in layers.items()}
-        faults = lint(name, documents, load_catalog, KindRegistry())
-    data = {"profile": name, "faults": [fault.to_json() for fault in faults]}
-    return Answer(data, lambda: _print_faults(name, faults), 1 if faults else 0)
+    documents = {key: item.document for key, item in layers.items()}
+    if opened is None:
+        return lint(name, documents, load_catalog, KindRegistry())
+    held = {
+        function
+        for known in opened.people.ring()
+        if Role.APPROVER in known.signer.roles and known.retired is None
+        for function in known.signer.functions
+    }
+    return lint(name, documents, opened.catalog, opened.kinds, held)
 
 
 def named_layers(text: str, opened: "Workspace | None") -> "tuple[dict[str, Layer], str]":
@@ -157,6 +198,7 @@ def _print_faults(name: str, faults: "list[Fault]") -> None:
     if not faults:
         show.line(f"nothing is wrong with profile {name}")
         return
+    show.line(f"profile {name}", "bold")
     show.table(
         ["", "where", "what is wrong", "code"],
         [

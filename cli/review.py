@@ -16,8 +16,8 @@ from .options import (
     OfSystem,
     WithKey,
     WithProfile,
-    moment,
     open_workspace,
+    when,
 )
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def packet(
             system,
             profile=profile,
             frameworks=framework or (),
-            as_of=moment(as_of),
+            as_of=when(as_of),
             artifact=artifact,
             sample=sample,
             cover=cover,

@@ -36,14 +36,39 @@ def line(text: str = "", style: str = "") -> None:
     _put(Text(visible(text, keep="\n"), style=style), soft_wrap=True)
 
 
+def hanging(text: str, indent: int, label: str = "") -> None:
+    """Prose on stdout, its lines broken between words alone and set in by ``indent`` columns.
+
+    Args:
+        label: stands before the first line, further in than the others.
+    """
+    import textwrap
+
+    blank = " " * indent
+    for part in visible(label + text, keep="\n").split("\n"):
+        line(
+            textwrap.fill(
+                part,
+                _width(),
+                initial_indent=blank,
+                subsequent_indent=blank + " " * len(label),
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        )
+
+
+def _width() -> int:
+    return max(shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns, _LEAST_WIDTH)
+
+
 def _put(what: Text | Table, *, soft_wrap: bool = False) -> None:
     """Print what rich draws; colour only on a terminal that wants it."""
     from rich.console import Console
 
-    width = max(shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns, _LEAST_WIDTH)
     drawn = StringIO()
     # NOTE: printed by us, not by rich, which would end the process itself on a broken pipe.
-    Console(file=drawn, force_terminal=sys.stdout.isatty(), width=width, highlight=False).print(
+    Console(file=drawn, force_terminal=sys.stdout.isatty(), width=_width(), highlight=False).print(
         what, soft_wrap=soft_wrap
     )
     lines = drawn.getvalue().removesuffix("\n").split("\n")

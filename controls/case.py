@@ -151,3 +151,8 @@ def refs(records: Sequence[Record]) -> tuple[RecordRef, ...]:
 
 def day(moment: datetime) -> str:
     return moment.date().isoformat()
+
+
+def lapse(moment: datetime) -> str:
+    """The last day on which something counted, with the time where that ends within the day."""
+    return day(moment) if moment.time() == time(23, 59, 59) else f"{moment:%Y-%m-%d %H:%M} UTC"

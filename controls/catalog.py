@@ -166,6 +166,7 @@ def _form() -> Validator:
 
 _MANY = 10
 """So many names are not listed in an error."""
+_SUGGESTED = 5
 
 
 def catalog_named(text: str, catalogs: Sequence[Catalog]) -> Catalog:
@@ -191,7 +192,8 @@ def resolve(text: str, catalogs: Sequence[Catalog]) -> str:
     """The full id of the control that a person means.
 
     Case and punctuation do not matter, but numbers stay apart: ``A.6.1`` is not ``A.61``. The
-    catalog may be left out where that is not ambiguous.
+    catalog may be left out where that is not ambiguous, or stand before a space. What no id fits
+    may be the place in a law that a single control refers to, such as ``Art. 15(1)``.
 
     Raises:
         InputError: ``control.unknown``, ``control.ambiguous``, ``catalog.unknown`` or
@@ -209,10 +211,68 @@ def resolve(text: str, catalogs: Sequence[Catalog]) -> str:
             for item, control in known.items()
             if "".join(_key(control.short_id)) == run_together
         ]
-    return _only("control", text, found, list(known))
+    found = found or _by_other_names(rest, wanted, among)
+    return _only("control", text, found, list(known), _alike(wanted, known))
 
 
-def _only(what: str, text: str, found: Sequence[str], known: Sequence[str]) -> str:
+def _by_other_names(text: str, wanted: tuple[str, ...], among: Sequence[Catalog]) -> list[str]:
+    """The control that a catalog and an id without a colon mean, or else a place in a law."""
+    words = text.split()[:_MANY]
+    by_id = {catalog.id: catalog for catalog in among}
+    spoken = {
+        control.id
+        for number in range(1, len(words))
+        for name in _catalog_ids(" ".join(words[:number]), list(by_id))
+        for control in by_id[name].controls
+        if _key(control.short_id) == _key(" ".join(words[number:]))
+    }
+    referring = [
+        control.id
+        for catalog in among
+        for control in catalog.controls
+        if len(wanted) > 1 and any(_begins(text, wanted) for text in _references(control))
+    ]
+    return sorted(spoken) or (referring if len(referring) == 1 else [])
+
+
+def _references(control: Control) -> list[str]:
+    return [value for name, value in control.facts if name == "reference"]
+
+
+def _begins(text: str, wanted: tuple[str, ...]) -> bool:
+    return _key(text)[: len(wanted)] == wanted
+
+
+def _alike(wanted: tuple[str, ...], known: Mapping[str, Control]) -> list[str]:
+    """Controls that what was written is a part of: their group, the beginning of their id or of
+    the place they refer to; or else those with its numbers behind a word that no id begins with."""
+    if not any(wanted):
+        return []
+    keys = {item: _key(control.short_id) for item, control in known.items()}
+    below = [
+        item
+        for item, control in known.items()
+        if _key(control.group) == wanted or _begins(control.short_id, wanted)
+    ]
+    referring = [
+        item
+        for item, control in known.items()
+        if any(_begins(text, wanted) for text in _references(control))
+    ]
+    if below or referring or any(key[0] == wanted[0] for key in keys.values()):
+        return below or referring
+    return [item for item, key in keys.items() if key[1:] == wanted[1:] != ()]
+
+
+def _only(
+    what: str, text: str, found: Sequence[str], known: Sequence[str], alike: Sequence[str] = ()
+) -> str:
+    """The one that is found.
+
+    Args:
+        known: all there are.
+        alike: those that are suggested before any that merely read alike.
+    """
     if len(found) == 1:
         return found[0]
     if found:
@@ -222,11 +282,12 @@ def _only(what: str, text: str, found: Sequence[str], known: Sequence[str]) -> s
             hint=f"write one of: {', '.join(found)}",
             found=shorten(text, 100),
         )
-    near = _nearest(text, known)
+    near = alike[:_SUGGESTED] or _nearest(text, known)
+    more = f" or {len(alike) - len(near)} more" if len(alike) > len(near) else ""
     raise InputError(
         f"{what}.unknown",
         f"there is no {what} {shorten(text, 100)!r}",
-        hint=f"did you mean {' or '.join(near)}?" if near else None,
+        hint=f"did you mean {' or '.join(near)}{more}?" if near else None,
         expected=", ".join(known) if 0 < len(known) < _MANY else None,
         found=shorten(text, 100),
     )

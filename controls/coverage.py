@@ -113,11 +113,16 @@ class ControlResult:
     unblock: str | None = None
     """What would close the gap, one sentence; None where there is none."""
     command: str | None = None
-    """The command that does it, with ``…`` for what only the user knows."""
+    """The commands that do it, one a line, with words in capitals for what only the user knows."""
     underlying: State | None = None
     """State by the evidence alone, where a signed record waives the control or rules it out."""
     applicability: Applicability | None = None
     """The signed word on whether it applies; None where nobody decided."""
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The lines of ``command``."""
+        return tuple(self.command.split("\n")) if self.command else ()
 
     def to_json(self) -> dict[str, Any]:
         """The result as the ``--json`` documents show it; the last two only where they are set."""

@@ -6,7 +6,7 @@ that they cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from .case import (
     begin_of,
     day,
     fresh_until,
+    lapse,
     refs,
     section_of,
     state_of,
@@ -53,7 +54,7 @@ from .outcome import Verdict, outcome
 from .profile import Profile
 from .requirement import Requirement, SecondPerson
 from .rule import broken, rule_variables
-from .threshold import Threshold, measures
+from .threshold import Threshold, measures, nearest
 
 _CLOCK_SLACK = timedelta(days=1)
 """How far facts may lie after their recording before it is remarked upon."""
@@ -191,8 +192,9 @@ class _Evaluator:
                 best.setdefault(item.record.kind, item)
         if failed and best:
             # NOTE: a "no" about the same object outweighs what others lend.
-            text = f"nothing is carried over while {failed[0].start} fails: {failed[0]}"
-            case.say("evidence.not-carried", text, *cases[failed[0].start].failed, path=failed[0])
+            lender = failed[0].start
+            text = f"nothing is carried over while {lender} fails by the evidence: {failed[0]}"
+            case.say("evidence.not-carried", text, *cases[lender].failed, path=failed[0])
             return
         case.carried = best
 
@@ -311,7 +313,9 @@ class _Evaluator:
             case.unmeasured.append(name)
             near = [record for record, why in self._measured(name, limit) if why is None]
             text = f"nothing that counts shows {name} of the model; {self._profile} limits it"
-            case.say("threshold.missing", text, *near)
+            like = None if near else nearest(name, self._index.measuring)
+            text += f". {like[1]} shows {like[0]}: is that meant?" if like else ""
+            case.say("threshold.missing", text, *near, *(like[1:] if like else ()))
             for other in near:
                 if other not in case.failed:
                     case.reasons += self._faults.get(other.sha256, ())
@@ -390,7 +394,7 @@ class _Evaluator:
         rejections = self._index.rejections(record)
         if until < self._as_of:
             case.stale.append(record)
-            case.say("evidence.stale", f"{record} counted until {day(until)}", record)
+            case.say("evidence.stale", f"{record} counted until {lapse(until)}", record)
         elif rejections:
             case.rejected.append(record)
             for vote in rejections:
@@ -516,18 +520,22 @@ def _unused(
 ) -> list[Reason]:
     """Every record that no control and no other remark mentions, so that none goes unsaid."""
     said = {ref for reason in remarks for ref in reason.records}
+    known = {control.id for catalog in covered for control in catalog.controls}
     for control in (control for catalog in covered for control in catalog.controls):
         said.update(control.evidence, control.approvals)
         said.update(ref for reason in control.reasons for ref in reason.records)
         said.update({control.applicability.record} if control.applicability else ())
     return [
-        Reason("record.unused", f"{record} {_why_unused(record)}", (record.ref,))
+        Reason("record.unused", f"{record} {_why_unused(record, known)}", (record.ref,))
         for record in index.considered
         if record.ref not in said and record.ref != index.artifact_from
     ]
 
 
-def _why_unused(record: Record) -> str:
+def _why_unused(record: Record, known: Set[str]) -> str:
+    """Why no control mentions it; ``known`` are the ids of those that were decided."""
+    if record.kind == WAIVER and known & set(record.statement.body["controls"]):
+        return "waives nothing now: its controls are met, do not apply or are waived for longer"
     return {
         SYSTEM: "describes the system; no control rests on it",
         APPROVAL: "approves nothing that counts for a control now",

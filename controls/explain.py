@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .case import Case, refs
-from .coverage import Reason, State
+from .coverage import ControlResult, Reason, State
+from .guide import approve, attach
 from .requirement import SecondPerson
+
+_DECIDING: dict[State, tuple[str, ...]] = {
+    State.FAILED: (
+        *("evidence.failed", "evidence.rule-failed", "threshold.failed", "data.", "monitoring."),
+        *("owner.", "derivation.differs", "derivation.refused"),
+    ),
+    State.STALE: ("evidence.stale",),
+    State.UNAPPROVED: ("evidence.rejected", "evidence.unapproved"),
+}
+"""How the codes of the reasons begin that make a state; in other states the first one does."""
 
 
 def explain(case: Case, state: State) -> None:
@@ -53,17 +64,17 @@ def _explain_carried(case: Case, state: State) -> None:
 
 
 def unblock(case: Case, state: State) -> tuple[str | None, str | None]:
-    """What would close the gap soonest: one sentence, and the command that does it."""
+    """What would close the gap soonest: one sentence, and the commands that do it, one a line."""
     if state is State.MET:
         return None, None
     if case.requirement.is_unset and state is State.MISSING:
         return "write into its framework's file what evidence meets it", None
-    control = f'--control "{case.control.id}"'
+    control = case.control
     if state is State.FAILED:
         first = case.failed[0]
         return (
             f"put right what {first} found and supersede it",
-            f'muniment attach {first.kind} … {control} --supersedes "{first}"',
+            attach(first.kind, control, f' --supersedes "{first}"'),
         )
     for record in case.unapproved:
         if record.kind not in case.kinds:
@@ -71,33 +82,48 @@ def unblock(case: Case, state: State) -> tuple[str | None, str | None]:
             return (
                 f"have {record} approved by an approver other than {record.signer.name}"
                 + (f", as {wanted}" if wanted else ""),
-                f'muniment approve "{record}"',
+                approve(str(record), case.requirement),
             )
     if _is_only_unmeasured(case):
         expected = case.requirement.second_person is SecondPerson.EXPECTED
         return (
             "attach an eval-result or a monitoring-report that names the model and shows "
             f"{', '.join(case.unmeasured)}{', and have it approved' if expected else ''}",
-            f"muniment attach eval-result … {control}",
+            attach("eval-result", control),
         )
     if state is State.UNAPPROVED:
         first = case.rejected[0]
         return (
             f"answer the rejection of {first} with better evidence",
-            f'muniment attach {first.kind} … {control} --supersedes "{first}"',
+            attach(first.kind, control, f' --supersedes "{first}"'),
         )
     if state is State.STALE:
         newest = case.stale[-1]
         return (
             f"attach a newer {newest.kind} than {newest}",
-            f"muniment attach {newest.kind} … {control} --collected-at …",
+            attach(newest.kind, control),
         )
     kinds = [kind for kind in case.requirement.any_of if kind not in case.kinds]
     part = f", with its {case.requirement.section} part" if case.requirement.section else ""
     return (
         f"attach {_one_of(kinds)}{part}",
-        f"muniment attach {kinds[0]} … {control}",
+        attach(kinds[0], control),
     )
+
+
+def decisive(control: ControlResult) -> Reason | None:
+    """The reason that the state rests on, and that ``unblock`` answers.
+
+    A remark, such as who owns the control, decides nothing.
+    """
+    reasons = list(control.reasons)
+    if control.state is State.STALE:
+        reasons.reverse()  # the newest evidence
+    wanted = _DECIDING.get(control.state, ())
+    for reason in reasons:
+        if reason.code.startswith(wanted):
+            return reason
+    return control.reasons[0] if control.reasons else None
 
 
 def _is_only_unmeasured(case: Case) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from .catalog import Control
 from .requirement import Requirement, SecondPerson
+from .threshold import MEASURING
 
 _SECOND = {
     SecondPerson.EXPECTED: "Somebody else, whose key has the role approver, must approve it; "
@@ -32,7 +34,8 @@ def sentences(control: Control) -> list[str]:
             f"muniment kind show {requirement.any_of[0]} lists the fields."
         )
     if requirement.rule is not None:
-        said.append(f"A rule must hold over it: {requirement.reason}.")
+        said.append(f"A rule must hold over it: {_as_fields(requirement.reason)}.")
+        said.append(f"In CEL: {' '.join(requirement.rule.split())}")
     else:
         said.append(f"Why: {requirement.reason}")
     said.append(
@@ -55,18 +58,46 @@ def sentences(control: Control) -> list[str]:
 def commands(control: Control) -> list[str]:
     """Commands that meet the control with the kinds asked for first, in order.
 
-    ``…`` stands for what only the user knows.
+    Words in capitals stand for what only the user knows.
     """
     requirement = control.requirement
     if requirement.is_unset:
         return []
     said = []
     for kind in requirement.any_of[: requirement.minimum_kinds]:
-        said.append(f"muniment kind show {kind} --template > {kind}.yaml")
-        said.append(f'muniment attach {kind} --body {kind}.yaml --control "{control.id}"')
+        said += by_template(kind, control.id)
     if requirement.second_person is not SecondPerson.NOT_NEEDED:
-        said.append('muniment approve "#…" --key … --statement "…"')
+        said.append(f'{approve("#NUMBER", requirement)} --statement "TEXT"')
     return said
+
+
+def by_template(kind: str, control: str, more: str = "") -> list[str]:
+    """Commands that make a body to fill in, and attach it once it is filled in."""
+    return [
+        f"muniment kind show {kind} --template > {kind}.yaml",
+        f'muniment attach {kind} --body {kind}.yaml --control "{control}"{more}',
+    ]
+
+
+def attach(kind: str, control: Control, more: str = "") -> str:
+    """The commands that attach evidence of a kind, one a line.
+
+    Figures come out of a tool's FILE, where no part of the body is asked for that no tool writes.
+    """
+    if kind in MEASURING and control.requirement.section is None:
+        return f'muniment attach {kind} FILE --control "{control.id}"{more}'
+    return "\n".join(by_template(kind, control.id, more))
+
+
+def approve(record: str, requirement: Requirement) -> str:
+    """The command that approves a record; KEY stands for the name of the approver's key."""
+    role = f" --role {requirement.approver}" if requirement.approver else ""
+    return f'muniment approve "{record}" --key KEY{role}'
+
+
+def _as_fields(text: str) -> str:
+    """Names of fields as the kind writes them: ``cleanedByHand`` for ``cleaned_by_hand``."""
+    return re.sub(r"(?<=[a-z])_([a-z])", lambda found: found[1].upper(), text)
 
 
 def _kinds(requirement: Requirement) -> str:

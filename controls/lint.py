@@ -6,12 +6,14 @@ worth a look.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from muniment.controls.catalog import Catalog, Control, resolve
+from muniment.controls.exceptions import MAX_DAYS
 from muniment.controls.layering import RULES, Document, joined, lineage, parents
 from muniment.controls.profile import Override, Profile, resolve_profile
 from muniment.controls.requirement import SecondPerson
@@ -21,6 +23,8 @@ from muniment.schemas.text import with_article
 
 _CARRY_NOTHING = frozenset({"link", "gate-decision", "retraction", "erasure", "key", "packet"})
 """Kinds whose records count for no control."""
+_FUNCTION = re.compile(r"(?=.{1,64}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
+"""What the schemas of keys and approvals take for a function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,12 @@ def lint(
     documents: Mapping[str, Document],
     catalog: Callable[[str], Catalog],
     kinds: KindRegistry,
+    held: Set[str] | None = None,
 ) -> list[Fault]:
     """Every fault of one profile with all its layers.
 
     Args:
+        held: functions of the approvers there are; None where that is not known.
         documents: by id, each checked by ``check_layer``.
         catalog: a catalog by its id; raises ``InputError`` where there is none.
 
@@ -70,7 +76,8 @@ def lint(
         return [Fault(error.code, "extends", error.message, True, error.hint)]
     profile = resolve_profile(name, documents)
     linter = _Linter(profile, catalog, kinds)
-    return [*linter.faults(), *_shadowed(layers, documents), *_restated(layers)]
+    nobody = [] if held is None else linter.held_by_nobody(held)
+    return [*linter.faults(), *nobody, *_shadowed(layers, documents), *_restated(layers)]
 
 
 def require_sound(profile: str, faults: list[Fault]) -> None:
@@ -145,6 +152,33 @@ class _Linter:
             text = f"it asks for less than what it extends: {'; '.join(self._profile.weaker)}"
             hint = "say why under reason, or ask for as much"
             yield Fault("profile.weaker", "", text, False, hint)
+        if (self._profile.max_waiver_days or 0) > MAX_DAYS:
+            text = f"no waiver lasts longer than {MAX_DAYS} days, whatever a profile allows"
+            yield Fault("profile.dead-waiver", "maxWaiverDays", text, False)
+        for where, function in self._functions():
+            if not _FUNCTION.fullmatch(function):
+                text = f"nobody can hold the function {function!r}"
+                hint = "lower-case words with hyphens, as key add --function takes them"
+                yield Fault("profile.no-holder", where, text, False, hint)
+
+    def held_by_nobody(self, held: Set[str]) -> Iterator[Fault]:
+        """Functions that the profile asks for and no approver there is speaks for."""
+        for where, function in self._functions():
+            if _FUNCTION.fullmatch(function) and function not in held:
+                text = f"no enrolled approver speaks for {function}"
+                known = ", ".join(sorted(held))
+                hint = f"theirs are {known}" if known else "key add --role approver --function"
+                yield Fault("profile.no-holder", where, text, False, hint)
+
+    def _functions(self) -> Iterator[tuple[str, str]]:
+        """Where the profile asks for a function, and which."""
+        for function in self._profile.waived_by:
+            yield "waivedBy", function
+        for function in self._profile.excluded_by or ():
+            yield "excludedBy", function
+        for name, override in self._profile.overrides.items():
+            if override.approver:
+                yield f"overrides.{name}.approver", override.approver
 
     def _block(self, name: str) -> Iterator[Fault]:
         where = f"blocks.{name}"

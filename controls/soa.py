@@ -18,6 +18,7 @@ from muniment.schemas.times import format_time
 
 from .coverage import ControlResult, Coverage
 from .crosschecks import is_in_force
+from .gate import LedgerState
 from .index import OWNER, Index, build_index
 
 CATALOG = "iso-42001-2023"
@@ -68,6 +69,11 @@ class Soa:
     catalog_sha256: str
     lines: tuple[SoaLine, ...]
     """Every control of Annex A, in its order."""
+    profile: str
+    """Profile by which the states were found, as ``id@version``."""
+    profile_sha256: str
+    ledger: LedgerState | None = None
+    """What it was read from; None inside a packet, whose own checkpoint says so."""
 
     def counts(self) -> Mapping[str, int]:
         """Number of controls by what was decided, every answer present."""
@@ -83,16 +89,22 @@ class Soa:
             "as_of": format_time(self.as_of),
             "catalog": CATALOG,
             "catalog_sha256": self.catalog_sha256,
+            "profile": self.profile,
+            "profile_sha256": self.profile_sha256,
+            **({"ledger": self.ledger.to_json()} if self.ledger else {}),
             "counts": dict(self.counts()),
             "controls": [line.to_json() for line in self.lines],
         }
 
 
-def statement_of_applicability(coverage: Coverage, records: Iterable[Record]) -> Soa:
+def statement_of_applicability(
+    coverage: Coverage, records: Iterable[Record], ledger: LedgerState | None = None
+) -> Soa:
     """The statement that ``coverage`` amounts to.
 
     Args:
         records: those that the coverage was made from; the owners are read from them.
+        ledger: where these were read, if the statement is to say so.
 
     Raises:
         InputError: ``soa.no-catalog``, the coverage does not hold ISO/IEC 42001.
@@ -110,7 +122,15 @@ def statement_of_applicability(coverage: Coverage, records: Iterable[Record]) ->
         for control in found.controls
         if control.id.startswith(_ANNEX)
     )
-    return Soa(coverage.system, coverage.as_of, found.sha256, lines)
+    return Soa(
+        coverage.system,
+        coverage.as_of,
+        found.sha256,
+        lines,
+        coverage.profile,
+        coverage.profile_sha256,
+        ledger,
+    )
 
 
 def _owners(index: Index, control: str, as_of: datetime) -> tuple[str, ...]:

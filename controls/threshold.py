@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,10 @@ from muniment.schemas.text import figure
 
 MEASURING = frozenset({"eval-result", "monitoring-report"})
 """Kinds whose metrics are held against a profile's limits."""
+
+_FAMILIES = {"fairness": "fairlearn-metricframe"}
+"""What a limit's name may begin with, and the format of the files whose metrics it then means:
+``fairness.equalized_odds_ratio`` is the ``equalized_odds_ratio`` of a Fairlearn file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class Threshold:
     def fault(self, name: str, record: Record) -> str | None:
         """How the record's figures of this name break the limit, those on slices included."""
         for metric in record.statement.body.get("metrics", ()):
-            if metric.get("name") == name and (why := self._fault(metric)):
+            if _is(name, metric, record) and (why := self._fault(metric)):
                 where = f" on {metric['slice']}" if "slice" in metric else ""
                 return f"{name}{where} {why}"
         return None
@@ -59,6 +64,30 @@ class Threshold:
 def measures(name: str, record: Record) -> bool:
     """Whether the record has a figure of this name over all of its data."""
     return any(
-        metric.get("name") == name and "slice" not in metric
+        _is(name, metric, record) and "slice" not in metric
         for metric in record.statement.body.get("metrics", ())
     )
+
+
+def nearest(name: str, records: Iterable[Record]) -> tuple[str, Record] | None:
+    """The metric over all of the data that is likest by its name, and a record that has it."""
+    found = {
+        str(metric.get("name")): record
+        for record in records
+        for metric in record.statement.body.get("metrics", ())
+        if "slice" not in metric
+    }
+    for wanted in (name, name.rpartition(".")[2]):
+        if near := difflib.get_close_matches(wanted[:200], found, n=1):
+            return near[0], found[near[0]]
+    return None
+
+
+def _is(name: str, metric: Mapping[str, Any], record: Record) -> bool:
+    """Whether a limit of this name is about the metric."""
+    if metric.get("name") == name:
+        return True
+    family, dot, rest = name.partition(".")
+    source = record.statement.source or {}
+    written = dot and source.get("format") == _FAMILIES.get(family, "")
+    return bool(written) and metric.get("name") == rest

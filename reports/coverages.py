@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from muniment.controls.changes import Change, changes, lapses
 from muniment.controls.coverage import Coverage, State
+from muniment.controls.gate import LedgerState
 from muniment.controls.hindsight import Hindsight, hindsight
 from muniment.evidence.admission import PastTrust
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
@@ -150,14 +151,36 @@ class Narrowed:
         )
 
 
+def ledger_state(verified: VerifiedLedger) -> LedgerState:
+    """What the answer was made from."""
+    last = verified.require()
+    return LedgerState(last.checkpoint.origin, last.size, last.root.hex())
+
+
+def known_then(
+    workspace: Workspace,
+    verified: VerifiedLedger,
+    coverage: Coverage,
+    asked: datetime | int | None,
+) -> list[Record]:
+    """The records that a coverage was made from, with the trust they had at its moment."""
+    past = PastTrust(verified.keys, workspace.kinds)
+    size = asked if isinstance(asked, int) else None
+    return past.at(verified.records, coverage.as_of, size)
+
+
 def known_since(
-    workspace: Workspace, verified: VerifiedLedger, coverage: Coverage, size: int | None = None
+    workspace: Workspace,
+    verified: VerifiedLedger,
+    coverage: Coverage,
+    asked: datetime | int | None = None,
 ) -> list[Hindsight]:
     """What became known after the moment of a coverage.
 
     Args:
-        size: number of entries the ledger had then, if that is known.
+        asked: that moment as somebody named it; as a number, how many entries the ledger had then.
     """
+    size = asked if isinstance(asked, int) else None
     own = [item for item in verified.records if item.statement.system == coverage.system]
     then = [item for item in own if item.recorded_at <= coverage.as_of]
     past = PastTrust(verified.keys, workspace.kinds)
@@ -289,6 +312,27 @@ def checkpoint_of(workspace: Workspace, asked: int) -> SignedCheckpoint:
             found=str(asked),
         )
     return signed
+
+
+def require_told_apart(
+    verified: VerifiedLedger, coverage: Coverage, asked: datetime | int | None
+) -> None:
+    """Refuse the size of a checkpoint in whose very second more was recorded.
+
+    For documents that name a moment by its time alone: their readers would count those records.
+
+    Raises:
+        InputError: ``checkpoint.same-second``.
+    """
+    last = max((r.index for r in verified.records if r.recorded_at <= coverage.as_of), default=0)
+    if isinstance(asked, int) and last >= asked:
+        raise InputError(
+            "checkpoint.same-second",
+            f"record #{last} was recorded in the second of the checkpoint of size {asked}, and "
+            "what is written here names a moment by its time alone",
+            hint=f"--as-of {format_time(coverage.as_of)} takes all that was recorded by then",
+            found=str(asked),
+        )
 
 
 def _systems(workspace: Workspace, stood: Sequence[Record], asked: Asked) -> list[SystemRef]:

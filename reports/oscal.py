@@ -84,6 +84,11 @@ class OscalExport:
     receipts: int
 
 
+def catalog_file(catalog: str) -> str:
+    """Name of a catalog's file; with one dot, as tools take what follows the first for its type."""
+    return f"catalog-{catalog.replace('.', '-')}.json"
+
+
 def export_oscal(
     workspace: Workspace,
     verified: VerifiedLedger,
@@ -149,7 +154,7 @@ class _Writer:
 
     def documents(self, catalogs: Sequence[Catalog], profile: Profile) -> dict[str, Any]:
         """Every document by its file's name."""
-        hrefs = {catalog.id: f"catalog-{catalog.id}.json" for catalog in catalogs}
+        hrefs = {catalog.id: catalog_file(catalog.id) for catalog in catalogs}
         moment = self.coverage.as_of
         found: dict[str, Any] = {
             hrefs[catalog.id]: catalog_document(catalog, self.names, moment) for catalog in catalogs
@@ -265,7 +270,7 @@ class _Writer:
         for catalog in self.coverage.catalogs:
             yield {
                 "description": catalog.name,
-                "links": [{"href": f"catalog-{catalog.catalog}.json", "rel": "catalog"}],
+                "links": [{"href": catalog_file(catalog.catalog), "rel": "catalog"}],
                 "include-controls": [
                     {"control-id": control_token(control.id)} for control in catalog.controls
                 ],

@@ -5,11 +5,13 @@ Cells hold what strangers signed: none of them becomes a formula.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
+from typing import Any
 
 from muniment.controls.soa import Soa, SoaLine
 from muniment.schemas.text import shorten, visible
+from muniment.schemas.times import format_time
 
 from . import inert
 
@@ -36,6 +38,18 @@ def rows(soa: Soa) -> Iterator[tuple[str, ...]]:
         yield tuple(shorten(visible(cell), _MAX_CELL) for cell in _cells(line))
 
 
+def heading(soa: Soa) -> list[tuple[str, str]]:
+    """What the statement is about and rests on, as name and value."""
+    ledger = soa.ledger
+    return [
+        ("System", str(soa.system)),
+        ("As of", format_time(soa.as_of)),
+        ("Profile", soa.profile),
+        ("Profile SHA-256", soa.profile_sha256),
+        ("Checkpoint", f"{ledger.origin}, size {ledger.size}, {ledger.root}" if ledger else ""),
+    ]
+
+
 def _cells(line: SoaLine) -> tuple[str, ...]:
     control, said = line.control, line.control.applicability
     return (
@@ -53,30 +67,41 @@ def _cells(line: SoaLine) -> tuple[str, ...]:
 
 
 def to_csv(soa: Soa) -> str:
-    """The statement as CSV (RFC 4180); a cell that looks like a formula begins with ``'``."""
-    return inert.to_csv(COLUMNS, rows(soa))
+    """The statement as CSV (RFC 4180); a cell that looks like a formula begins with ``'``.
+
+    The last columns say in every row what the statement is about.
+    """
+    names, about = zip(*heading(soa), strict=True)
+    return inert.to_csv((*COLUMNS, *names), ((*row, *about) for row in rows(soa)))
 
 
 def to_xlsx(soa: Soa) -> bytes:
-    """The statement as a spreadsheet; every cell is text."""
+    """The statement as a spreadsheet, every cell text; a second sheet says what it is about."""
     from openpyxl import Workbook
-    from openpyxl.styles import Alignment, Font
 
     book = Workbook()
     sheet = book.active
     sheet.title = "Statement of applicability"
     book.properties.creator = "Muniment"
     book.properties.title = f"Statement of applicability of {soa.system}"
-    for number, row in enumerate((COLUMNS, *rows(soa)), start=1):
+    _fill(sheet, (COLUMNS, *rows(soa)), _WIDTHS)
+    sheet.freeze_panes = "B2"
+    _fill(book.create_sheet("About"), (("About", ""), *heading(soa)), (20, 80))
+    written = BytesIO()
+    book.save(written)
+    return written.getvalue()
+
+
+def _fill(sheet: Any, table: Iterable[tuple[str, ...]], widths: tuple[int, ...]) -> None:
+    """Write a table whose first row is its head."""
+    from openpyxl.styles import Alignment, Font
+
+    for number, row in enumerate(table, start=1):
         for column, text in enumerate(row, start=1):
             cell = sheet.cell(number, column, text)
             # NOTE: as it is, openpyxl would make a formula of what begins with an equals sign.
             cell.data_type = "s"
             cell.alignment = Alignment(wrap_text=True, vertical="top")
             cell.font = Font(bold=number == 1)
-    for column, width in enumerate(_WIDTHS):
-        sheet.column_dimensions["ABCDEFGHIJ"[column]].width = width
-    sheet.freeze_panes = "B2"
-    written = BytesIO()
-    book.save(written)
-    return written.getvalue()
+    for letter, width in zip("ABCDEFGHIJ", widths, strict=False):
+        sheet.column_dimensions[letter].width = width

@@ -18,7 +18,7 @@ from muniment.controls.catalog import Catalog, catalog_id, find_control, load_ca
 from muniment.controls.claims import remarks
 from muniment.controls.coverage import Coverage
 from muniment.controls.crosswalk import Crosswalk, load_crosswalk
-from muniment.controls.gate import GateDecision, LedgerState, decide, decided, to_body
+from muniment.controls.gate import GateDecision, decide, decided, to_body
 from muniment.controls.lint import Fault, lint, require_sound
 from muniment.controls.profile import Profile, resolve_profile
 from muniment.controls.standing import Erased, erased, registrations, standings, withdrawn
@@ -36,6 +36,7 @@ from muniment.schemas.record import Record
 from muniment.schemas.statement import GATE_DECISION, Statement, SystemRef
 from muniment.schemas.text import with_article
 
+from .coverages import checkpoint_of, known_then, ledger_state, require_told_apart
 from .evaluation import judge, require_begun
 from .selection import Around, around, files_about, is_signer, speaks_of
 
@@ -386,7 +387,7 @@ class Workspace(base.Workspace):
         system: str | None = None,
         *,
         profile: str = DEFAULT_PROFILE,
-        as_of: datetime | None = None,
+        as_of: datetime | int | None = None,
         progress: Progress | None = None,
     ) -> Soa:
         """The statement of applicability for ISO/IEC 42001.
@@ -400,7 +401,8 @@ class Workspace(base.Workspace):
         verified.require()
         about, known = self.system(system), self.profile(profile)
         coverage = self._evaluate(verified, about, known, (CATALOG,), as_of, None)
-        return statement_of_applicability(coverage, verified.records)
+        then = known_then(self, verified, coverage, as_of)
+        return statement_of_applicability(coverage, then, ledger_state(verified))
 
     @uncollected()
     def views(
@@ -453,7 +455,7 @@ class Workspace(base.Workspace):
         system: str | None = None,
         *,
         profile: str = DEFAULT_PROFILE,
-        as_of: datetime | None = None,
+        as_of: datetime | int | None = None,
         artifact: str | Path | None = None,
         dry_run: bool = False,
         progress: Progress | None = None,
@@ -480,7 +482,7 @@ class Workspace(base.Workspace):
         coverage = self._evaluate(verified, named, known, tuple(known.blocks), as_of, artifact)
         decision = decide(coverage, known)
         attached = None if dry_run else self.append(self._decided(decision, verified, artifact))
-        return Gated(decision, attached, tuple(known_since(self, verified, coverage)))
+        return Gated(decision, attached, tuple(known_since(self, verified, coverage, as_of)))
 
     def receipt(self, record: Record) -> bytes:
         """A record as a Sigstore bundle, with the proof of it under the last checkpoint.
@@ -497,7 +499,7 @@ class Workspace(base.Workspace):
         *,
         profile: str = DEFAULT_PROFILE,
         frameworks: Sequence[str] = (),
-        as_of: datetime | None = None,
+        as_of: datetime | int | None = None,
         artifact: str | Path | None = None,
         sample: str | None = None,
         cover: Path | str | None = None,
@@ -534,6 +536,7 @@ class Workspace(base.Workspace):
         about, named = self.system(system), frameworks or self.config.frameworks
         require_artifacts(files_about(verified.records, about), self.store)
         coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
+        require_told_apart(verified, coverage, as_of)
         decision = decide(coverage, known)
         chain = None if certificate is None else Path(certificate)
         extras = Extras(look, sample, with_artifacts, chain)
@@ -614,7 +617,7 @@ class Workspace(base.Workspace):
         *,
         profile: str = DEFAULT_PROFILE,
         frameworks: Sequence[str] = (),
-        as_of: datetime | None = None,
+        as_of: datetime | int | None = None,
         artifact: str | Path | None = None,
         progress: Progress | None = None,
     ) -> OscalExport:
@@ -622,7 +625,7 @@ class Workspace(base.Workspace):
 
         Args:
             folder: new or empty.
-            as_of: the moment to judge, UTC; by default that of the last checkpoint.
+            as_of: the moment to judge, UTC, or the size of a checkpoint; by default the last one.
 
         Raises:
             VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
@@ -632,11 +635,12 @@ class Workspace(base.Workspace):
         from .oscal import export_oscal
 
         verified = self.verified(progress)
-        moment = as_of or verified.require().time
+        moment = verified.require().time if as_of is None else as_of
         known, about = self.profile(profile), self.system(system)
         require_artifacts(files_about(verified.records, about), self.store)
         named = (*(frameworks or self.config.frameworks), *known.blocks)
         coverage = self._evaluate(verified, about, known, named, moment, artifact)
+        require_told_apart(verified, coverage, as_of)
         catalogs = [self.catalog(item.catalog) for item in coverage.catalogs]
         return export_oscal(self, verified, coverage, catalogs, known, Path(folder))
 
@@ -656,25 +660,29 @@ class Workspace(base.Workspace):
         system: SystemRef,
         profile: Profile,
         frameworks: Sequence[str],
-        as_of: datetime | None,
+        as_of: datetime | int | None,
         artifact: str | Path | None,
     ) -> Coverage:
         """Judge a moment that was asked for; see ``reports.evaluation``.
 
+        Args:
+            as_of: a moment, or the size of a checkpoint; by default now.
+
         Raises:
-            InputError: ``coverage.before-ledger`` or ``system.not-yet``.
+            InputError: ``coverage.before-ledger``, ``system.not-yet`` or ``checkpoint.unknown``.
         """
+        size = None
+        if isinstance(as_of, int):
+            size, as_of = as_of, checkpoint_of(self, as_of).time
         require_begun(verified, as_of, system)
-        return judge(self, verified, system, profile, frameworks, as_of, _digest(artifact))
+        return judge(self, verified, system, profile, frameworks, as_of, _digest(artifact), size)
 
     def _decided(
         self, decision: GateDecision, verified: VerifiedLedger, artifact: str | Path | None
     ) -> Statement:
         from muniment import __version__
 
-        last = verified.require()
-        ledger = LedgerState(last.checkpoint.origin, last.size, last.root.hex())
-        body = to_body(decision, __version__, ledger)
+        body = to_body(decision, __version__, ledger_state(verified))
         name = Path(artifact).name if artifact and not is_digest(artifact) else "model"
         return decided(decision, body, name, self.clock(), self.references)
 

@@ -10,6 +10,8 @@ from muniment.schemas.errors import InputError
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_PRINTED = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d)( UTC)?")
+"""A minute as it is printed for people, in UTC."""
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
 _UNITS = {
     "m": timedelta(minutes=1),
@@ -57,8 +59,10 @@ def parse_time(text: str) -> datetime:
 def parse_moment(text: str, *, day_begins: bool = False) -> datetime:
     """Read what a person types: a time, or a date that means the end of that day in UTC.
 
+    A minute as it is printed, ``2026-01-31 09:30 UTC``, likewise means its end.
+
     Args:
-        day_begins: take a date as the first second of the day instead of its last.
+        day_begins: take a date or minute as its first second instead of its last.
 
     Raises:
         InputError: ``time.malformed``.
@@ -72,6 +76,8 @@ def parse_moment(text: str, *, day_begins: bool = False) -> datetime:
             begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
             return begin if day_begins else begin + timedelta(hours=23, minutes=59, seconds=59)
     try:
+        if printed := _PRINTED.fullmatch(text):
+            return parse_time(f"{printed[1]}T{printed[2]}:{'00' if day_begins else '59'}Z")
         return parse_time(text)
     except InputError as error:
         error.expected = "a date such as 2026-01-31, or a time such as 2026-01-31T09:30:00Z"

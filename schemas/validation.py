@@ -271,7 +271,7 @@ def _message(error: Any, node: Node | None) -> str:
         case "format":
             return f"must be {_FORMATS.get(kind.format, kind.format)}"
         case "anyOf" | "oneOf":
-            return _no_branch(kind.context)
+            return _no_branch(kind.context, len(error.instance_path))
         case "falseSchema":
             return "must be left out here"
         case "uniqueItems":
@@ -311,8 +311,14 @@ def _type_of(value: Any) -> str:
     return "array" if isinstance(value, list) else "object"
 
 
-def _no_branch(branches: Sequence[Sequence[Any]]) -> str:
-    """Word a failed ``anyOf``; where each branch only lacks a field, name the fields."""
+def _no_branch(branches: Sequence[Sequence[Any]], depth: int) -> str:
+    """Word a failed ``anyOf``; where each branch only lacks a field, name the fields.
+
+    Where one form alone is of the value's own type, what is wrong is said of that form.
+
+    Args:
+        depth: length of the path to the value.
+    """
     missing = [
         error.kind.property
         for branch in branches
@@ -321,6 +327,13 @@ def _no_branch(branches: Sequence[Sequence[Any]]) -> str:
     ]
     if missing and len(missing) == sum(map(len, branches)):
         return f"needs at least one of {', '.join(missing)}"
+    near = [b for b in branches if not any(item.kind.name in ("type", "const") for item in b)]
+    if len(near) == 1 and all(item.kind.name == "enum" for item in near[0]):
+        return "; ".join(
+            f"{dotted(list(item.instance_path)[depth:])} {_message(item, None)}, "
+            f"not {shorten(str(item.instance), 100)!r}"
+            for item in near[0]
+        )
     return "fits none of the forms it may have"
 
 

@@ -15,10 +15,14 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem; color: #16202e; backg
 table { border-collapse: collapse; margin: 1rem 0 2rem }
 caption { text-align: left; font-weight: 600; padding: .3rem 0 }
 th, td { text-align: left; vertical-align: top; padding: .3rem .7rem;
-  border-bottom: 1px solid #b9c2cf; overflow-wrap: anywhere; white-space: pre-line }
+  border-bottom: 1px solid #b9c2cf; white-space: pre-line }
+tbody th { white-space: nowrap }
+.prose { overflow-wrap: anywhere; min-width: 16em }
 .failed, .missing { background: #f9dbe0 } .stale, .unapproved, .partial { background: #fbefc8 }
 .met { background: #d8efdc } .waived, .not-applicable { background: #dfe9f7 }
 """
+_LONGEST_WORDS = 30
+"""Characters of a cell that breaks between words alone: states, numbers of records."""
 _STATES = frozenset(
     ("failed", "missing", "stale", "unapproved", "partial", "met", "waived", "not-applicable")
 )
@@ -59,6 +63,8 @@ def _html_table(sheet: Sheet) -> str:
 
 
 def _html_cell(cell: str) -> str:
+    if len(cell) > _LONGEST_WORDS or "\n" in cell:
+        return f'<td class="prose">{_html(cell)}</td>'
     state = cell.rpartition(" ")[2]
     known = f' class="{state}"' if state in _STATES and len(cell.split(" ")) <= 2 else ""
     return f"<td{known}>{_html(cell)}</td>"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
 from muniment.controls.changes import Change
-from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage, State
+from muniment.controls.coverage import CatalogCoverage, ControlResult, Coverage, Reason, State
+from muniment.controls.explain import decisive
 from muniment.reports.coverages import SystemView
 from muniment.schemas.statement import RecordRef
 from muniment.schemas.text import counted
@@ -28,6 +30,8 @@ class Sheet:
     """Whether it counts states, each cell a number with its state."""
     note: str = ""
     """What is not in it."""
+    is_list: bool = False
+    """Whether its last column is prose that a terminal shows below each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +60,21 @@ def page(views: Sequence[SystemView], *, detail: bool, narrowed: bool) -> Page:
         return _page_of_changes(views, "lapses", first.until)
     main = _main(views)
     if len(views) > 1:
-        sheets = (*_side_by_side(views, detail or narrowed), *_hindsight(views))
-        title = f"{len(views)} systems as of {_when(first.coverage)}"
+        sheets = (*_side_by_side(views, detail or narrowed), *_hindsight(views, narrowed))
+        title = f"{len(views)} systems as of {_when(first.coverage)}, {_by(first.coverage)}"
         return Page(title, (), sheets, main)
     coverage = first.coverage
+    nothing = () if coverage.controls else ("no control fits",)
     listed = [
         sheet
         for catalog in coverage.catalogs
+        if catalog.controls or not narrowed
         for sheet in (heat(catalog), *_controls(catalog, detail or narrowed))
     ]
     return Page(
-        f"{coverage.system} as of {_when(coverage)}",
-        (about(coverage),),
-        (*listed, *_hindsight(views)),
+        f"{coverage.system} as of {_when(coverage)}, {_by(coverage)}",
+        (about(coverage), *nothing),
+        (*listed, *_hindsight(views, narrowed)),
         main,
     )
 
@@ -134,8 +140,9 @@ def _side_by_side(views: Sequence[SystemView], every: bool) -> list[Sheet]:
     return sheets
 
 
-def _hindsight(views: Sequence[SystemView]) -> list[Sheet]:
-    """What became known later; and, of one system, what counts for nothing."""
+def _hindsight(views: Sequence[SystemView], narrowed: bool = False) -> list[Sheet]:
+    """What became known later, and what counts for nothing; of that a number where controls were
+    filtered out, for it is not about those that are shown."""
     rows = [
         (
             str(view.coverage.system),
@@ -152,7 +159,11 @@ def _hindsight(views: Sequence[SystemView]) -> list[Sheet]:
         for reason in view.coverage.left_out
     ]
     sheets = []
-    if left:
+    if left and narrowed:
+        remarks = counted(len(left), "remark")
+        note = f"{remarks} on records that count for nothing; without a filter they are listed"
+        sheets.append(Sheet("", ("system", "why"), (), note=note))
+    elif left:
         sheets.append(Sheet("Left out", ("system", "why"), tuple(left)))
     if rows:
         title = "Known since, and without any bearing on the states above"
@@ -175,24 +186,29 @@ def _page_of_changes(views: Sequence[SystemView], what: str, moment: datetime) -
     word = "changed since" if is_past else "lapses by"
     what_happens = f"{counted(len(rows), 'control')} {_times(word, len(rows))}"
     lines = [f"{names}: {what_happens} {moment:%Y-%m-%d %H:%M} UTC"]
+    if is_past and found:
+        counts = Counter(change.what for _, change in found)
+        lines.append(", ".join(f"{number} {what}" for what, number in counts.items()))
     sheet = Sheet("", head, rows)
-    shown = _shown_changes(sheet, one_system=len(views) == 1)
-    title = f"As of {_when(views[0].coverage)}"
+    short = [decisive(change.after) for _, change in found]
+    shown = _shown_changes(sheet, short, one_system=len(views) == 1)
+    title = f"As of {_when(views[0].coverage)}, {_by(views[0].coverage)}"
     behind = [(view, {*change.behind, *_refs(change.after)}) for view, change in found]
-    main = _with_hindsight(sheet, behind, views)
+    whole = tuple((*row, view.coverage.profile) for row, (view, _) in zip(rows, found, strict=True))
+    main = _with_hindsight(Sheet("", (*head, "profile"), whole), behind, views)
     return Page(title, tuple(lines), (shown, *_only_hindsight(views)), main)
 
 
-def _shown_changes(sheet: Sheet, *, one_system: bool) -> Sheet:
-    """For the eye: without what every row repeats, and the first reason of several."""
+def _shown_changes(sheet: Sheet, reasons: Sequence[Reason | None], *, one_system: bool) -> Sheet:
+    """For the eye: without what every row repeats, and the one reason that decides."""
     said_by_what = {"to"} if "what" in sheet.columns else set()
     left_out = said_by_what | ({"system"} if one_system else set())
     kept = [place for place, name in enumerate(sheet.columns) if name not in left_out]
     rows = []
-    for row in sheet.rows:
-        *others, reason = (row[place] for place in kept)
-        rows.append((*others, reason.split("\n")[0]))
-    return Sheet("", tuple(sheet.columns[place] for place in kept), tuple(rows))
+    for row, reason in zip(sheet.rows, reasons, strict=True):
+        *others, _ = (row[place] for place in kept)
+        rows.append((*others, reason.full() if reason else ""))
+    return Sheet("", tuple(sheet.columns[place] for place in kept), tuple(rows), is_list=True)
 
 
 def _times(word: str, number: int) -> str:
@@ -219,7 +235,7 @@ def _change_row(view: SystemView, change: Change, is_past: bool) -> tuple[str, .
 def _main(views: Sequence[SystemView]) -> Sheet:
     columns = (
         *("system", "as_of", "owner", "catalog", "control", "title", "group", "state"),
-        *("fresh_until", "records", "approvals", "why", "unblock", "command"),
+        *("fresh_until", "records", "approvals", "why", "unblock", "command", "profile"),
     )
     found = [
         (view, catalog, item)
@@ -243,6 +259,7 @@ def _main(views: Sequence[SystemView]) -> Sheet:
             why(item),
             item.unblock or "",
             item.command or "",
+            view.coverage.profile,
         )
         for view, catalog, item in found
     )
@@ -302,6 +319,10 @@ def _short(control: ControlResult) -> str:
 
 def _counted(catalog: CatalogCoverage) -> str:
     return ", ".join(f"{count} {state}" for state, count in catalog.counts().items() if count)
+
+
+def _by(coverage: Coverage) -> str:
+    return f"by profile {coverage.profile}"
 
 
 def _when(coverage: Coverage) -> str:

@@ -64,8 +64,12 @@ def summary(decision: GateDecision) -> str:
     """How many controls stand how, in one sentence."""
     parts = [f"{len(decision.blocking)} of {len(decision.scope)} controls block"]
     if decision.excepted:
-        parts.append(f"{len(decision.excepted)} are waived or ruled out by a signed record")
-    return ", ".join([*parts, f"{len(decision.met)} are met"])
+        parts.append(f"{_are(len(decision.excepted))} waived or ruled out by a signed record")
+    return ", ".join([*parts, f"{_are(len(decision.met))} met"])
+
+
+def _are(number: int) -> str:
+    return f"{number} is" if number == 1 else f"{number} are"
 
 
 def recorded(gated: Gated) -> str:

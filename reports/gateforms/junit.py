@@ -55,7 +55,7 @@ def _case(suite: Element, catalog: str, control: ControlResult, decision: GateDe
         suite, "testcase", classname=said(catalog), name=said(f"{short} {control.title}")
     )
     if control in decision.blocking:
-        hints = [item for item in (control.unblock, control.command) if item]
+        hints = [item for item in (control.unblock, *control.commands) if item]
         _fail(case, str(control.state), why(control), hints)
     elif control in decision.outside:
         SubElement(case, "skipped", message="the profile does not block on this control")

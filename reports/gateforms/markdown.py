@@ -54,11 +54,7 @@ def _blocking(controls: Sequence[ControlResult]) -> str:
                 "<br>".join(
                     [
                         escape(_cut(said(control.unblock or ""))),
-                        *(
-                            [f"<code>{escape(_cut(said(control.command)))}</code>"]
-                            if control.command
-                            else []
-                        ),
+                        *(f"<code>{escape(_cut(said(line)))}</code>" for line in control.commands),
                     ]
                 ),
             ]

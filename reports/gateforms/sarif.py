@@ -88,7 +88,7 @@ def _run(
 def _control_rule(control: ControlResult) -> dict[str, Any]:
     catalog, _, short = control.id.partition(":")
     full = f"{control.title} (control {short} of {catalog}, {control.group})"
-    wanted = _message(control.unblock or control.title, control.command)
+    wanted = _message(control.unblock or control.title, *control.commands)
     return _rule(control.id, _message(control.title), _message(full), wanted)
 
 
@@ -109,7 +109,7 @@ def _rule(name: str, short: str, full: str, wanted: str) -> dict[str, Any]:
 
 def _control_result(decision: GateDecision, control: ControlResult) -> dict[str, Any]:
     text = f"{control.id.partition(':')[2]} {control.title} is {control.state}: {why(control)}"
-    return _result(decision, control.id, _message(text, control.unblock, control.command))
+    return _result(decision, control.id, _message(text, control.unblock, *control.commands))
 
 
 def _reason_result(decision: GateDecision, reason: Reason) -> dict[str, Any]:

@@ -42,6 +42,9 @@ def test_show_says_what_would_meet_it(empty: Path, cli: Cli) -> None:
     rule = " ".join(cli("controls", "show", "RG-5").out.split())
     assert "A rule must hold over it" in rule
     assert "The record must have its ownership part" in rule
+    tested = " ".join(cli("controls", "show", "RG-1").out.split())
+    assert "cleanedByHand is false" in tested
+    assert "In CEL: !section.cleanedByHand && section.rowsTested > 0" in tested
 
 
 def test_show_keeps_dates_and_doubts(empty: Path, cli: Cli) -> None:
@@ -72,11 +75,11 @@ def test_the_commands_shown_do_meet_it(place: Path, cli: Cli) -> None:
     assert commands == [
         "muniment kind show policy --template > policy.yaml",
         'muniment attach policy --body policy.yaml --control "nist-ai-rmf-1.0:GOVERN 1.2"',
-        'muniment approve "#…" --key … --statement "…"',
+        'muniment approve "#NUMBER" --key KEY --statement "TEXT"',
     ]
     attached = cli(*shlex.split(commands[1])[1:])
     assert attached.code == 0
-    approve = commands[2].replace("#…", "#7").replace("--key …", "--key risk")
+    approve = commands[2].replace("#NUMBER", "#7").replace("KEY", "risk")
     assert cli(*shlex.split(approve)[1:]).code == 0
     coverage = cli("coverage", "--framework", "nist-ai-rmf", "--json").json["data"]
     found = {item["id"]: item for item in coverage["catalogs"][0]["controls"]}
@@ -155,3 +158,17 @@ def test_the_gate_signs_the_crosswalk(place: Path, cli: Cli) -> None:
     body = to_body(decide(coverage, profile), "0", ledger)["muniment_decision"]
     assert body["crosswalk"] == coverage.crosswalk_sha256
     assert set(coverage.sources) < set(body["catalogs"])
+
+
+def test_list_says_how_many_kinds_and_whose_word(empty: Path, cli: Cli) -> None:
+    """Two kinds that are both needed, and approval, are told from either of two."""
+    out = " ".join(cli("controls", "list", "--framework", "nist-ai-rmf").out.split())
+    assert "policy and risk-assessment; approved" in out
+    assert "policy, risk-assessment; approved" in out
+
+
+def test_map_marks_what_is_not_used(place: Path, cli: Cli) -> None:
+    """A path from a catalog that the workspace does not use is marked."""
+    text = cli("controls", "map", "MEASURE 2.5").out
+    used = (place / "muniment.yaml").read_text()
+    assert ("not used here" in " ".join(text.split())) == ("eu-ai-act-high-risk" not in used)

@@ -158,6 +158,78 @@ def test_the_packet_of_the_past_says_the_same_and_holds(place: Path, cli: Cli) -
     assert by_id(inside)[CONTROL] == by_id(covered)[CONTROL]
 
 
+def test_a_checkpoint_is_a_moment_everywhere(place: Path, cli: Cli) -> None:
+    """Gate, SoA, packet and OSCAL take the size of a checkpoint as coverage does."""
+    then = size(cli)
+    covered = data(cli, "--as-of", then)
+    past, now = covered["as_of"], data(cli)["as_of"]
+    while now == past:
+        # NOTE: a second is the ledger's unit of time.
+        now = data(cli)["as_of"]
+    assert cli("retract", "#3", "--reason", "Wrong data").code == 0
+    gated = cli("gate", "--dry-run", "--as-of", then, "--json").json["data"]
+    assert [item["code"] for item in gated["hindsight"]] == ["record.retracted"]
+    assert cli("soa", "--as-of", then, "--json").json["data"]["as_of"] == past
+    assert cli("packet", *NIST, "--as-of", then, "-o", "past.pdf").code == 0
+    inside = json.loads(read_attachments(Path("past.pdf").read_bytes())["coverage.json"])
+    assert by_id(inside)[CONTROL] == by_id(covered)[CONTROL]
+    said = cli("export", "oscal", "oscal", "--as-of", then, "--json").json["data"]
+    assert said["as_of"] == past
+    for command in (("gate", "--dry-run"), ("soa",), ("packet", "-o", "x.pdf")):
+        assert "[checkpoint.unknown]" in cli(*command, "--as-of", "999").err
+
+
+def test_a_checkpoint_that_its_time_does_not_name(place: Path, cli: Cli) -> None:
+    """A packet says only the time: it refuses a checkpoint in whose second more was recorded."""
+    sizes = {item: data(cli, "--as-of", str(item))["as_of"] for item in (6, 7)}
+    said = cli("packet", *NIST, "--as-of", "6", "-o", "past.pdf")
+    if sizes[6] == sizes[7]:
+        assert "[checkpoint.same-second]" in said.err
+        assert not Path("past.pdf").exists()
+    else:
+        assert said.code == 0
+
+
+def test_every_form_names_the_profile(place: Path, cli: Cli) -> None:
+    """Text, Markdown and HTML in the heading, CSV in a column, of changes too."""
+    for more in ((), ("--since", "3"), ("--expiring", "90d")):
+        for form in ("text", "markdown", "html", "csv"):
+            said = cli("coverage", *NIST, *more, "--profile", "pilot", "--format", form).out
+            wanted = {"csv": '"profile"', "markdown": "by profile pilot&#64;"}
+            assert wanted.get(form, "by profile pilot@") in said
+
+
+def test_what_changed_is_counted_and_no_id_is_broken(
+    place: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counts stand above the rows; on a narrow terminal a reason stands below its row."""
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = cli("coverage", *NIST, "--since", "3").out.splitlines()
+    assert "1 newly met" in lines[2] or "newly" in lines[2]
+    at = next(number for number, line in enumerate(lines) if line.startswith(CONTROL))
+    assert "newly met" in lines[at]
+    assert lines[at + 1].startswith("    carried by eval-result")
+
+
+def test_html_breaks_no_word_but_in_prose(place: Path, cli: Cli) -> None:
+    """Only cells of prose may break anywhere."""
+    page = cli("coverage", *NIST, "--format", "html").out
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    (rule,) = [line for line in style.splitlines() if "anywhere" in line]
+    assert rule.startswith(".prose")
+    assert '<td class="met">met</td>' in page
+
+
+def test_a_filter_that_fits_nothing(place: Path, cli: Cli) -> None:
+    """It is said so, without headings of empty tables; what was left out is a number."""
+    for form in ("text", "markdown", "html"):
+        said = cli("coverage", *NIST, "--state", "waived", "--format", form).out
+        assert "no control fits" in said
+        assert "NIST AI RMF 1" not in said
+        assert "Left out" not in said
+    assert "on records that count for nothing" in cli("coverage", *NIST, "--state", "met").out
+
+
 def by_id(document: dict[str, Any]) -> dict[str, Any]:
     return {item["id"]: item for one in document["catalogs"] for item in one["controls"]}
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from .conftest import SYSTEM, Cli
+
 SOON = (datetime.now(UTC) + timedelta(days=60)).date().isoformat()
 FAR = (datetime.now(UTC) + timedelta(days=400)).date().isoformat()
 WAIVE = ("--reason", "Starts soon", "--measure", "Checked by hand", "--until")
@@ -189,3 +191,14 @@ def test_the_packet_has_the_statement(place: Path, cli: Any) -> None:
     assert said.code == 0, said.err
     said = cli("verify", "packet.pdf")
     assert said.code == 0, said.out
+
+
+def test_the_table_cuts_no_justification(place: Path, cli: Cli) -> None:
+    """On a terminal a justification stands whole, and the table says what it is about."""
+    why = "because " * 60 + "nobody else has a part in it"
+    decide = ("applicability", "A.10.3", "--not-applicable", "--justification", why)
+    assert cli(*decide, "--key", "risk").code == 0
+    said = " ".join(cli("soa").out.split())
+    assert f"A.10.3 (not applicable): {why}" in said
+    assert f"system {SYSTEM}" in said and "profile production@" in said
+    assert "checkpoint evidence.example.com" in said

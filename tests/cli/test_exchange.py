@@ -98,7 +98,7 @@ def test_an_attestation_is_taken(place: Path, cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (["import", "policy.md"], "attestation.key"),
+        (["import", "policy.md"], "import.unknown"),
         (["import", "missing.json", "--key", "missing.pem"], "file.missing"),
         (["import", "policy.md", "--key", "../config/keys/risk.pub"], "json.malformed"),
         (["import", "data", "--key", "../config/keys/risk.pub"], "usage"),

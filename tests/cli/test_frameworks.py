@@ -217,7 +217,7 @@ ABSOLUTE = {"profile": PROFILE["profile"] | {"imports": [{"href": "/etc/care.jso
         ("a.json", CATALOG, ["--as", "Nist AI"], "framework.id"),
         ("a.json", CATALOG, ["--kinds", "nothing"], "kind.unknown"),
         ("a.json", {"a": 1}, ["--as", "b"], "usage"),
-        ("a.json", {"a": 1}, [], "attestation.key"),
+        ("a.json", {"a": 1}, [], "import.unknown"),
     ],
 )
 def test_bad_frameworks_are_refused(
@@ -324,7 +324,7 @@ def test_what_lapses_meanwhile_is_a_milestone(files: Path, cli: Cli) -> None:
     (risk,) = [item for item in plan["risks"] if item["title"] == "GOVERN 1.2 is unapproved"]
     (remedy,) = risk["remediations"]
     assert remedy["title"].startswith("have #7 approved")
-    assert remedy["description"] == 'muniment approve "#7"'
+    assert remedy["description"] == 'muniment approve "#7" --key KEY'
     (task,) = remedy["tasks"]
     assert task["timing"] == {"on-date": {"date": "2029-06-30T12:00:00Z"}}
 

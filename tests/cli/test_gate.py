@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from muniment.controls import profile
 from muniment.controls.profile import Profile, load_profile, shipped_layers
 from muniment.reports import profiles
 
-from .conftest import SYSTEM, Cli, Said, isolated
+from .conftest import EVAL, SYSTEM, Cli, Said, isolated
+from .test_documents import check as check_line
 
 SMALL = Profile("small", "Small", "1", "One control", {"nist-ai-rmf-1.0": ("MEASURE 2.3",)})
 FORMS = ["text", "json", "junit", "sarif", "markdown"]
@@ -126,6 +128,31 @@ def test_no_evidence_is_no_pass(small: Profile, place: Path, cli: Cli) -> None:
     (place / "other.bin").write_text("other")
     other = ("--system", SYSTEM, "--profile", "small", "--artifact", "other.bin")
     assert cli("gate", *other).code == 1
+
+
+def test_text_says_why_and_what_to_type(
+    place: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each control that blocks has the reason that decides, and commands on lines of their own.
+
+    They are whole however narrow the terminal, and command lines that exist.
+    """
+    worse = EVAL.replace("0.93", "0.8333").replace("0.9,", "0.94,")
+    (place / "worse.yaml").write_text(worse)
+    attach = ("--body", "worse.yaml", "--digest", "model.sha256=model.bin")
+    data = ("--digest", "dataset.sha256=data/heldout.csv")
+    assert cli("attach", "eval-result", "--control", "RG-1", *attach, *data).code == 0
+    monkeypatch.setenv("COLUMNS", "50")
+    asked = ("gate", "--profile", "production", "--dry-run")
+    said = cli(*asked).out
+    blocking = cli(*asked, "--json").json["data"]["blocking"]
+    wanted = [line for item in blocking for line in (item["command"] or "").splitlines()]
+    typed = [line.strip() for line in said.splitlines() if line.startswith("    muniment ")]
+    assert typed == wanted
+    for line in typed:
+        check_line(shlex.split(line.partition(" > ")[0])[1:])
+    assert said.count("  why: ") == len(blocking)
+    assert "accuracy is 0.8333, below 0.94" in " ".join(said.split())
 
 
 @pytest.mark.parametrize("actions", ["true", "", "false"])

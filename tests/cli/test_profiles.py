@@ -173,3 +173,39 @@ def test_the_example_of_the_documents(tmp_path: Path, cli: Cli) -> None:
     file.write_text(example.removeprefix("yaml\n"))
     said = cli("profile", "lint", str(file))
     assert (said.code, said.out) == (0, "nothing is wrong with profile bank\n")
+
+
+def test_lint_of_functions_and_waivers(bank: Path, cli: Cli) -> None:
+    """A function that no approver has or nobody can have is named; so is a waiver over a year."""
+    more = "waivedBy: [legal, Risk Boss, risk]\nmaxWaiverDays: 900\n"
+    kept = [line for line in BANK.splitlines() if not line.startswith(("waivedBy", "maxWaiver"))]
+    bank.write_text("\n".join(kept) + f"\n{more}")
+    said = cli("profile", "lint", "bank", "--json")
+    found = {item["text"]: item["code"] for item in said.json["data"]["faults"]}
+    assert said.code == 1
+    assert found["no enrolled approver speaks for legal"] == "profile.no-holder"
+    assert found["nobody can hold the function 'Risk Boss'"] == "profile.no-holder"
+    assert "profile.dead-waiver" in found.values()
+    assert not [text for text in found if "for risk" in text]
+    assert cli("gate", "--profile", "bank", "--dry-run").code in (0, 1)
+
+
+def test_lint_without_a_name_is_of_all(bank: Path, cli: Cli) -> None:
+    """All of the workspace's own are looked at; where there is none, that is no pass."""
+    assert cli("profile", "lint").code == cli("profile", "lint", "bank").code
+    said = cli("profile", "lint", "--json").json["data"]["profiles"]
+    assert [item["profile"] for item in said] == ["bank"]
+    bank.write_text(BANK.replace("[RG-5]", "[RG-55]"))
+    assert cli("profile", "lint").code == 1
+    bank.unlink()
+    said = cli("profile", "lint", "--json")
+    assert (said.code, said.json["error"]["code"]) == (2, "profile.none")
+
+
+def test_a_phase_that_is_none_is_named(bank: Path, cli: Cli) -> None:
+    """The value is named, with those that may be."""
+    blocks = "blocks:\n  nist-ai-rmf-1.0: {controls: all, when: {phase: [moon]}}\n"
+    head = "profile: bank\nversion: '1'\nname: Bank\ndescription: One.\n"
+    bank.write_text(head + blocks)
+    said = cli("profile", "lint", "bank").err
+    assert "when.phase[0] must be one of experiment, pilot, production, retired, not 'moon'" in said

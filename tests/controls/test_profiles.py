@@ -433,6 +433,7 @@ def test_an_override_of_the_approver(book: Any, wanted: str, state: str) -> None
     if state == "unapproved":
         assert "nobody who approves as legal has approved #0" in found.reasons[-1].text
         assert found.unblock == "have #0 approved by an approver other than Alice, as legal"
+        assert found.command == 'muniment approve "#0" --key KEY --role legal'
 
 
 def test_an_override_that_asks_for_no_second_person(book: Any) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from muniment.controls.coverage import State
+from muniment.controls.gate import LedgerState
 from muniment.controls.soa import Soa, statement_of_applicability
-from muniment.reports.soafiles import COLUMNS, rows, to_csv, to_xlsx
+from muniment.reports.soafiles import COLUMNS, heading, rows, to_csv, to_xlsx
 from muniment.schemas.errors import InputError
 
 ROLES = "iso-42001-2023:A.3.2"
@@ -90,14 +91,24 @@ def test_no_cell_is_a_formula(text: str, book: Any) -> None:
 
 
 def test_both_files_say_the_same(book: Any) -> None:
-    """CSV and XLSX have the rows of the table, one for each control."""
+    """CSV and XLSX have the rows of the table, one for each control, and say what they are about:
+    system, moment, profile and checkpoint."""
     from openpyxl import load_workbook
 
     book.decide(ROLES, True)
-    soa = _soa(book)
+    ledger = LedgerState("evidence.example.com", 7, "ab" * 32)
+    soa = statement_of_applicability(book.coverage(), book.records, ledger)
     wanted = [COLUMNS, *rows(soa)]
-    assert [tuple(row) for row in csv.reader(StringIO(to_csv(soa)))] == wanted
-    sheet = load_workbook(BytesIO(to_xlsx(soa))).active
+    lines = [tuple(row) for row in csv.reader(StringIO(to_csv(soa)))]
+    assert [line[: len(COLUMNS)] for line in lines] == wanted
+    about = dict(heading(soa))
+    assert about["System"] == str(book.system)
+    assert about["Profile"] == soa.profile
+    assert about["Checkpoint"] == f"evidence.example.com, size 7, {'ab' * 32}"
+    assert {line[len(COLUMNS) :] for line in lines} == {tuple(about), tuple(about.values())}
+    book_read = load_workbook(BytesIO(to_xlsx(soa)))
+    assert dict(list(book_read["About"].iter_rows(values_only=True))[1:]) == about
+    sheet = book_read.active
     found = [tuple(cell or "" for cell in row) for row in sheet.iter_rows(values_only=True)]
     assert found == wanted
     assert {len(row) for row in wanted} == {len(COLUMNS)}

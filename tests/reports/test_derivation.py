@@ -319,6 +319,42 @@ def test_a_difference_shows_no_metric(office: Workspace, tmp_path: Path) -> None
     assert codes(found)["derivation.differs"] == [record.index]
 
 
+@pytest.mark.parametrize(
+    ("name", "most", "state", "said"),
+    [
+        ("fairness.demographic_parity_difference", 0.15, State.MET, "within the limit"),
+        ("fairness.demographic_parity_difference", 0.1, State.FAILED, "is 0.1379, above 0.1"),
+        ("demographic_parity_difference", 0.15, State.MET, "within the limit"),
+        (
+            "fairness.demographic_parity_diff",
+            0.15,
+            State.PARTIAL,
+            "shows demographic_parity_difference: is that meant?",
+        ),
+        ("bias.demographic_parity_difference", 0.15, State.PARTIAL, "is that meant?"),
+    ],
+)
+def test_a_limit_means_what_the_collector_writes(
+    office: Workspace, tmp_path: Path, name: str, most: float, state: State, said: str
+) -> None:
+    """``fairness.`` before a metric's name means Fairlearn's; a name that nothing shows is answered
+    with the nearest that a record has."""
+    (office.root / "profiles" / "limits.yaml").write_text(
+        "profile: limits\nversion: '1'\nname: Limits\ndescription: One limit.\n"
+        f"blocks:\n  nist-ai-rmf-1.0: [MEASURE 2.5]\nthresholds:\n  {name}: {{max: {most}}}\n"
+    )
+    approve(office, attach(office, tmp_path))
+    frame = office.attach(
+        "eval-result",
+        DATA / "fairlearn/metricframe.json",
+        body=BODY,
+        settings=[("metrics[demographic_parity_difference].threshold", 0.2)],
+    ).record
+    approve(office, frame)
+    found = result(office, profile="limits")
+    assert (found.state, said in str([item.text for item in found.reasons])) == (state, True)
+
+
 def test_the_past_knows_what_it_had(office: Workspace, tmp_path: Path, clock: Any) -> None:
     """Coverage as of a day before the wrong record does not know it; of a day after, it does."""
     approve(office, attach(office, tmp_path))

@@ -56,6 +56,10 @@ def test_date_means_the_end_of_that_day() -> None:
     """A date a person types covers the whole day, in UTC."""
     assert times.format_time(times.parse_moment("2026-01-31")) == "2026-01-31T23:59:59Z"
     assert times.format_time(times.parse_moment("2026-01-31T09:30:00Z")) == "2026-01-31T09:30:00Z"
+    for printed in ("2026-01-31 09:30", "2026-01-31 09:30 UTC"):
+        assert times.format_time(times.parse_moment(printed)) == "2026-01-31T09:30:59Z"
+        begin = times.parse_moment(printed, day_begins=True)
+        assert times.format_time(begin) == "2026-01-31T09:30:00Z"
 
 
 @pytest.mark.parametrize("text", ["2026-02-30", "2026-13-01", "0000-01-01"])
