@@ -17,12 +17,12 @@ from muniment.evidence.trust import KEY_KIND, EnrolledKey
 from muniment.evidence.verified import VerifiedLedger
 from muniment.evidence.workspace import as_input_error
 from muniment.schemas.errors import InputError
-from muniment.schemas.record import Record
+from muniment.schemas.record import Record, Signer
 from muniment.schemas.text import counted
 
 from .coverages import known_since
 from .erased import erased_words, erasures
-from .model import KeyLine, PacketInput
+from .model import Embedded, KeyLine, PacketInput
 from .proofs import proof_files
 
 if TYPE_CHECKING:
@@ -46,10 +46,11 @@ def assemble(
     from .render import render_pdf
     from .signature import sign_pdf
 
-    checkpoint = verified.require()
     signing_key = workspace.signing_key
     with as_input_error():
-        reviewer = verified.ring.reviewer(signing_key.public.fingerprint, checkpoint.time)
+        reviewer = verified.ring.reviewer(
+            signing_key.public.fingerprint, verified.require().time
+        )
     key = signing_key.private if isinstance(signing_key, SigningKey) else None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise InputError(
@@ -58,6 +59,21 @@ def assemble(
             "and tokens do not sign a packet",
             hint="choose another key with --key",
         )
+    packet, files = gather(workspace, verified, coverage, decision, profile, reviewer)
+    pdf = render_pdf(packet, files)
+    return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())
+
+
+def gather(
+    workspace: Workspace,
+    verified: VerifiedLedger,
+    coverage: Coverage,
+    decision: GateDecision,
+    profile: Profile,
+    reviewer: Signer | None = None,
+) -> tuple[PacketInput, list[Embedded]]:
+    """What a packet says in any form, and the files that prove it, the manifest last."""
+    checkpoint = verified.require()
     used = [
         record
         for record in verified.records
@@ -101,8 +117,7 @@ def assemble(
             ),
         ),
     )
-    pdf = render_pdf(packet, files)
-    return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())
+    return packet, files
 
 
 def _first_up(text: str) -> str:

@@ -485,22 +485,31 @@ class Workspace(base.Workspace):
         as_of: datetime | None = None,
         artifact: str | Path | None = None,
         progress: Progress | None = None,
+        form: str = "pdf",
     ) -> bytes:
         """The audit packet of one system version: a signed PDF that holds its own proof.
+
+        Args:
+            form: ``pdf``; or the same unsigned, as ``html``, ``markdown``, ``json`` or ``xlsx``.
 
         Raises:
             VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
             ReportError: the PDF cannot be made.
         """
-        from .packet import assemble
+        from .packet import assemble, gather
+        from .packetforms.form import PacketForm, render
 
+        wanted = PacketForm(form)
         verified = self.verified(progress)
         verified.require()
         known = self.profile(profile)
         about, named = self.system(system), frameworks or self.config.frameworks
         self._require_artifacts(verified, about)
         coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
-        return assemble(self, verified, coverage, decide(coverage, known), known)
+        decision = decide(coverage, known)
+        if wanted is not PacketForm.PDF:
+            return render(*gather(self, verified, coverage, decision, known), wanted)
+        return assemble(self, verified, coverage, decision, known)
 
     def export(self, form: str, folder: Path | str, progress: Progress | None = None) -> Exported:
         """Write the ledger as files that other tools read; ``tiles`` is the complete form.
