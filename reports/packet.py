@@ -48,9 +48,7 @@ def assemble(
 
     signing_key = workspace.signing_key
     with as_input_error():
-        reviewer = verified.ring.reviewer(
-            signing_key.public.fingerprint, verified.require().time
-        )
+        reviewer = verified.ring.reviewer(signing_key.public.fingerprint, verified.require().time)
     key = signing_key.private if isinstance(signing_key, SigningKey) else None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise InputError(

@@ -6,12 +6,12 @@ Cells hold what strangers signed: none of them becomes a formula.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import BytesIO
 
 from muniment.controls.soa import Soa, SoaLine
 from muniment.schemas.text import shorten, visible
 
-from . import inert
+from . import inert, workbook
+from .workbook import MAX_CELL, Sheet
 
 COLUMNS = (
     "Control",
@@ -25,15 +25,13 @@ COLUMNS = (
     "Evidence",
     "Owner",
 )
-_MAX_CELL = 32_000
-"""Characters of a cell; spreadsheet programs hold 32,767."""
 _WIDTHS = (10, 40, 16, 60, 20, 12, 16, 16, 20, 24)
 
 
 def rows(soa: Soa) -> Iterator[tuple[str, ...]]:
     """One row for each control, in the order of ``COLUMNS``."""
     for line in soa.lines:
-        yield tuple(shorten(visible(cell), _MAX_CELL) for cell in _cells(line))
+        yield tuple(shorten(visible(cell), MAX_CELL) for cell in _cells(line))
 
 
 def _cells(line: SoaLine) -> tuple[str, ...]:
@@ -59,24 +57,7 @@ def to_csv(soa: Soa) -> str:
 
 def to_xlsx(soa: Soa) -> bytes:
     """The statement as a spreadsheet; every cell is text."""
-    from openpyxl import Workbook
-    from openpyxl.styles import Alignment, Font
-
-    book = Workbook()
-    sheet = book.active
-    sheet.title = "Statement of applicability"
-    book.properties.creator = "Muniment"
-    book.properties.title = f"Statement of applicability of {soa.system}"
-    for number, row in enumerate((COLUMNS, *rows(soa)), start=1):
-        for column, text in enumerate(row, start=1):
-            cell = sheet.cell(number, column, text)
-            # NOTE: as it is, openpyxl would make a formula of what begins with an equals sign.
-            cell.data_type = "s"
-            cell.alignment = Alignment(wrap_text=True, vertical="top")
-            cell.font = Font(bold=number == 1)
-    for column, width in enumerate(_WIDTHS):
-        sheet.column_dimensions["ABCDEFGHIJ"[column]].width = width
-    sheet.freeze_panes = "B2"
-    written = BytesIO()
-    book.save(written)
-    return written.getvalue()
+    title = f"Statement of applicability of {soa.system}"
+    columns = tuple(zip(COLUMNS, _WIDTHS, strict=True))
+    sheet = Sheet("Statement of applicability", columns, tuple(rows(soa)))
+    return workbook.to_xlsx(title, [sheet], soa.as_of)

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -21,14 +21,15 @@ from muniment.schemas import strictjson
 from muniment.schemas.errors import MunimentError, VerificationError
 from muniment.schemas.times import format_time
 
+from .facts import approved
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
     from muniment.reports.model import Embedded, PacketInput
 
 _OPENS = '<script type="application/json" id="proof">'
-_CLOSES = "</script>"
-_BLOCK = re.compile(re.escape(_OPENS.encode()) + rb'(\{"files":\{[A-Za-z0-9+/=":,._-]*\}\})</script>')
+_BLOCK = re.compile(rb'%s(\{"files":\{[A-Za-z0-9+/=":,._-]*\}\})</script>' % _OPENS.encode())
 MARK = _OPENS.encode()
 """What tells such a page from any other file."""
 _CHAPTERS = (
@@ -56,13 +57,17 @@ def to_html(packet: PacketInput, files: Sequence[Embedded]) -> bytes:
         f"default-src 'none'; script-src '{_digest(js)}'; style-src '{_digest(css)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    page = _environment().get_template("webpage.html").render(
-        **_context(packet),
-        files=files,
-        policy=policy,
-        css=Markup(css),
-        js=Markup(js),
-        proof=Markup(_proof(files)),
+    page = (
+        _environment()
+        .get_template("webpage.html")
+        .render(
+            **_context(packet),
+            files=files,
+            policy=policy,
+            css=Markup(css),
+            js=Markup(js),
+            proof=Markup(_proof(files)),
+        )
     )
     return page.encode()
 
@@ -95,7 +100,6 @@ def _proof(files: Sequence[Embedded]) -> str:
 def _context(packet: PacketInput) -> dict[str, Any]:
     coverage = packet.coverage
     soa = views.soa(packet)
-    approvers = views.approvers(packet)
     missing = [(item, found) for item in coverage.catalogs if (found := views.needs(packet, item))]
     return {
         "packet": packet,
@@ -110,8 +114,8 @@ def _context(packet: PacketInput) -> dict[str, Any]:
         "anchors": views.control_anchors(packet),
         "counted": views.counted_for(packet),
         "replaced": views.replaced(packet),
-        "approvers": approvers,
-        "approved": _approved(approvers),
+        "approvers": views.approvers(packet),
+        "approved": approved(packet),
         "attention": views.attention(packet),
         "gaps": [
             ("Open with some evidence", views.other_gaps(packet)),
@@ -123,15 +127,6 @@ def _context(packet: PacketInput) -> dict[str, Any]:
         # NOTE: a line feed at the beginning of a pre is not part of it; the note has none.
         "checkpoint": Markup(escape(packet.checkpoint)),
     }
-
-
-def _approved(approvers: Mapping[int, Sequence[Any]]) -> dict[int, list[int]]:
-    """Places of the records that each approval names, by the approval's place."""
-    found: dict[int, list[int]] = {}
-    for index, approvals in sorted(approvers.items()):
-        for approval in approvals:
-            found.setdefault(approval.index, []).append(index)
-    return found
 
 
 @cache

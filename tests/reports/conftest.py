@@ -375,7 +375,7 @@ def reviewer_key() -> ec.EllipticCurvePrivateKey:
 
 @pytest.fixture(scope="session")
 def signed(packet: PacketInput, unsigned: bytes, reviewer_key: ec.EllipticCurvePrivateKey) -> bytes:
-    return sign_pdf(unsigned, reviewer_key, packet.reviewer, packet.organisation, CHECKPOINT_TIME)
+    return sign_pdf(unsigned, reviewer_key, CARLA, packet.organisation, CHECKPOINT_TIME)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_signature_holds(
     assert signed.startswith(unsigned)
     assert status.ok and status.faults == ()
     assert status.fingerprint == from_cryptography(reviewer_key.public_key()).fingerprint
-    assert status.name == packet.reviewer.name
+    assert status.name == build.CARLA.name
     assert status.signed_at == build.CHECKPOINT_TIME
 
 
@@ -121,22 +121,21 @@ def test_unsigned_packet(unsigned: bytes) -> None:
 
 
 def test_key_of_another_type_is_named(
-    build: ModuleType, unsigned: bytes, packet: PacketInput, monkeypatch: pytest.MonkeyPatch
+    build: ModuleType, unsigned: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signature by a key that no build.ledger could enrol is refused."""
     key = ec.generate_private_key(ec.SECP384R1())
-    pdf = sign_pdf(unsigned, key, packet.reviewer, "Example Bank", build.CHECKPOINT_TIME)
+    pdf = sign_pdf(unsigned, key, build.CARLA, "Example Bank", build.CHECKPOINT_TIME)
     assert codes(pdf) == {"packet.key-type"}
 
 
 def test_certificate_takes_any_name(
     build: ModuleType,
     unsigned: bytes,
-    packet: PacketInput,
     reviewer_key: ec.EllipticCurvePrivateKey,
 ) -> None:
     """Long, hidden or foreign names and addresses do not stop a signature."""
-    who = packet.reviewer
+    who = build.CARLA
     odd = Signer(who.fingerprint, "N\u202e" + "ö" * 200, "m@exämple.com", "person", who.roles)
     pdf = sign_pdf(unsigned, reviewer_key, odd, "O" * 300, build.CHECKPOINT_TIME)
     status = check_signature(pdf)
