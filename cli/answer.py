@@ -7,8 +7,9 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NoReturn, ParamSpec
 
 import typer
@@ -18,6 +19,7 @@ from muniment.schemas.errors import MunimentError, SchemaError
 SCHEMA_VERSION = 1
 """Version of the ``--json`` documents; it rises when a field changes its meaning or goes."""
 DEBUG_VARIABLE = "MUNIMENT_DEBUG"
+_JSON = "json"
 
 P = ParamSpec("P")
 
@@ -48,7 +50,7 @@ def command(function: Callable[P, Answer]) -> Callable[P, None]:
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        as_json = bool(kwargs.get("as_json"))
+        as_json = asks_json(kwargs)
         try:
             answer = function(*args, **kwargs)
             _say(answer, as_json)
@@ -60,6 +62,20 @@ def command(function: Callable[P, Answer]) -> Callable[P, None]:
     # NOTE: Typer reads the signature; without this it would find the return type misleading.
     run.__annotations__ = {**function.__annotations__, "return": None}
     return run
+
+
+def asks_json(options: Mapping[str, Any]) -> bool:
+    """Whether a command's options ask for JSON on stdout: ``--json``, or ``--format json``."""
+    form, output = options.get("form"), options.get("output")
+    return bool(options.get("as_json")) or (form == _JSON and output is None)
+
+
+def types_json(arguments: Sequence[str]) -> bool:
+    """The same of a command line that cannot be understood."""
+    words = " ".join(arguments).replace("=", " ").split(" ")
+    has_form = ("--format", _JSON) in pairwise(words)
+    has_file = any(word == "--output" or word.startswith("-o") for word in words)
+    return "--json" in arguments or (has_form and not has_file)
 
 
 def _say(answer: Answer, as_json: bool) -> None:

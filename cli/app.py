@@ -34,7 +34,7 @@ from . import (
     withdraw,
     witness,
 )
-from .answer import DEBUG_VARIABLE, StdoutError, fail, report
+from .answer import DEBUG_VARIABLE, StdoutError, fail, report, types_json
 
 _INTERRUPTED = 130
 app = typer.Typer(
@@ -124,7 +124,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _answered(arguments: list[str]) -> int:
-    as_json = "--json" in arguments
+    as_json = types_json(arguments)
     try:
         code = _guarded(arguments, as_json)
     except typer.Exit as leaving:

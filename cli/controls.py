@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .answer import Answer, command
-from .options import AsJson, Frameworks
+from .options import AsJson, Frameworks, InWorkspace, workspace_here
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from muniment.controls.catalog import Control
-    from muniment.controls.crosswalk import Outside, Path
+    from muniment.controls.catalog import Catalog, Control
+    from muniment.controls.crosswalk import Crosswalk, Outside, Path
+    from muniment.reports.workspace import Workspace
 
 app = typer.Typer(
     help="The controls of every framework, and what they ask for.", no_args_is_help=True
@@ -24,16 +25,19 @@ OneControl = Annotated[
 
 @app.command("list")
 @command
-def list_controls(framework: Frameworks = None, as_json: AsJson = False) -> Answer:
-    """List the controls of the frameworks that ship.
+def list_controls(
+    framework: Frameworks = None, workspace: InWorkspace = None, as_json: AsJson = False
+) -> Answer:
+    """List the controls of every framework.
+
+    Those that ship, and the workspace's own from frameworks/.
 
     Example: muniment controls list --framework eu-ai-act
     """
-    from muniment.controls.catalog import SHIPPED, load_catalog
-
     from . import show
 
-    catalogs = [load_catalog(name) for name in framework or SHIPPED]
+    opened = workspace_here(workspace)
+    catalogs = [_catalog(name, opened) for name in framework or _catalogs(opened)]
 
     def text() -> None:
         for catalog in catalogs:
@@ -44,7 +48,7 @@ def list_controls(framework: Frameworks = None, as_json: AsJson = False) -> Answ
                     [
                         control.short_id,
                         control.title,
-                        ", ".join(control.requirement.any_of),
+                        ", ".join(control.requirement.any_of) or "nobody has said",
                         str(control.requirement.validity_days),
                     ]
                     for control in catalog.controls
@@ -57,7 +61,9 @@ def list_controls(framework: Frameworks = None, as_json: AsJson = False) -> Answ
 
 @app.command("show")
 @command
-def show_control(control: OneControl, as_json: AsJson = False) -> Answer:
+def show_control(
+    control: OneControl, workspace: InWorkspace = None, as_json: AsJson = False
+) -> Answer:
     """Show what would meet a control, with the commands that do it.
 
     Example: muniment controls show "MEASURE 2.3"
@@ -66,7 +72,7 @@ def show_control(control: OneControl, as_json: AsJson = False) -> Answer:
 
     from . import show
 
-    found = _control(control)
+    found = _control(control, workspace_here(workspace))
     asked, typed = sentences(found), commands(found)
 
     def text() -> None:
@@ -87,17 +93,20 @@ def show_control(control: OneControl, as_json: AsJson = False) -> Answer:
 
 @app.command("map")
 @command
-def map_control(control: OneControl, as_json: AsJson = False) -> Answer:
+def map_control(
+    control: OneControl, workspace: InWorkspace = None, as_json: AsJson = False
+) -> Answer:
     """Show which other controls lend one their evidence.
 
     Example: muniment controls map "MEASURE 2.3"
     """
-    from muniment.controls.catalog import SHIPPED
     from muniment.controls.crosswalk import Paths, load_crosswalk
 
-    found = _control(control)
-    crosswalk = load_crosswalk()
-    paths = Paths(crosswalk, set(SHIPPED)).to(found.id)
+    opened = workspace_here(workspace)
+    found = _control(control, opened)
+    crosswalk: Crosswalk = load_crosswalk() if opened is None else opened.crosswalk
+    paths = Paths(crosswalk, set(_catalogs(opened))).to(found.id)
+    titles = _titles((path.start for path in paths), opened)
     outside = [item for item in crosswalk.outside if item.control == found.id]
     return Answer(
         {
@@ -117,20 +126,18 @@ def map_control(control: OneControl, as_json: AsJson = False) -> Answer:
                 for item in outside
             ],
         },
-        lambda: _print_map(found, paths, outside),
+        lambda: _print_map(found, paths, titles, outside),
     )
 
 
-def _print_map(control: "Control", paths: "Sequence[Path]", outside: "Sequence[Outside]") -> None:
-    from muniment.controls.catalog import catalogs_of
-
+def _print_map(
+    control: "Control",
+    paths: "Sequence[Path]",
+    titles: "Mapping[str, str]",
+    outside: "Sequence[Outside]",
+) -> None:
     from . import show
 
-    titles = {
-        item.id: item.title
-        for catalog in catalogs_of(path.start for path in paths)
-        for item in catalog.controls
-    }
     show.line(f"{control.id} · {control.title}", "bold")
     if paths:
         show.table(
@@ -155,8 +162,32 @@ def _print_map(control: "Control", paths: "Sequence[Path]", outside: "Sequence[O
         show.line(f"beside the catalogs: {item.topic} ({item.fit}, {item.source})")
 
 
-def _control(text: str) -> "Control":
-    from muniment.controls.catalog import SHIPPED, catalogs_of, find_control
+def _catalogs(opened: "Workspace | None") -> list[str]:
+    """Ids of the catalogs there are."""
+    from muniment.controls.catalog import SHIPPED
 
-    wanted = find_control(text, SHIPPED)
-    return next(item for item in catalogs_of([wanted])[0].controls if item.id == wanted)
+    own = () if opened is None else opened.frameworks
+    return [*SHIPPED, *(framework.catalog.id for framework in own)]
+
+
+def _catalog(name: str, opened: "Workspace | None") -> "Catalog":
+    from muniment.controls.catalog import load_catalog
+
+    return load_catalog(name) if opened is None else opened.catalog(name)
+
+
+def _titles(controls: "Iterable[str]", opened: "Workspace | None") -> dict[str, str]:
+    """Titles of all controls of the catalogs that hold these."""
+    return {
+        item.id: item.title
+        for name in sorted({control.partition(":")[0] for control in controls})
+        for item in _catalog(name, opened).controls
+    }
+
+
+def _control(text: str, opened: "Workspace | None") -> "Control":
+    from muniment.controls.catalog import SHIPPED, find_control
+
+    wanted = find_control(text, SHIPPED) if opened is None else opened.control(text)
+    catalog = _catalog(wanted.partition(":")[0], opened)
+    return next(item for item in catalog.controls if item.id == wanted)

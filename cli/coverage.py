@@ -1,20 +1,20 @@
 """``muniment coverage``: the state of every control, over systems and over time."""
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from muniment.reports.coverageforms.form import CoverageForm
 
-from .answer import Answer, as_document, command
+from .answer import Answer, command
+from .forms import Output, in_form, require_form
 from .options import AsJson, Frameworks, InWorkspace, OfArtifact, WithProfile, open_workspace
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from muniment.controls.coverage import Coverage, State
+    from muniment.controls.coverage import State
     from muniment.reports.coverageforms.page import Page, Sheet
     from muniment.reports.coverages import Narrowed, SystemView
 
@@ -84,12 +84,7 @@ def coverage(
     form: Annotated[
         CoverageForm, typer.Option("--format", help="Form of the answer.")
     ] = CoverageForm.TEXT,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write that form here; stdout stays as it is."
-        ),
-    ] = None,
+    output: Output = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
@@ -102,12 +97,12 @@ def coverage(
     """
     from muniment.reports.coverageforms.form import render
     from muniment.reports.coverageforms.page import page
-    from muniment.reports.files import write_atomically
     from muniment.schemas.times import parse_duration
 
     from . import show
 
-    _require_sense(system, all_systems, since, expiring, form, output, as_json)
+    require_form(form, CoverageForm.TEXT, output, as_json=as_json)
+    _require_sense(system, all_systems, since, expiring)
     opened = open_workspace(workspace)
     narrowed = _narrowed(function, [opened.kinds.get(name).name for name in kind or ()], state)
     with show.progress("verifying") as bar:
@@ -128,16 +123,13 @@ def coverage(
     is_narrowed = any(narrowed.to_json().values())
     data = _data(seen, is_plural, narrowed if is_narrowed else None)
     shown = page(seen, detail=detail, narrowed=is_narrowed)
-    answer = Answer(data, lambda: print_page(shown))
-    if form is CoverageForm.TEXT and output is None:
-        return answer
-    document = as_document(answer.document) + "\n"
-    written = render(shown, form, text=_captured(shown), document=document)
-    if output is None:
-        return Answer(answer.data, lambda: print(written, end=""))
-    write_atomically(output, written.encode())
-    show.note(f"wrote {output}")
-    return answer
+    return in_form(
+        Answer(data, lambda: print_page(shown)),
+        form,
+        CoverageForm.TEXT,
+        output,
+        lambda text, document: render(shown, form, text=text, document=document).encode(),
+    )
 
 
 def _require_sense(
@@ -145,12 +137,8 @@ def _require_sense(
     all_systems: bool,
     since: str | None,
     expiring: str | None,
-    form: CoverageForm,
-    output: Path | None,
-    as_json: bool,
 ) -> None:
     """Refuse options that contradict each other, before any work is done."""
-    from muniment.reports.files import require_target
     from muniment.schemas.errors import InputError
 
     if system and all_systems:
@@ -159,14 +147,6 @@ def _require_sense(
         raise InputError(
             "usage.since", "--since looks back and --expiring ahead: ask for one of them"
         )
-    if as_json and form not in (CoverageForm.TEXT, CoverageForm.JSON) and output is None:
-        raise InputError(
-            "usage.format",
-            f"--json and --format {form} both want stdout",
-            hint="-o FILE writes the form to a file",
-        )
-    if output is not None:
-        require_target(output)
 
 
 def _narrowed(
@@ -212,15 +192,6 @@ def _data(
     return data if narrowed is None else {**data, "shown": narrowed.to_json()}
 
 
-def _captured(page: "Page") -> str:
-    import contextlib
-    import io
-
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        print_page(page)
-    return out.getvalue()
-
-
 def print_page(page: "Page") -> None:
     """The page on a terminal."""
     from . import show
@@ -251,18 +222,3 @@ def _print_sheet(sheet: "Sheet") -> None:
             show.line(f"{name}: {counts}, of {total}")
         return
     show.table(sheet.columns, sheet.rows, states=True)
-
-
-def print_counts(coverage: "Coverage") -> None:
-    """How many controls stand how, in each function of each catalog."""
-    from muniment.reports.coverageforms.page import about, heat
-
-    from . import show
-
-    show.line(f"{coverage.system} as of {coverage.as_of:%Y-%m-%d %H:%M} UTC", "bold")
-    show.line(about(coverage))
-    for catalog in coverage.catalogs:
-        sheet = heat(catalog)
-        show.line()
-        show.line(sheet.title, "bold")
-        _print_sheet(sheet)

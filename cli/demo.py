@@ -11,6 +11,9 @@ import typer
 from .answer import Answer, command
 from .options import AsJson
 
+_MORE = "coverage --expiring 60d, soa, gate --profile clinics --dry-run"
+"""What there is to see beside it."""
+
 
 @command
 def demo(
@@ -26,15 +29,17 @@ def demo(
 
     Example: muniment demo d
     """
+    from muniment.reports.coverageforms.page import heat
     from muniment.reports.demo import story
 
-    from . import coverage, gate, review, show
+    from . import gate, review, show
 
     folder = folder or _free_folder()
     told = story.tell(folder, show.note)
 
     def text() -> None:
-        coverage.print_counts(told.coverage)
+        for catalog in told.coverage.catalogs:
+            show.line(heat(catalog).title)
         gate.print_gate(told.gated)
         show.line()
         show.line(f"packet: {told.packet} ({told.packet.stat().st_size:,} bytes)")
@@ -45,6 +50,7 @@ def demo(
         show.line()
         program = "muniment" if shutil.which("muniment") else Path(sys.argv[0]).resolve()
         show.line(f"next: cd {folder} && {program} coverage && {program} verify")
+        show.line(f"and: coverage --since {told.pilot_size} (since the pilot's gate), {_MORE}")
 
     return Answer(
         {

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .answer import Answer, as_document, command
+from .answer import Answer, command
 from .attach import answer_attached
+from .forms import Output, in_form, require_form
 from .options import (
     AsJson,
     AsOf,
@@ -47,6 +48,14 @@ def waive(
     until: Annotated[
         str, typer.Option("--until", metavar="DATE", help="Last day; at most a year away.")
     ],
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="Profile under which it shall count: it says who may waive, and how long.",
+        ),
+    ] = "production",
     risk_acceptance: Annotated[
         bool, typer.Option("--risk-acceptance", help="Accept the risk that is left.")
     ] = False,
@@ -61,7 +70,7 @@ def waive(
 ) -> Answer:
     """Let controls stand open for a time, by signed record.
 
-    A waived control never counts as met. An approver for risk, legal or the executive owner signs.
+    A waived control never counts as met. An approver signs, for a function that the profile names.
 
     Example: muniment waive A.6.2.6 --reason "Starts in May" --measure "Checked by hand"
     --until 2026-05-31 --key risk
@@ -81,6 +90,7 @@ def waive(
             reason=reason,
             measure=measure,
             until=moment(until).date(),
+            profile=profile,
             residual=residual,
             system=system,
         )
@@ -130,10 +140,7 @@ def soa(
     as_of: AsOf = None,
     profile: WithProfile = "production",
     form: Annotated[SoaForm, typer.Option("--format", help="Form of the answer.")] = SoaForm.TABLE,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="File to write that form to."),
-    ] = None,
+    output: Output = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
@@ -145,18 +152,20 @@ def soa(
     """
     from . import show
 
-    _require_sense(form, output, as_json)
+    _require_sense(form, output)
+    require_form(form, SoaForm.TABLE, output, as_json=as_json)
     opened = open_workspace(workspace)
     with show.progress("verifying") as bar:
         found = opened.soa(system, profile=profile, as_of=moment(as_of), progress=bar)
-    answer = Answer(found.to_json(), lambda: _print(found))
-    if output is not None:
-        return _write(found, form, output)
-    if form is SoaForm.CSV:
-        return Answer(answer.data, lambda: _print_csv(found))
-    if form is SoaForm.JSON:
-        return Answer(answer.data, lambda: print(as_document(answer.document)))
-    return answer
+    # NOTE: with a file, its rows go there alone.
+    shown = _print if output is None else _print_title
+    return in_form(
+        Answer(found.to_json(), lambda: shown(found)),
+        form,
+        SoaForm.TABLE,
+        output,
+        lambda _, document: _render(found, form, document),
+    )
 
 
 def _decisions(
@@ -177,9 +186,8 @@ def _decisions(
     return [Decision(control, applicable, justification) for control in controls]
 
 
-def _require_sense(form: SoaForm, output: Path | None, as_json: bool) -> None:
+def _require_sense(form: SoaForm, output: Path | None) -> None:
     """Refuse forms and files that do not go together before anything is read."""
-    from muniment.reports.files import require_target
     from muniment.schemas.errors import InputError
 
     if form is SoaForm.XLSX and output is None:
@@ -188,35 +196,22 @@ def _require_sense(form: SoaForm, output: Path | None, as_json: bool) -> None:
         raise InputError(
             "usage.output", "a table is for the terminal", hint="--format json, csv or xlsx"
         )
-    if as_json and output is None and form not in (SoaForm.TABLE, SoaForm.JSON):
-        raise InputError(
-            "usage.format",
-            f"--json and --format {form} both want stdout",
-            hint="leave one out, or write the second to a file with -o",
-        )
-    if output is not None:
-        require_target(output)
 
 
-def _write(soa: "Soa", form: SoaForm, output: Path) -> Answer:
-    from muniment.reports.files import write_atomically
+def _render(soa: "Soa", form: SoaForm, document: str) -> bytes:
+    """The statement as a spreadsheet, as CSV, or as the document that ``--json`` prints."""
     from muniment.reports.soafiles import to_csv, to_xlsx
 
+    if form is SoaForm.XLSX:
+        return to_xlsx(soa)
+    return (to_csv(soa) if form is SoaForm.CSV else document).encode()
+
+
+def _print_title(soa: "Soa") -> None:
     from . import show
 
-    data = soa.to_json()
-    if form is SoaForm.XLSX:
-        written = to_xlsx(soa)
-    elif form is SoaForm.CSV:
-        written = to_csv(soa).encode()
-    else:
-        written = (as_document(Answer(data, lambda: None).document) + "\n").encode()
-    write_atomically(output, written)
-
-    def text() -> None:
-        show.line(f"wrote {output}: {_summary(soa)}")
-
-    return Answer(data, text)
+    counts = ", ".join(f"{number} {word}" for word, number in soa.counts().items())
+    show.line(f"Statement of applicability of {soa.system}: {counts}", "bold")
 
 
 def _print(soa: "Soa") -> None:
@@ -224,7 +219,7 @@ def _print(soa: "Soa") -> None:
 
     from . import show
 
-    show.line(f"Statement of applicability of {soa.system}: {_summary(soa)}", "bold")
+    _print_title(soa)
     show.table(
         ["control", "title", "decided", "state", "evidence", "owner", "justification"],
         [
@@ -241,14 +236,3 @@ def _print(soa: "Soa") -> None:
         ],
         style=3,
     )
-
-
-def _print_csv(soa: "Soa") -> None:
-    from muniment.reports.soafiles import to_csv
-    from muniment.schemas.text import disarm
-
-    print(disarm(to_csv(soa).replace("\r\n", "\n")), end="")
-
-
-def _summary(soa: "Soa") -> str:
-    return ", ".join(f"{number} {word}" for word, number in soa.counts().items())

@@ -103,8 +103,11 @@ def oscal(
     def text() -> None:
         show.line(f"wrote {done.coverage.system} as of {judged} to {done.folder}")
         show.pairs([("file", name) for name in done.files])
-        show.line(f"{done.satisfied} controls satisfied, {done.unmet} in the plan of action")
-        if not done.unmet:
+        show.line(
+            f"{done.satisfied} controls satisfied; in the plan of action {done.unmet} "
+            f"open and {done.waived} waived"
+        )
+        if not done.unmet + done.waived:
             show.note("every control is met, so there is no plan of action to write")
         if as_of is None:
             show.note(f"judged at the last checkpoint, {judged}; --as-of judges another day")
@@ -117,6 +120,7 @@ def oscal(
             "files": list(done.files),
             "satisfied": done.satisfied,
             "unmet": done.unmet,
+            "waived": done.waived,
             "receipts": done.receipts,
         },
         text,

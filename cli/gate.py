@@ -8,7 +8,8 @@ import typer
 
 from muniment.reports.gateforms.form import GateForm
 
-from .answer import Answer, as_document, command
+from .answer import Answer, asks_json, command
+from .forms import Output, in_form, require_form
 from .options import (
     AsJson,
     AsOf,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _ON_GITHUB = "GITHUB_ACTIONS"
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 """File to which a step on GitHub Actions appends Markdown for the run's page."""
+_OR_DIGEST = "--profile takes a YAML file too, or the SHA-256 that muniment profile show says"
 
 app = typer.Typer()
 
@@ -41,12 +43,7 @@ def gate(
     as_of: AsOf = None,
     artifact: OfArtifact = None,
     form: Annotated[GateForm, typer.Option("--format", help="Form of the answer.")] = GateForm.TEXT,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write that form here; stdout stays as it is."
-        ),
-    ] = None,
+    output: Output = None,
     vsa: Annotated[
         Path | None,
         typer.Option(
@@ -80,7 +77,7 @@ def gate(
         dry_run=dry_run,
         workspace=workspace,
         key=key,
-        as_json=as_json or (form is GateForm.JSON and output is None),
+        as_json=as_json,
     )
 
 
@@ -104,7 +101,8 @@ def _gate(
 
     from . import show
 
-    _require_sense(form, output, vsa, dry_run, as_json)
+    require_form(form, GateForm.TEXT, output, as_json=as_json)
+    _require_sense(output, vsa, dry_run)
     opened = open_workspace(workspace, key)
     with show.progress("verifying") as bar:
         gated = opened.gate(
@@ -122,19 +120,13 @@ def _gate(
         write_atomically(vsa, opened.receipt(gated.attached.record))
         signer = gated.attached.record.signer.fingerprint
         show.note(f"wrote {vsa}; keep for gate check: --key {signer} --vkey {opened.ledger.vkey}")
-    if form is GateForm.TEXT and output is None:
-        return answer
-    written = render(
-        gated,
+    return in_form(
+        answer,
         form,
-        text=_captured(answer),
-        document=as_document(answer.document) + "\n",
+        GateForm.TEXT,
+        output,
+        lambda text, document: render(gated, form, text=text, document=document).encode(),
     )
-    if output is None:
-        return Answer(answer.data, lambda: print(written, end=""), code)
-    write_atomically(output, written.encode())
-    show.note(f"wrote {output}")
-    return answer
 
 
 @app.command("check")
@@ -166,17 +158,23 @@ def check(
     ] = None,
     profile: Annotated[
         str | None,
-        typer.Option("--profile", metavar="NAME", help="The profile expected, or its SHA-256."),
+        typer.Option(
+            "--profile",
+            metavar="NAME|FILE",
+            help="The profile expected: its name, YAML file or SHA-256.",
+        ),
     ] = None,
     max_age: Annotated[
         str | None,
         typer.Option("--max-age", metavar="TIME", help="Oldest decision that counts, such as 7d."),
     ] = None,
+    workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> Answer:
     """Check a decision where only its file is at hand.
 
-    It needs no workspace, ledger or network. Exit 0 only if the gate passed this very artifact and
+    It needs no workspace, ledger or network; only the name of a profile of your own is looked up in
+    a workspace, where there is one. Exit 0 only if the gate passed this very artifact and
     all that was asked holds; what was not asked is listed as not checked.
 
     Example: muniment gate check decision.json --artifact model.onnx --key SHA256:… --max-age 7d
@@ -194,7 +192,7 @@ def check(
         artifact=digest_of(artifact),
         ledger=None if vkey is None else _ledger_key(vkey),
         system=None if system is None else SystemRef.parse(system),
-        profile=None if profile is None else _profile_digest(profile),
+        profile=None if profile is None else _profile_digest(profile, workspace),
         max_age=None if max_age is None else parse_duration(max_age),
     )
     report = check_decision(read_small(vsa, MAX_FILE), vsa.name, pinned, now())
@@ -216,28 +214,19 @@ def _refuse_stray(context: typer.Context) -> None:
                     "options of gate stand before its command, where they mean nothing",
                     hint=f"write them behind: muniment gate {context.invoked_subcommand} …",
                 ),
-                bool(context.params.get("as_json")),
+                asks_json(context.params),
             )
 
 
-def _require_sense(
-    form: GateForm, output: Path | None, vsa: Path | None, dry_run: bool, as_json: bool
-) -> None:
+def _require_sense(output: Path | None, vsa: Path | None, dry_run: bool) -> None:
     """Refuse what cannot be done before anything is signed."""
     from muniment.reports.files import require_target
     from muniment.schemas.errors import InputError
 
-    if as_json and output is None and form not in (GateForm.TEXT, GateForm.JSON):
-        raise InputError(
-            "usage.format",
-            f"--json and --format {form} both want stdout",
-            hint="leave one out, or write the second to a file with -o",
-        )
     if vsa is not None and dry_run:
         raise InputError("usage.vsa", "a dry run signs nothing that --vsa could write")
-    for path in (output, vsa):
-        if path is not None:
-            require_target(path)
+    if vsa is not None:
+        require_target(vsa)
     if output is not None and vsa is not None and output.resolve() == vsa.resolve():
         raise InputError("usage.vsa", "-o and --vsa name the same file")
 
@@ -256,16 +245,6 @@ def _data(gated: "Gated") -> dict[str, Any]:
         "record": record_summary(gated.attached.record) if gated.attached else None,
         "hindsight": [item.to_json() for item in gated.hindsight],
     }
-
-
-def _captured(answer: Answer) -> str:
-    """What the answer prints for a person, without colour."""
-    from contextlib import redirect_stdout
-    from io import StringIO
-
-    with redirect_stdout(StringIO()) as said:
-        answer.text()
-    return said.getvalue()
 
 
 def _summarise(gated: "Gated") -> None:
@@ -317,12 +296,36 @@ def _ledger_key(text: str) -> "VerifierKey":
         ) from error
 
 
-def _profile_digest(text: str) -> str:
+def _profile_digest(text: str, workspace: Path | None) -> str:
+    """The digest of the profile that is named, by its file or in the workspace, or by its digest.
+
+    Raises:
+        InputError: ``profile.…``, or the file cannot be read.
+    """
     import re
 
-    from muniment.controls.profile import load_profile
+    from muniment.controls.profile import load_profile, resolve_profile, shipped_layers
+    from muniment.schemas.errors import InputError
 
-    return text if re.fullmatch(r"[0-9a-f]{64}", text) else load_profile(text).sha256
+    from .options import workspace_here
+    from .profiles import named_layers
+
+    if re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        return text
+    # NOTE: no folder that somebody stands in says what a profile that ships is.
+    if text in shipped_layers():
+        return load_profile(text).sha256
+    layers, name = named_layers(text, workspace_here(workspace))
+    try:
+        return resolve_profile(name, {key: item.document for key, item in layers.items()}).sha256
+    except InputError as error:
+        raise InputError(
+            error.code,
+            error.message,
+            hint=f"{error.hint} {_OR_DIGEST}" if error.hint else _OR_DIGEST,
+            expected=error.expected,
+            found=error.found,
+        ) from error
 
 
 def print_gate(gated: "Gated") -> None:
@@ -354,7 +357,10 @@ def print_gate(gated: "Gated") -> None:
         )
     if decision.excepted:
         show.line()
-        show.line(f"{len(decision.excepted)} do not block by a signed record, and are not met:")
+        from muniment.schemas.text import counted
+
+        number = counted(len(decision.excepted), "control")
+        show.line(f"{number} not met, but kept from blocking by a signed record:")
         show.line()
         show.table(
             ["control", "state", "what is wanted", "why"],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .answer import Answer, command
-from .options import AsJson, InWorkspace
+from .options import AsJson, InWorkspace, workspace_here
 
 if TYPE_CHECKING:
     from muniment.schemas.kinds import KindRegistry
@@ -80,14 +80,7 @@ def show_kind(
 
 def _registry(folder: Path | None) -> "KindRegistry":
     """The workspace's kinds; outside a workspace the built-in ones."""
-    from muniment.schemas.errors import InputError
     from muniment.schemas.kinds import KindRegistry
 
-    from .options import open_workspace
-
-    try:
-        return open_workspace(folder).kinds
-    except InputError as error:
-        if error.code != "workspace.missing" or folder is not None:
-            raise
-        return KindRegistry()
+    opened = workspace_here(folder)
+    return KindRegistry() if opened is None else opened.kinds

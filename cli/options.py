@@ -65,6 +65,18 @@ def open_workspace(folder: Path | None, key: str | None = None) -> "Workspace":
     return Workspace.find(folder, key=key, ask=ask_passphrase)
 
 
+def workspace_here(folder: Path | None) -> "Workspace | None":
+    """The workspace; None where nobody named one and there is none around."""
+    from muniment.schemas.errors import InputError
+
+    try:
+        return open_workspace(folder)
+    except InputError as error:
+        if error.code != "workspace.missing" or folder is not None:
+            raise
+        return None
+
+
 def ask_passphrase(name: str) -> str | None:
     """Ask on the terminal; None where there is none."""
     import sys

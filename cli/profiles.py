@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .answer import Answer, command
-from .options import AsJson, InWorkspace
+from .options import AsJson, InWorkspace, workspace_here
 
 if TYPE_CHECKING:
     from muniment.controls.lint import Fault
@@ -28,7 +28,7 @@ def list_profiles(workspace: InWorkspace = None, as_json: AsJson = False) -> Ans
     """
     from . import show
 
-    layers = _layers(_workspace(workspace))
+    layers = _layers(workspace_here(workspace))
     rows = [
         [name, str(item.document["version"]), str(item.document["name"]), _place(item)]
         for name, item in layers.items()
@@ -53,7 +53,7 @@ def show_profile(
     """
     from muniment.controls.profile import resolve_profile
 
-    layers = _layers(_workspace(workspace))
+    layers = _layers(workspace_here(workspace))
     profile = resolve_profile(name, {key: item.document for key, item in layers.items()})
     data = {**profile.to_json(), "sha256": profile.sha256}
     return Answer(data, lambda: _print_profile(profile))
@@ -74,15 +74,10 @@ def lint_profile(
     """
     from muniment.controls.catalog import load_catalog
     from muniment.controls.lint import lint
-    from muniment.reports.profiles import add, read_layer
     from muniment.schemas.kinds import KindRegistry
 
-    opened = _workspace(workspace)
-    layers, name = _layers(opened), profile
-    if profile.endswith((".yaml", ".yml")):
-        layer = read_layer(Path(profile))
-        add(layers, layer)
-        name = layer.id
+    opened = workspace_here(workspace)
+    layers, name = named_layers(profile, opened)
     if opened is not None:
         faults = opened.lint_profile(name, layers)
     else:
@@ -92,18 +87,16 @@ def lint_profile(
     return Answer(data, lambda: _print_faults(name, faults), 1 if faults else 0)
 
 
-def _workspace(folder: Path | None) -> "Workspace | None":
-    """The workspace; None outside of one, where the profiles that ship are all there is."""
-    from muniment.schemas.errors import InputError
+def named_layers(text: str, opened: "Workspace | None") -> "tuple[dict[str, Layer], str]":
+    """The profiles there are, with that of a file named by its path; and the name meant."""
+    from muniment.reports.profiles import add, read_layer
 
-    from .options import open_workspace
-
-    try:
-        return open_workspace(folder)
-    except InputError as error:
-        if error.code != "workspace.missing" or folder is not None:
-            raise
-        return None
+    layers = _layers(opened)
+    if not text.endswith((".yaml", ".yml")):
+        return layers, text
+    layer = read_layer(Path(text))
+    add(layers, layer)
+    return layers, layer.id
 
 
 def _layers(opened: "Workspace | None") -> "dict[str, Layer]":

@@ -123,7 +123,7 @@ def verify(
         bool,
         typer.Option(
             "--incremental",
-            help="Verify in full only what is new since the last time you did this here.",
+            help="Verify in full only what is new since this machine verified the ledger.",
         ),
     ] = False,
     workspace: InWorkspace = None,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -91,8 +91,9 @@ class Catalog:
             InputError: ``catalog.duplicate``, ``rule.malformed`` or ``rule.too-costly``.
         """
         catalog = _read(value)
-        for rule in {control.requirement.rule for control in catalog.controls} - {None}:
-            check_rule(str(rule))
+        for control in catalog.controls:
+            if control.requirement.rule is not None:
+                check_rule(control.requirement.rule, control.id)
         return catalog
 
 
@@ -191,7 +192,11 @@ def resolve(text: str, catalogs: Sequence[Catalog]) -> str:
     among = [catalog_named(prefix, catalogs)] if colon else list(catalogs)
     wanted = _key(rest)
     known = {control.id: control for catalog in among for control in catalog.controls}
-    found = [item for item, control in known.items() if _key(control.short_id) == wanted]
+    found = [item for item, control in known.items() if _key(control.short_id) == wanted] or [
+        item
+        for item, control in known.items()
+        if _run_together(control.short_id) == "".join(wanted)
+    ]
     return _only("control", text, found, list(known))
 
 
@@ -230,6 +235,10 @@ def _key(text: str) -> tuple[str, ...]:
         return ("", text)
     words = re.findall(r"[a-z]+|[0-9]+", text.lower())
     return tuple(word.lstrip("0") or "0" for word in words)
+
+
+def _run_together(short_id: str) -> str:
+    return "".join(_key(short_id))
 
 
 def catalog_id(name: str, own: Sequence[str] = ()) -> str:
@@ -285,11 +294,6 @@ def find_control(
         if error.code != "control.unknown":
             raise
         return resolve(text, [*load_catalogs(), *map(load, own)])
-
-
-def catalogs_of(controls: Iterable[str]) -> list[Catalog]:
-    """The shipped catalogs of full control ids."""
-    return [load_catalog(name) for name in sorted({item.partition(":")[0] for item in controls})]
 
 
 @cache

@@ -5,7 +5,7 @@ Told when evidence is attached, so that nobody learns at the gate what could be 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from muniment.controls.catalog import Catalog, Control
 from muniment.controls.outcome import outcome
@@ -13,15 +13,29 @@ from muniment.schemas.record import Record
 from muniment.schemas.text import with_article
 
 
-def remarks(record: Record, catalogs: Sequence[Catalog]) -> list[str]:
-    """What keeps ``record`` from carrying controls it claims, one sentence each."""
+def remarks(record: Record, catalogs: Iterable[Catalog], used: Iterable[Catalog]) -> list[str]:
+    """What keeps ``record`` from carrying controls it claims, one sentence each.
+
+    Args:
+        catalogs: those of the controls it claims.
+        used: those of the workspace.
+    """
     claimed = set(record.statement.controls)
+    named = {catalog.id: catalog for catalog in catalogs}
     controls = [
-        control for catalog in catalogs for control in catalog.controls if control.id in claimed
+        control
+        for catalog in named.values()
+        for control in catalog.controls
+        if control.id in claimed
     ]
     verdict = outcome(record)
     found = [] if verdict.holds else [f"this evidence counts as a no: {verdict.text}"]
     found.extend(filter(None, (_remark(record, control) for control in controls)))
+    found.extend(
+        f"{name}: this workspace does not use it, so that claims of its controls count only where "
+        "--framework or a profile names it: add it to frameworks in muniment.yaml"
+        for name in sorted(named.keys() - {catalog.id for catalog in used})
+    )
     return found
 
 

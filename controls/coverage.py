@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from muniment.controls.crosswalk import Pair
+from muniment.schemas.derivation import Derivation
 from muniment.schemas.statement import RecordRef, SystemRef
 from muniment.schemas.times import format_time
 
@@ -197,6 +198,9 @@ class Coverage:
     """Catalogs that evidence may carry over from, by id, with their digests."""
     exempt: tuple[str, ...] = ()
     """Catalogs on which the profile blocks, but not for a system of this phase and risk tier."""
+    derivations: tuple[Derivation, ...] = ()
+    """What the evaluator was told of the derivation of those records, in ledger order; its reasons
+    say what follows from it."""
 
     @property
     def controls(self) -> tuple[ControlResult, ...]:

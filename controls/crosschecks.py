@@ -10,15 +10,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
+from muniment.schemas.derivation import Derivation
 from muniment.schemas.record import Record
 
 from .case import begin_of, term_of
 from .coverage import Reason
-from .index import APPROVAL, EVAL_RESULT, Index
+from .index import APPROVAL, EVAL_RESULT, OWNER, Index
 
 Faults = dict[str, list[Reason]]
 """Faults by the digest of the record they lie on."""
-_PROVENANCE, _OWNER, _MONITORING = "data-provenance", "owner-assignment", "monitoring-report"
+_PROVENANCE, _MONITORING = "data-provenance", "monitoring-report"
 _TRAINED_ON = ("train", "tuning")
 _EXECUTIVE = re.compile(r"\bexecutive\b", re.IGNORECASE)
 _OPERATING = re.compile(r"\boperat(?:e|es|ing|ion|ions|or|ional)\b", re.IGNORECASE)
@@ -32,7 +33,7 @@ def cross_faults(index: Index, as_of: datetime) -> Faults:
     for record in sorted(index.current.values(), key=lambda record: record.index):
         kinds.setdefault(record.kind, []).append(record)
     provenance = kinds.get(_PROVENANCE, [])
-    owners = [record for record in kinds.get(_OWNER, []) if is_in_force(record, as_of)]
+    owners = [record for record in kinds.get(OWNER, []) if is_in_force(record, as_of)]
     faults: Faults = {}
     found = (
         *_seen_in_training(kinds.get(EVAL_RESULT, []), provenance),
@@ -42,6 +43,24 @@ def cross_faults(index: Index, as_of: datetime) -> Faults:
     )
     for record, reason in found:
         faults.setdefault(record.sha256, []).append(reason)
+    return faults
+
+
+def derivation_faults(derivations: Iterable[Derivation]) -> Faults:
+    """Records that are not what the file says that they were read from."""
+    return {
+        item.record.sha256: [Reason(str(item.code), item.text, (item.record,))]
+        for item in derivations
+        if item.is_fault
+    }
+
+
+def joined(*some: Faults) -> Faults:
+    """Every fault of several checks, in their order."""
+    faults: Faults = {}
+    for found in some:
+        for sha256, reasons in found.items():
+            faults[sha256] = [*faults.get(sha256, ()), *reasons]
     return faults
 
 

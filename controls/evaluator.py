@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from muniment.schemas.derivation import Derivation, Derived
 from muniment.schemas.record import Record
 from muniment.schemas.statement import GATE_DECISION, SystemRef
 
@@ -25,7 +26,14 @@ from .case import (
 )
 from .catalog import Catalog, Control
 from .coverage import EXEMPT, CatalogCoverage, ControlResult, Coverage, Reason, State
-from .crosschecks import Faults, cross_faults, monitoring_gaps, refused_approvals
+from .crosschecks import (
+    Faults,
+    cross_faults,
+    derivation_faults,
+    joined,
+    monitoring_gaps,
+    refused_approvals,
+)
 from .crosswalk import NONE, Crosswalk, Path, Paths
 from .exceptions import MAX_DAYS, gather_exceptions, settle
 from .explain import explain, unblock
@@ -33,6 +41,7 @@ from .index import (
     APPLICABILITY,
     APPROVAL,
     LINK,
+    OWNER,
     RETRACTION,
     SYSTEM,
     WAIVER,
@@ -58,6 +67,7 @@ def evaluate(
     artifact: str | None = None,
     crosswalk: Crosswalk = NONE,
     sources: Sequence[Catalog] | None = None,
+    derivations: Sequence[Derivation] = (),
 ) -> Coverage:
     """Compute the state of every control of ``catalogs`` for one system version.
 
@@ -70,6 +80,7 @@ def evaluate(
             wants none.
         sources: catalogs that evidence may carry over from, in the answer or not; by default
             ``catalogs``.
+        derivations: what came of running collectors again over the records' files.
 
     Raises:
         InputError: ``artifact.malformed``, ``rule.malformed``, ``rule.too-costly`` or
@@ -79,7 +90,8 @@ def evaluate(
     carrying = {catalog.id: catalog for catalog in (catalogs if sources is None else sources)}
     weighed = {catalog.id: catalog for catalog in catalogs} | carrying
     exempt = _exempt(index, profile)
-    evaluator = _Evaluator(index, as_of, profile)
+    derived = _derived(index, derivations)
+    evaluator = _Evaluator(index, as_of, profile, derived)
     cases = {
         control.id: evaluator.weigh(control)
         for catalog in weighed.values()
@@ -103,13 +115,16 @@ def evaluate(
         crosswalk_sha256=used.sha256 if used.pairs else None,
         sources={name: item.sha256 for name, item in carrying.items()} if used.pairs else {},
         exempt=tuple(exempt),
+        derivations=tuple(derived.values()),
     )
 
 
 class _Evaluator:
     """Decides controls one by one over one index; each record's verdict is worked out once."""
 
-    def __init__(self, index: Index, as_of: datetime, profile: Profile) -> None:
+    def __init__(
+        self, index: Index, as_of: datetime, profile: Profile, derived: Mapping[str, Derivation]
+    ) -> None:
         self._index = index
         self._as_of = as_of
         self._profile = profile
@@ -120,7 +135,8 @@ class _Evaluator:
         self._figures: dict[str, list[tuple[Record, str | None]]] = {}
         days = profile.max_waiver_days or MAX_DAYS
         self._exceptions = gather_exceptions(index, frozenset(profile.waived_by), days)
-        self._faults = cross_faults(index, as_of)
+        self._derived = derived
+        self._faults = joined(derivation_faults(derived.values()), cross_faults(index, as_of))
         self._refused = refused_approvals(index)
 
     def weigh(self, control: Control) -> Case:
@@ -130,7 +146,7 @@ class _Evaluator:
             text = f"{self._profile} asks otherwise than the catalog: {override.reason}"
             case.say("requirement.overridden", text)
         records = _by_place(self._index.claims.get(control.id, {}))
-        faults = {**self._faults, **monitoring_gaps(records, self._as_of)}
+        faults = joined(self._faults, monitoring_gaps(records, self._as_of))
         for record in records:
             self._weigh(case, record, faults)
         for record in _by_place(self._index.elsewhere.get(control.id, {})):
@@ -247,12 +263,12 @@ class _Evaluator:
         """Put one claiming record where it belongs, the worst that holds of it first."""
         for link in self._index.links.get((case.control.id, record.sha256), ()):
             case.say("evidence.linked", f"{link} ties {record} to this control", record, link)
-        if fault := self._failure(case, record):
-            case.failed.append(record)
+        fault, found = self._failure(case, record), faults.get(record.sha256, ())
+        if fault is not None:
             case.say(*fault, record)
-        elif record.sha256 in faults:
+        case.reasons += found
+        if fault is not None or found:
             case.failed.append(record)
-            case.reasons += faults[record.sha256]
         elif self._carries(case, record):
             self._weigh_carrier(case, record)
 
@@ -290,6 +306,9 @@ class _Evaluator:
             near = [record for record, why in self._measured(name, limit) if why is None]
             text = f"nothing that counts shows {name} of the model; {self._profile} limits it"
             case.say("threshold.missing", text, *near)
+            for other in near:
+                if other not in case.failed:
+                    case.reasons += self._faults.get(other.sha256, ())
             return
         _, _, record = max(there)
         case.measured[name] = record
@@ -312,6 +331,7 @@ class _Evaluator:
             measures(name, record)
             and self._index.names_model(record)
             and self._verdict(record).holds
+            and record.sha256 not in self._faults
             and self._fresh_until(record, requirement) >= self._as_of
             and not self._index.rejections(record)
             and self._is_approved(record, requirement)
@@ -332,6 +352,9 @@ class _Evaluator:
         if record.kind in requirement.supporting:
             case.supporting.append(record)
             case.say("evidence.supporting", f"{record} ({record.kind}) supports", record)
+        elif record.kind == OWNER and OWNER not in requirement.any_of:
+            who = record.statement.body["person"]["name"]
+            case.say("evidence.owner", f"{record} names {who} as an owner", record)
         elif record.kind not in requirement.any_of:
             case.say(
                 "evidence.wrong-kind",
@@ -377,6 +400,9 @@ class _Evaluator:
             case.reasons += self._refused.get(record.sha256, ())
         else:
             case.good.setdefault(record.kind, []).append(record)
+            derived = self._derived.get(record.sha256)
+            if derived is not None and derived.code is Derived.NOT_CHECKED:
+                case.say(str(derived.code), derived.text, record)
 
     def _is_approved(self, record: Record, requirement: Requirement) -> bool:
         if requirement.second_person is not SecondPerson.EXPECTED:
@@ -406,6 +432,12 @@ class _Evaluator:
         last.sort(reverse=True)
         shown = [self._fresh_until(record, case.requirement) for record in case.measured.values()]
         return min([last[case.requirement.minimum_kinds - 1], *shown])
+
+
+def _derived(index: Index, derivations: Sequence[Derivation]) -> dict[str, Derivation]:
+    """What is said of the records that were looked at, by digest and in ledger order."""
+    said = {item.record: item for item in derivations}
+    return {item.sha256: said[item.ref] for item in index.considered if item.ref in said}
 
 
 def _exempt(index: Index, profile: Profile) -> dict[str, Reason]:
@@ -455,6 +487,7 @@ def _unused(
     for control in (control for catalog in covered for control in catalog.controls):
         said.update(control.evidence, control.approvals)
         said.update(ref for reason in control.reasons for ref in reason.records)
+        said.update({control.applicability.record} if control.applicability else ())
     return [
         Reason("record.unused", f"{record} {_why_unused(record)}", (record.ref,))
         for record in index.considered

@@ -167,7 +167,9 @@ def _waiver(
     current = []
     for record in records:
         if _until(record) < as_of.date():
-            text = f"{record} waived this control until {_until(record)}, and not any longer"
+            accepts = record.statement.body["type"] == _RISK_ACCEPTANCE
+            did = "accepted the risk of" if accepts else "waived"
+            text = f"{record} {did} this control until {_until(record)}, and not any longer"
             notes.append(Reason("waiver.expired", text, (record.ref,)))
         elif not _is_own(record, claiming, notes):
             current.append(record)
@@ -207,4 +209,4 @@ def _until(record: Record) -> date:
 
 
 def _short(text: str) -> str:
-    return shorten(" ".join(text.split()), _SHOWN)
+    return shorten(" ".join(text.split()).rstrip("."), _SHOWN)

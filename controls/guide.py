@@ -19,6 +19,12 @@ _SECOND = {
 def sentences(control: Control) -> list[str]:
     """What is asked for, one sentence each."""
     requirement = control.requirement
+    if requirement.is_unset:
+        name = control.id.partition(":")[0]
+        return [
+            "Nobody has written what evidence meets it, so nothing does: "
+            f"frameworks/{name}.yaml is the place."
+        ]
     said = [_kinds(requirement)]
     if requirement.section is not None:
         said.append(
@@ -47,6 +53,8 @@ def commands(control: Control) -> list[str]:
     ``…`` stands for what only the user knows.
     """
     requirement = control.requirement
+    if requirement.is_unset:
+        return []
     said = []
     for kind in requirement.any_of[: requirement.minimum_kinds]:
         said.append(f"muniment kind show {kind} --template > {kind}.yaml")

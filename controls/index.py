@@ -19,6 +19,7 @@ from muniment.schemas.record import Record, Role
 from muniment.schemas.statement import GATE_DECISION, RecordRef, SystemRef
 
 SYSTEM, LINK, APPROVAL, EVAL_RESULT = "system", "link", "approval", "eval-result"
+OWNER = "owner-assignment"
 RETRACTION, ERASURE = "retraction", "erasure"
 ATTESTATION = "attestation"
 WAIVER, APPLICABILITY = "waiver", "applicability"

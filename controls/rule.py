@@ -1,7 +1,8 @@
 """Pass rules: CEL (https://cel.dev) over one record, compiled once, bounded in cost.
 
 A catalog may come out of a stranger's packet, so its rules are bounded before they are compiled:
-length, depth of nested loops, and the length of every list they run over.
+length, depth of nested loops, the length of every list they run over, and before each run the work
+that all of it could make.
 """
 
 from __future__ import annotations
@@ -17,9 +18,15 @@ from muniment.schemas.errors import InputError
 MAX_TEXT = 2000
 """Longest rule in characters."""
 MAX_LOOPS = 2
-"""Deepest nesting of loops; with ``MAX_ENTRIES`` this bounds the steps of one rule."""
+"""Deepest nesting of loops."""
 MAX_ENTRIES = 1000
 """Longest list a rule is run over."""
+MAX_WORK = 100_000_000
+"""Most work of one run, as ``_work`` counts it: some seconds at worst."""
+_TERM = 20
+"""Characters of a rule in which it mentions an entry of a list about once."""
+_PIECE = 32
+"""Characters of a text that are as much work as one entry of a list."""
 
 _TOKENS = re.compile(r""""[^"]*"|'[^']*'|\.\s*(?P<loop>\w+)\s*\(|(?P<open>\()|(?P<close>\))""")
 _LOOPS = frozenset({"all", "exists", "exists_one", "existsOne", "filter"})
@@ -27,13 +34,20 @@ _LOOPS = frozenset({"all", "exists", "exists_one", "existsOne", "filter"})
 _REFUSED = re.compile(r"""//|\\|`|\"{3}|'{3}|\.\s*map\s*\(""")
 
 
-def check_rule(text: str) -> None:
+def check_rule(text: str, whose: str) -> None:
     """Refuse a rule whose cost cannot be bounded, or that is not CEL.
+
+    Args:
+        whose: full id of its control, for the message.
 
     Raises:
         InputError: ``rule.too-costly`` or ``rule.malformed``.
     """
-    _program(text)
+    try:
+        _program(text)
+    except InputError as error:
+        error.message = f"{whose}: {error.message}"
+        raise
 
 
 def broken(text: str, variables: Mapping[str, Any]) -> str | None:
@@ -51,6 +65,11 @@ def broken(text: str, variables: Mapping[str, Any]) -> str | None:
     read = {name: variables[name] for name in program.variables() if name in variables}
     if longest := _longest_list(read):
         return f"a list has {longest} entries; a rule reads at most {MAX_ENTRIES}"
+    if (work := _work(text, read)) > MAX_WORK:
+        return (
+            f"the rule is too much work over a record this large: {work:,} steps, "
+            f"and at most {MAX_WORK:,} are taken"
+        )
     try:
         result = program.execute(read)
     except Exception as error:
@@ -71,12 +90,13 @@ def rule_variables(
 
 @lru_cache(maxsize=256)
 def _program(text: str) -> Any:
-    if len(text) > MAX_TEXT or _REFUSED.search(text) or _loop_depth(text) > MAX_LOOPS:
+    if excess := _excess(text):
         raise InputError(
             "rule.too-costly",
             "the cost of the rule cannot be bounded",
             expected=f"at most {MAX_TEXT} characters and {MAX_LOOPS} nested loops, no map, "
             "comment, backslash, backtick or triple quote",
+            found=excess,
         )
     import cel
 
@@ -84,6 +104,16 @@ def _program(text: str) -> Any:
         return cel.compile(text)
     except Exception as error:
         raise InputError("rule.malformed", f"the rule is not CEL: {_words(error)}") from error
+
+
+def _excess(text: str) -> str | None:
+    """What of a rule is beyond the bounds, in words."""
+    if len(text) > MAX_TEXT:
+        return f"{len(text)} characters"
+    if refused := _REFUSED.search(text):
+        return refused[0]
+    depth = _loop_depth(text)
+    return f"{depth} nested loops" if depth > MAX_LOOPS else None
 
 
 def _words(error: Exception) -> str:
@@ -103,6 +133,30 @@ def _loop_depth(text: str) -> int:
         elif token["close"] and stack:
             stack.pop()
     return deepest
+
+
+def _work(text: str, read: Mapping[str, Any]) -> int:
+    """Most work that a rule could make of what it reads, whatever it does in its loops.
+
+    The engine copies a value wherever a rule mentions it, and ``in``, ``==`` or ``contains`` run
+    through all of one: each mention of a variable may cost as much as there is, in every turn of
+    the innermost loop. Entries of the list that is looped over cost that much together.
+    """
+    longest, size = 1, 0
+    todo: list[Any] = [read]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, Mapping | list):
+            longest = max(longest, len(item))
+            size += len(item)
+            todo.extend(item.values() if isinstance(item, Mapping) else item)
+        elif isinstance(item, str):
+            size += len(item) // _PIECE
+    depth = _loop_depth(text)
+    mentions = len(re.findall(rf"\b(?:{'|'.join(read)})\b", text)) if read else 0
+    turns: int = longest**depth
+    outer: int = longest ** max(depth - 1, 0)
+    return size * (turns * mentions + outer * (len(text) // _TERM + 1))
 
 
 def _longest_list(value: Any) -> int:

@@ -18,11 +18,10 @@ from muniment.schemas.times import format_time
 
 from .coverage import ControlResult, Coverage
 from .crosschecks import is_in_force
-from .index import Index, build_index
+from .index import OWNER, Index, build_index
 
 CATALOG = "iso-42001-2023"
 _ANNEX = f"{CATALOG}:A."
-_OWNER = "owner-assignment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +118,6 @@ def _owners(index: Index, control: str, as_of: datetime) -> tuple[str, ...]:
     names = [
         str(record.statement.body["person"]["name"])
         for record in claiming
-        if record.kind == _OWNER and is_in_force(record, as_of) and not index.rejections(record)
+        if record.kind == OWNER and is_in_force(record, as_of) and not index.rejections(record)
     ]
     return tuple(dict.fromkeys(names))

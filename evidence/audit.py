@@ -16,6 +16,7 @@ from muniment.schemas.times import format_time
 from .attestation import KIND as ATTESTATION
 from .attestation import verify_attestations
 from .checkpoint import SignedCheckpoint
+from .derivation import verify_derivations
 from .keyfiles import config_folder
 from .outside import Outside, conclusion, unchecked
 from .trust import ERASURE_KIND
@@ -101,6 +102,7 @@ def _beside(workspace: Workspace, records: list[Record], what: str) -> Iterator[
     attested = [record for record in records if record.kind == ATTESTATION]
     if attested:
         yield verify_attestations(attested, workspace.store)
+    yield verify_derivations(records, workspace.store, what=what)
 
 
 def _files(record: Record) -> Iterator[Subject]:

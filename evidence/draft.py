@@ -18,9 +18,7 @@ from muniment.schemas.paths import set_path
 from muniment.schemas.statement import Subject, SystemRef
 
 from .artifacts import HashedFile, hash_file, read_again
-
-_MEASURED = ("metrics", "checks")
-"""Lists whose entries a tool's file settles: none is added by hand."""
+from .derivation import differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ def draft(evidence: Evidence, kind: Kind) -> Draft:
         set_path(body, path, value)
     for path, file in evidence.digests:
         set_path(body, path, hash_file(file).sha256)
-    _refuse_contradiction(found.body, body, "")
+    _refuse_contradiction(found.body, body)
     problems = kind.problems(body)
     if problems:
         notes = [*found.notes, f"muniment kind show {kind.name} --template prints every field"]
@@ -173,31 +171,20 @@ def _merge(body: dict[str, Any], more: Mapping[str, Any]) -> None:
             body[key] = _copied(value)
 
 
-def _refuse_contradiction(tool: Any, body: Any, path: str) -> None:
+def _refuse_contradiction(tool: Mapping[str, Any], body: Mapping[str, Any]) -> None:
     """Hold ``body`` against what the tool's file says.
 
     Raises:
         InputError: ``attach.contradicts-source``.
     """
-    if isinstance(tool, Mapping) and isinstance(body, dict):
-        for key, value in tool.items():
-            _refuse_contradiction(value, body.get(key), f"{path}.{key}" if path else key)
-    elif isinstance(tool, list) and isinstance(body, list):
-        for place, value in enumerate(tool):
-            inner = body[place] if place < len(body) else None
-            _refuse_contradiction(value, inner, f"{path}[{place}]")
-        if path in _MEASURED and len(body) > len(tool):
-            raise _contradiction(path, f"{len(tool)} entries", f"{len(body)} entries")
-    elif tool != body or isinstance(tool, bool) != isinstance(body, bool):
-        raise _contradiction(path, repr(tool), repr(body))
-
-
-def _contradiction(path: str, tool: str, body: str) -> InputError:
-    return InputError(
+    first = next(differences(tool, body), None)
+    if first is None:
+        return
+    raise InputError(
         "attach.contradicts-source",
-        f"{path}: the file says {tool}, the record would say {body}",
-        expected=tool,
-        found=body,
+        f"{first.path}: the file says {first.expected}, the record would say {first.found}",
+        expected=first.expected,
+        found=first.found,
         hint="a record must agree with the file it was read from; what the file does not say "
         "belongs in a record of its own",
     )

@@ -176,7 +176,6 @@ class _Recall(LedgerVerifier):
             if keyid.decode() != signer.fingerprint or record.statement.system not in self._systems:
                 raise NotRecalledError
             self._checks.trust.note_distrust(record)
-            self._erasures.order(record)
             self.old.append(record)
         while key is not None:
             self._admit(*key)

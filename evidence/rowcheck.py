@@ -133,7 +133,9 @@ class RowChecker:
                 statement.genesis,
             ),
             columns["collected_at"],
-            statement.kind in LOOKED_AT or any(subject.is_file for subject in statement.subjects),
+            statement.kind in LOOKED_AT
+            or statement.supersedes is not None
+            or any(subject.is_file for subject in statement.subjects),
         )
 
 

@@ -28,7 +28,7 @@ from .dsse import decode, pae, split_envelope
 from .keys import PublicKey
 from .leaf import join_leaf, leaf_ending, leaf_key
 from .merkle import hash_leaf
-from .trust import ERASURE_KIND
+from .trust import ERASURE_KIND, RETRACTION_KIND
 
 SubjectColumns = tuple[int, str, str]
 """Position, SHA-256 and name of a subject row."""
@@ -37,8 +37,9 @@ Task = tuple[tuple[Any, ...], Sequence[SubjectColumns]]
 ClaimFields = tuple[str, str, str | None, str | None]
 """The fields of a ``Claim``: signer, predicate type, role, genesis."""
 
-LOOKED_AT = frozenset({ERASURE_KIND, ATTESTATION})
-"""Kinds that an audit looks at after the ledger itself, beside all that speak of files."""
+LOOKED_AT = frozenset({ERASURE_KIND, RETRACTION_KIND, ATTESTATION})
+"""Kinds that an audit looks at after the ledger itself, beside all that speak of files or take a
+record's place."""
 _MAX_KEYS = 4096
 
 
@@ -49,8 +50,8 @@ class Sound(NamedTuple):
     claim: ClaimFields
     collected_at: str
     is_wanted: bool
-    """Whether it speaks of files, of what is erased or of a third party's word: what an audit
-    looks at after the ledger itself."""
+    """Whether it speaks of files, of what is erased, taken back or replaced, or of a third party's
+    word: what an audit looks at after the ledger itself."""
 
 
 class Unproven(NamedTuple):
@@ -125,7 +126,7 @@ class SoundRows:
         parse_time(time)
         if "validUntil" in predicate:
             parse_time(predicate["validUntil"])
-        is_wanted = name in LOOKED_AT
+        is_wanted = name in LOOKED_AT or "supersedes" in predicate
         own = []
         for position, subject in enumerate(statement["subject"]):
             own.append((position, subject["digest"]["sha256"], subject["name"]))

@@ -27,12 +27,13 @@ from .note import ED25519, VerifierKey
 
 KEY_KIND = "key"
 ERASURE_KIND = "erasure"
+RETRACTION_KIND = "retraction"
 _EVIDENCE_ROLES = frozenset({Role.CONTRIBUTOR})
 _ROLES = {
     KEY_KIND: frozenset({Role.ROOT}),
     "approval": frozenset({Role.APPROVER}),
     "link": frozenset({Role.CONTRIBUTOR, Role.APPROVER}),
-    "retraction": frozenset({Role.CONTRIBUTOR, Role.APPROVER}),
+    RETRACTION_KIND: frozenset({Role.CONTRIBUTOR, Role.APPROVER}),
     ERASURE_KIND: frozenset({Role.APPROVER}),
     GATE_DECISION: frozenset({Role.CONTRIBUTOR, Role.APPROVER}),
     "waiver": frozenset({Role.APPROVER}),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
+from muniment.schemas.derivation import Derivation
 from muniment.schemas.errors import VerificationError
 from muniment.schemas.finding import VerificationReport
 from muniment.schemas.record import Record
@@ -31,6 +32,8 @@ class VerifiedLedger:
     """What a later verification may rest on, if all else holds too."""
     keys: tuple[DatedEntry, ...] = ()
     """The key records with their recorded times: what trust at an earlier time follows from."""
+    derivations: dict[str, Derivation] = field(default_factory=dict)
+    """What came of running collectors again, by record digest; filled where it is asked for."""
 
     @classmethod
     def of(cls, verifier: LedgerVerifier, records: Sequence[Record]) -> Self:

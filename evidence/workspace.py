@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -544,12 +545,15 @@ class Workspace:
             wanted = SystemRef.parse(text)
             if wanted in known:
                 return wanted
+            near = get_close_matches(text, map(str, known), n=1, cutoff=0.8)
             raise InputError(
                 "system.unknown",
                 f"{wanted} is not registered",
                 expected=names or "a registered system version",
                 found=text,
-                hint=f"muniment system add {wanted} {_SYSTEM_OPTIONS}",
+                hint=f"did you mean {near[0]}?"
+                if near
+                else f"muniment system add {wanted} {_SYSTEM_OPTIONS}",
             )
         if len(known) == 1:
             return known[0]

@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, fromstring, register_namespace, tostring
 
@@ -47,16 +48,39 @@ def write_pdf(document: Any, packet: PacketInput, attachments: Sequence[Embedded
     _wrap_metadata(document.metadata, packet)
     ordered = sorted(attachments, key=lambda item: item.name)
     check_names(ordered)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _remembered_pages():
         # NOTE: WeasyPrint leaves its colour profile open to the garbage collector.
         warnings.simplefilter("ignore", ResourceWarning)
         data: bytes = document.write_pdf(
             pdf_variant="pdf/a-3a",
             pdf_identifier=base64.b64decode(packet.root_hash)[:16],
-            attachments=[_attachment(item, packet) for item in ordered],
+            attachments=[_attachment(item, packet, document.url_fetcher) for item in ordered],
             finisher=lambda _, pdf: _finish_attachments(pdf, ordered),
         )
     return data
+
+
+@contextmanager
+def _remembered_pages() -> Iterator[None]:
+    """Have pydyf list the pages' references once, not again for every tag on every page, which
+    takes quadratic time."""
+    import pydyf
+
+    listed = pydyf.PDF.page_references
+    known: tuple[int, tuple[bytes, ...]] = (0, ())
+
+    def page_references(pdf: Any) -> tuple[bytes, ...]:
+        nonlocal known
+        count = len(pdf.pages["Kids"])
+        if known[0] != count:
+            known = (count, listed.fget(pdf))
+        return known[1]
+
+    pydyf.PDF.page_references = property(page_references)
+    try:
+        yield
+    finally:
+        pydyf.PDF.page_references = listed
 
 
 def check_names(attachments: Sequence[Embedded]) -> None:
@@ -79,11 +103,12 @@ def check_names(attachments: Sequence[Embedded]) -> None:
             )
 
 
-def _attachment(item: Embedded, packet: PacketInput) -> Any:
+def _attachment(item: Embedded, packet: PacketInput, fetcher: Any) -> Any:
     import weasyprint
 
     return weasyprint.Attachment(
         string=item.data,
+        url_fetcher=fetcher,
         name=item.name,
         description=item.description,
         created=packet.checkpoint_time,

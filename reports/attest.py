@@ -67,6 +67,6 @@ def import_attestations(
     taken = []
     for draft in drafts:
         attached = workspace.add(draft)
-        said = remarks(attached.record, catalogs)
+        said = remarks(attached.record, catalogs, workspace.catalogs)
         taken.append(replace(attached, warnings=(*attached.warnings, *said)))
     return taken

@@ -217,7 +217,8 @@ def _view(
                 found=format_time(begin),
             )
         before = judge(ledger, coverage.system, begin, smaller)
-        view = replace(view, before=before, changes=changes(before, coverage))
+        found_changes = sorted(changes(before, coverage), key=lambda change: not change.is_worse)
+        view = replace(view, before=before, changes=tuple(found_changes))
     if asked.expiring is not None:
         until = _later(coverage.as_of, asked.expiring)
         # NOTE: only what was recorded by the moment that is judged; what came later is no forecast.

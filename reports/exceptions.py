@@ -5,19 +5,20 @@ What would count for nothing is refused here, before it is signed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from muniment.controls.exceptions import MAX_DAYS, longest, own_evidence, refusal
+from muniment.controls.exceptions import FUNCTIONS, MAX_DAYS, longest, own_evidence, refusal
 from muniment.controls.index import APPLICABILITY, WAIVER, build_index
 from muniment.evidence.draft import Evidence
 from muniment.schemas.errors import InputError
 from muniment.schemas.statement import SystemRef
 
 if TYPE_CHECKING:
+    from muniment.controls.profile import Profile
     from muniment.evidence.workspace import Attached
 
     from .workspace import Workspace
@@ -40,6 +41,7 @@ def waive(
     reason: str,
     measure: str,
     until: date,
+    profile: Profile,
     residual: str | None = None,
     system: str | None = None,
 ) -> Attached:
@@ -49,11 +51,12 @@ def waive(
         controls: ids as people write them.
         measure: what is done instead.
         until: last day, UTC.
+        profile: the one under which it shall count.
         residual: risk that is left and accepted.
 
     Raises:
-        InputError: ``waiver.not-entitled``, ``waiver.own``, ``waiver.past``, ``waiver.too-long``,
-            or what a record may be refused for.
+        InputError: ``waiver.not-entitled``, ``waiver.nobody``, ``waiver.own``, ``waiver.past``,
+            ``waiver.too-long``, or what a record may be refused for.
         VerificationError: ``ledger.unsound``.
     """
     today = workspace.clock().date()
@@ -64,16 +67,10 @@ def waive(
             expected=f"a day from {today} on",
             found=str(until),
         )
-    if until > longest(today):
-        raise InputError(
-            "waiver.too-long",
-            f"a waiver lasts {MAX_DAYS} days at most",
-            expected=f"a day until {longest(today)}",
-            found=str(until),
-        )
+    _require_short(profile, today, until)
     named = list(dict.fromkeys(map(workspace.control, controls)))
     about = workspace.system(system)
-    _require_entitled(workspace, WAIVER)
+    _require_entitled(workspace, WAIVER, frozenset(profile.waived_by), profile)
     _require_others_evidence(workspace, WAIVER, about, named)
     body: dict[str, Any] = {
         "type": "waiver" if residual is None else "risk-acceptance",
@@ -108,7 +105,7 @@ def decide_applicability(
             "justification": decision.justification,
         }
     about = workspace.system(system)
-    _require_entitled(workspace, APPLICABILITY)
+    _require_entitled(workspace, APPLICABILITY, FUNCTIONS)
     ruled_out = [control for control, item in items.items() if not item["applicable"]]
     _require_others_evidence(workspace, APPLICABILITY, about, ruled_out)
     body = {"controls": list(items.values())}
@@ -143,15 +140,43 @@ def _decision(control: str, value: Any) -> Decision:
     return Decision(control, value["applicable"], value["justification"])
 
 
-def _require_entitled(workspace: Workspace, kind: str) -> None:
-    """Refuse a key whose exceptions would count for nothing; one nobody knows is refused later."""
+def _require_short(profile: Profile, today: date, until: date) -> None:
+    """Refuse a waiver that lasts longer than its profile allows."""
+    days = profile.max_waiver_days or MAX_DAYS
+    last = longest(today, days)
+    if until > last:
+        raise InputError(
+            "waiver.too-long",
+            f"under the profile {profile.id} a waiver lasts {min(days, MAX_DAYS)} days at most",
+            expected=f"a day until {last}",
+            found=str(until),
+        )
+
+
+def _require_entitled(
+    workspace: Workspace, kind: str, functions: Set[str], profile: Profile | None = None
+) -> None:
+    """Refuse a key whose exceptions would count for nothing; one nobody knows is refused later.
+
+    Args:
+        functions: those of which its holder must speak for one.
+        profile: the one that names them.
+    """
+    if profile is not None and not functions:
+        raise InputError(
+            f"{kind}.nobody",
+            f"under the profile {profile.id} nobody may waive a control",
+            hint="waivedBy in its file names the functions that may",
+        )
     known = workspace.people.ring().get(workspace.signing_key.public.fingerprint)
-    why = refusal(known.signer) if known is not None else None
+    why = refusal(known.signer, functions) if known is not None else None
     if why is not None:
+        under = f" under the profile {profile.id}" if profile is not None else ""
         raise InputError(
             f"{kind}.not-entitled",
-            f"this key may not sign it: {why}",
+            f"this key may not sign it{under}: {why}",
             hint="choose the key of an approver who may with --key",
+            expected=f"an approver for {' or '.join(sorted(functions))}",
         )
 
 

@@ -10,20 +10,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from muniment.controls.catalog import catalog_id, load_catalogs
+from muniment.controls.catalog import Catalog, catalog_id, find_control, load_catalogs
 from muniment.controls.crosswalk import Crosswalk
 from muniment.controls.exchange import ciso_assistant, oscal
 from muniment.controls.exchange.crosswalk import SourceCrosswalk, tie
 from muniment.controls.exchange.framework import Framework, read_framework, requirements_file
 from muniment.controls.exchange.source import SourceCatalog
 from muniment.schemas import strictjson, yamldoc
-from muniment.schemas.errors import InputError
+from muniment.schemas.errors import InputError, SchemaError
 from muniment.schemas.files import files_in, read_small
 from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.text import shorten
@@ -61,18 +61,46 @@ def own_frameworks(root: Path, kinds: KindRegistry) -> tuple[Framework, ...]:
     )
 
 
-def own_crosswalks(root: Path) -> tuple[Crosswalk, ...]:
+def own_crosswalks(root: Path, catalog: Callable[[str], Catalog]) -> tuple[Crosswalk, ...]:
     """The crosswalks of the workspace at ``root``, by id.
+
+    Args:
+        catalog: one that ships or is the workspace's own, by its name.
 
     Raises:
         SchemaError: ``crosswalk.malformed``.
         InputError: ``crosswalk.…``, and what reading the files raises.
     """
     return tuple(
-        Crosswalk.from_json(strictjson.loads(read_small(file, _MAX_JSON), what=file.name))
+        _own_crosswalk(file, catalog)
         for file in files_in(root / FOLDER, ".json", "framework")
         if file.name.endswith(_CROSSWALK)
     )
+
+
+def _own_crosswalk(file: Path, catalog: Callable[[str], Catalog]) -> Crosswalk:
+    value = strictjson.loads(read_small(file, _MAX_JSON), what=file.name)
+    try:
+        found = Crosswalk.from_json(value)
+    except SchemaError as error:
+        raise SchemaError(error.code, f"{file} is {error.message}", error.problems) from error
+    except InputError as error:
+        raise InputError(error.code, f"{file}: {error.message}", found=error.found) from error
+    for end in dict.fromkeys(end for pair in found.pairs for end in (pair.first, pair.second)):
+        try:
+            known = find_control(end, (), catalog)
+        except InputError as error:
+            known, hint = None, error.hint
+        else:
+            hint = f"did you mean {known}?"
+        if known != end:
+            raise InputError(
+                "crosswalk.unknown-control",
+                f"{file} pairs {shorten(end, 200)!r}, and there is no such control",
+                hint=hint,
+                found=shorten(end, 200),
+            )
+    return found
 
 
 def _own(file: Path, kinds: KindRegistry) -> Framework:

@@ -4,7 +4,8 @@
 ``catalog-ID.json``            each catalog that was evaluated, with what meets its controls
 ``profile.json``               the controls that the gate's profile blocks on
 ``assessment-results.json``    an observation per record, a finding per control
-``poam.json``                  an item per control that is not met; absent where all are
+``poam.json``                  an item per control that is not met or is waived; absent where all
+                               are met
 ``receipts/…``                 the proof of each record that an observation names
 =============================  =====================================================================
 
@@ -55,6 +56,8 @@ PROFILE, RESULTS, POAM, RECEIPTS = (
     "receipts",
 )
 _REASONS = {State.MET: "pass", State.FAILED: "fail"}
+_WAIVED = ("control.waived", "control.risk-accepted")
+"""Codes of the reason that names the record by which a control may stand open."""
 _TESTED = ("eval-result", "monitoring-report")
 """Kinds that record a test; of all others it is the document that was examined."""
 _PHASES = {
@@ -75,7 +78,9 @@ class OscalExport:
     coverage: Coverage
     satisfied: int
     unmet: int
-    """Controls of the plan of action."""
+    """Controls of the plan of action that still want something."""
+    waived: int
+    """Controls of the plan that a signed record lets stand open: approved deviations."""
     receipts: int
 
 
@@ -113,7 +118,8 @@ def export_oscal(
         _write_receipts(workspace, verified, used, target / RECEIPTS)
     states = [control.state for control in coverage.controls]
     met = states.count(State.MET)
-    return OscalExport(folder, tuple(documents), coverage, met, len(writer.unmet()), len(used))
+    unmet, waived = sum(state.is_gap for state in states), states.count(State.WAIVED)
+    return OscalExport(folder, tuple(documents), coverage, met, unmet, waived, len(used))
 
 
 def _write_receipts(
@@ -152,13 +158,14 @@ class _Writer:
             profile, catalogs, hrefs, self.names, moment, self.coverage.exempt
         )
         found[RESULTS] = self._results()
-        if self.unmet():
+        if self.planned():
             found[POAM] = self._poam()
         return found
 
-    def unmet(self) -> list[ControlResult]:
-        """Controls that still want something."""
-        return [control for control in self.coverage.controls if control.state.is_gap]
+    def planned(self) -> list[ControlResult]:
+        """Controls that still want something, or that a signed record lets stand open."""
+        controls = self.coverage.controls
+        return [item for item in controls if item.state.is_gap or item.state is State.WAIVED]
 
     def records(self) -> list[Record]:
         """Every record that a control's result names, in ledger order."""
@@ -388,8 +395,8 @@ class _Writer:
         return {"related-observations": found} if found else {}
 
     def _poam(self) -> dict[str, Any]:
-        unmet = self.unmet()
-        named = {ref.sha256 for control in unmet for ref in _refs(control)}
+        planned = self.planned()
+        named = {ref.sha256 for control in planned for ref in _refs(control)}
         observations = [self._observation(item) for item in self.records() if item.sha256 in named]
         plan: dict[str, Any] = {
             "uuid": self.names.uuid("poam", *self._state()),
@@ -397,8 +404,8 @@ class _Writer:
             "system-id": {"identifier-type": NAMESPACE, "id": str(self.coverage.system)},
             "local-definitions": {"components": self._components()},
             "observations": observations,
-            "risks": [self._risk(control) for control in unmet],
-            "poam-items": [self._item(control) for control in unmet],
+            "risks": [self._risk(control) for control in planned],
+            "poam-items": [self._item(control) for control in planned],
         }
         if not observations:
             del plan["observations"]
@@ -415,7 +422,63 @@ class _Writer:
         }
 
     def _risk(self, control: ControlResult) -> dict[str, Any]:
-        """What is open about a control, what would close it, and what lapses meanwhile."""
+        """What is open about a control, what would close it, and what lapses meanwhile.
+
+        Where a signed record lets it stand open, that is an approved deviation until a day.
+        """
+        found: dict[str, Any] = {
+            "uuid": self._named(control, "risk"),
+            "title": one_line(f"{control.id.partition(':')[2]} is {control.state}"),
+            "description": _reasons(control),
+            "statement": f"The control {control.id} is {control.state} for "
+            f"{self.coverage.system} as of {format_time(self.coverage.as_of)}.",
+            "props": [prop("control", control.id), prop("state", str(control.state))],
+            "status": "open",
+        }
+        waiver = self._waiver(control)
+        if waiver is not None:
+            found |= self._deviation(control, waiver, found)
+        if waiver is None or control.unblock:
+            found["remediations"] = [self._remediation(control)]
+        return found
+
+    def _waiver(self, control: ControlResult) -> Record | None:
+        """The record that lets a control stand open."""
+        if control.state is not State.WAIVED:
+            return None
+        (by,) = (reason.records[0] for reason in control.reasons if reason.code in _WAIVED)
+        return self.known[by.sha256]
+
+    def _deviation(
+        self, control: ControlResult, waiver: Record, risk: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What a waiver or the acceptance of a risk makes of an open risk."""
+        body, signer = waiver.statement.body, waiver.signer
+        party = {"type": "party", "actor-uuid": self.names.uuid("party", signer.person)}
+        sentences = [risk["statement"], f"By the evidence alone it is {control.underlying}."]
+        if "residualRisk" in body:
+            sentences.append(f"The risk that is left is accepted: {body['residualRisk']}")
+        found: dict[str, Any] = {
+            "statement": "\n\n".join(sentences),
+            "props": [
+                *risk["props"],
+                prop("underlying-state", str(control.underlying)),
+                prop("deviation", body["type"]),
+            ],
+            "status": "deviation-approved",
+            "origins": [{"actors": [party]}],
+            "mitigating-factors": [
+                {
+                    "uuid": self.names.uuid("mitigation", control.id, waiver.sha256),
+                    "description": body["measure"],
+                }
+            ],
+        }
+        if control.fresh_until is not None:
+            found["deadline"] = format_time(control.fresh_until)
+        return found
+
+    def _remediation(self, control: ControlResult) -> dict[str, Any]:
         remediation: dict[str, Any] = {
             "uuid": self._named(control, "remediation"),
             "lifecycle": "recommendation",
@@ -433,16 +496,7 @@ class _Writer:
         ]
         if milestones:
             remediation["tasks"] = milestones
-        return {
-            "uuid": self._named(control, "risk"),
-            "title": one_line(f"{control.id.partition(':')[2]} is {control.state}"),
-            "description": _reasons(control),
-            "statement": f"The control {control.id} is {control.state} for "
-            f"{self.coverage.system} as of {format_time(self.coverage.as_of)}.",
-            "props": [prop("control", control.id), prop("state", str(control.state))],
-            "status": "open",
-            "remediations": [remediation],
-        }
+        return remediation
 
     def _expiring(self, control: ControlResult) -> Iterator[tuple[Record, datetime]]:
         """Records behind a control that say themselves when they lapse, still to come."""

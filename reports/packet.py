@@ -23,9 +23,11 @@ from muniment.schemas.text import counted
 from .coverages import known_since
 from .erased import erased_words, erasures
 from .model import Embedded, KeyLine, PacketInput
-from .proofs import proof_files
+from .proofs import derivation_words, proof_files
 
 if TYPE_CHECKING:
+    from muniment.evidence.verification import Progress
+
     from .workspace import Workspace
 
 
@@ -35,16 +37,20 @@ def assemble(
     coverage: Coverage,
     decision: GateDecision,
     profile: Profile,
+    progress: Progress | None = None,
 ) -> bytes:
     """The signed PDF.
+
+    Args:
+        progress: told how far the pages are.
 
     Raises:
         InputError: ``packet.key`` if the reviewer's key cannot sign a PDF, ``trust.reviewer`` if
             its holder may not sign a packet.
         ReportError: the PDF cannot be made.
     """
-    from .render import render_pdf
     from .signature import sign_pdf
+    from .worker import render
 
     signing_key = workspace.signing_key
     with as_input_error():
@@ -58,7 +64,7 @@ def assemble(
             hint="choose another key with --key",
         )
     packet, files = gather(workspace, verified, coverage, decision, profile, reviewer)
-    pdf = render_pdf(packet, files)
+    pdf = render(packet, files, progress)
     return sign_pdf(pdf, key, reviewer, packet.organisation, workspace.clock())
 
 
@@ -109,6 +115,7 @@ def gather(
         muniment_version=__version__,
         not_included=(
             *_not_included(verified.records, used),
+            *(f"{words}." for words in [derivation_words(coverage.derivations)] if words),
             *(
                 f"{_first_up(item.sentence)}."
                 for item in known_since(workspace, verified, coverage)

@@ -17,9 +17,14 @@ from markupsafe import Markup, escape
 
 MAX_TEXT = 64 * 1024
 """Most characters of one text that are printed; the rest stays in the embedded data."""
-RUN = 48
+RUN = 64
 """Characters without a space after which a line may break."""
 
+_LINE = 60
+"""Characters of room that a line's end takes."""
+_CODE_POINT = 9
+"""Characters of room that ``[U+1F642]`` takes."""
+_SPACES = re.compile(" {3,}")
 _LONG_RUN = re.compile(rf"\S{{{RUN + 1},}}")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -37,24 +42,35 @@ def covered() -> frozenset[int]:
 def plain(text: str, limit: int = MAX_TEXT) -> str:
     """Return ``text`` with everything that would not print written as ``[U+1F642]``.
 
-    Line feeds stay, other line ends become one, tabs become spaces. A text over ``limit``
-    characters is cut, with the digest of the whole and a note of what was cut.
+    Line feeds stay, other line ends become one, tabs become spaces. A text that takes more room
+    than ``limit`` characters is cut, with the digest of the whole and a note of what was cut.
     """
-    kept = _visible(text[:limit])
-    if len(text) <= limit:
+    end = _end(text, limit)
+    kept = _visible(text[:end])
+    if end == len(text):
         return kept
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return (
-        f"{kept} [cut here: {len(text) - limit:,} more characters are in the embedded record; "
+        f"{kept} [cut here: {len(text) - end:,} more characters are in the embedded record; "
         f"SHA-256 of the whole text {digest}]"
     )
 
 
 def printable(text: str, limit: int = MAX_TEXT) -> Markup:
     """Return ``text`` as HTML: :func:`plain`, escaped, long runs given places to break."""
+    return _breakable(plain(text, limit))
+
+
+def whole(text: str) -> Markup:
+    """Return ``text`` as HTML, uncut: for what was put together of texts that were cut."""
+    return _breakable(_visible(text))
+
+
+def _breakable(clean: str) -> Markup:
     parts: list[str] = []
     end = 0
-    clean = plain(text, limit)
+    # NOTE: the pages show one space for many, and are slow to find that out.
+    clean = _SPACES.sub("  ", clean)
     for run in _LONG_RUN.finditer(clean):
         parts.append(escape(clean[end : run.start()]))
         word = run[0]
@@ -68,6 +84,19 @@ def attribute(text: str, limit: int = 300) -> Markup:
     """Return ``text`` for an attribute, a title or an SVG: escaped, on one line, cut short."""
     line = " ".join(text[: limit + 1].split())
     return escape(plain(line if len(text) <= limit else f"{line[: limit - 1]}…"))
+
+
+def _end(text: str, limit: int) -> int:
+    """How many characters of ``text`` fit: a line's end and a code point take more room."""
+    start = text[:limit]
+    if start.isascii() and start.isprintable():
+        return len(start)
+    known, room = covered(), limit
+    for at, char in enumerate(start):
+        room -= _LINE if char in "\r\n" else 1 if _prints(char, known) else _CODE_POINT
+        if room < 0:
+            return at
+    return len(start)
 
 
 def _visible(text: str) -> str:

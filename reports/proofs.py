@@ -34,8 +34,10 @@ from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.evidence.ledger import Ledger
 from muniment.evidence.receipt import trusted_root
 from muniment.evidence.trust import KEY_KIND, KeyRing
+from muniment.schemas.derivation import Derivation, Derived
 from muniment.schemas.kinds import Kind, KindRegistry
 from muniment.schemas.record import Record
+from muniment.schemas.text import counted
 from muniment.schemas.times import format_time
 
 from .model import Embedded
@@ -135,6 +137,18 @@ def gate_document(decision: GateDecision) -> dict[str, Any]:
     }
 
 
+def derivation_words(derivations: Sequence[Derivation]) -> str | None:
+    """What was found when records were held against their files; None if none was."""
+    made = [item for item in derivations if item.code is not Derived.NOT_CHECKED]
+    if not made:
+        return None
+    held = len([item for item in made if not item.is_fault])
+    return (
+        f"{held:,} of {counted(len(made), 'record')} agreed with the tools' files that they were "
+        "read from when the packet was made; without those files nobody can repeat that"
+    )
+
+
 def _receipts(
     ledger: Ledger, checkpoint: SignedCheckpoint, records: Sequence[Record]
 ) -> Iterator[Embedded]:
@@ -201,6 +215,7 @@ def _input(records: Sequence[Record], profile: Profile, coverage: Coverage) -> d
         "sources": list(coverage.sources),
         "records": [record.index for record in records if record.kind != KEY_KIND],
         "keys": [record.index for record in records if record.kind == KEY_KIND],
+        "derivations": [item.to_json() for item in coverage.derivations],
     }
 
 

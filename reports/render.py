@@ -9,9 +9,10 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -20,12 +21,12 @@ from muniment.controls.coverage import State
 from muniment.schemas.errors import ReportError
 from muniment.schemas.times import format_time
 
-from . import charts, views
+from . import charts, register, views
 from .model import Embedded, PacketInput
-from .printable import MAX_TEXT, attribute, printable
+from .printable import MAX_TEXT, attribute, printable, whole
 
-MAX_PASSES = 6
-"""Layouts after which page numbers that still move are an error; two are enough in practice."""
+if TYPE_CHECKING:
+    from muniment.evidence.verification import Progress
 
 MEANINGS: Mapping[State, str] = {
     State.FAILED: "current evidence says no",
@@ -39,18 +40,27 @@ MEANINGS: Mapping[State, str] = {
 }
 
 
-def render_html(packet: PacketInput, pages: Mapping[str, int] | None = None) -> str:
-    """The packet as one HTML document.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A run of pages that is laid out by itself, so that memory and time stay in proportion."""
+
+    template: str
+    values: Mapping[str, Any]
+
+
+def render_html(packet: PacketInput) -> str:
+    """Every part of the packet as HTML, one document after the other; the contents name no page."""
+    context = _context(packet)
+    return "\n".join(_html(context, part, 1, {}) for part in _parts(packet))
+
+
+def render_pdf(
+    packet: PacketInput, attachments: Sequence[Embedded], progress: Progress | None = None
+) -> bytes:
+    """The packet as an unsigned PDF with ``attachments`` embedded, made in this process.
 
     Args:
-        pages: page number of each anchor, for the contents and the register; ``000`` stands where
-            a number is not known yet.
-    """
-    return _environment().get_template("packet.html").render(_context(packet, pages or {}))
-
-
-def render_pdf(packet: PacketInput, attachments: Sequence[Embedded]) -> bytes:
-    """The packet as an unsigned PDF with ``attachments`` embedded.
+        progress: told how many steps of how many are done.
 
     Raises:
         ReportError: ``report.no-pango``, ``report.unstable-pages``, ``report.fetch-refused`` or
@@ -59,36 +69,94 @@ def render_pdf(packet: PacketInput, attachments: Sequence[Embedded]) -> bytes:
     from .archival import write_pdf
 
     with _hermetic(packet):
-        weasyprint = _weasyprint()
-        document = _settled(weasyprint, packet)
-        return write_pdf(document, packet, attachments)
+        return write_pdf(_laid_out(_weasyprint(), packet, progress), packet, attachments)
 
 
-def _settled(weasyprint: Any, packet: PacketInput) -> Any:
-    """Lay out until every page number printed is the page it stands on.
+def _laid_out(weasyprint: Any, packet: PacketInput, progress: Progress | None) -> Any:
+    """All pages as one ``weasyprint.Document``.
 
-    NOTE: CSS ``target-counter()`` is not used: it prints wrong numbers where a table grows.
+    The opening, which holds the contents, is laid out first for its length and last with the page
+    numbers of all that follows: no number moves, for their column is fixed.
+
+    NOTE: CSS ``target-counter()`` is not used: it prints wrong numbers where a table grows, and
+    lays everything out again.
     """
-    from .fetcher import BundledFetcher, refusals
-
+    context = _context(packet)
+    style = _Style(weasyprint)
+    opening, *rest = _parts(packet)
+    tell = progress or (lambda done, total: None)
+    steps = len(rest) + 2
+    tell(0, steps)
+    documents = [style.lay_out(_html(context, opening, 1, {}))]
     pages: dict[str, int] = {}
-    for _ in range(MAX_PASSES):
+    count = _number(documents[0], pages, 0)
+    for done, part in enumerate(rest, start=1):
+        documents.append(style.lay_out(_html(context, part, count + 1, pages)))
+        count = _number(documents[-1], pages, count)
+        tell(done, steps)
+    first = style.lay_out(_html(context | {"pages_total": count}, opening, 1, pages))
+    if len(first.pages) != len(documents[0].pages):
+        raise ReportError("report.unstable-pages", "page numbers changed the pages they stand on")
+    tell(steps - 1, steps)
+    documents[0] = first
+    return first.copy([page for document in documents for page in document.pages])
+
+
+def _number(document: Any, pages: dict[str, int], before: int) -> int:
+    """Note the page of each anchor of a document that ``before`` pages precede; their new count."""
+    for number, page in enumerate(document.pages, start=before + 1):
+        for anchor in page.anchors:
+            # NOTE: what goes on over a page's end is an anchor on both pages; it begins here.
+            pages.setdefault(anchor, number)
+    return before + len(document.pages)
+
+
+class _Style:
+    """The style sheet and the fonts, read once for all parts."""
+
+    def __init__(self, weasyprint: Any) -> None:
+        from weasyprint.text.fonts import FontConfiguration
+
+        from .fetcher import BundledFetcher
+
+        self._weasyprint = weasyprint
+        self._fetcher = BundledFetcher()
+        self._fonts = FontConfiguration()
+        self._sheet = weasyprint.CSS(
+            string=_text("packet.css"), url_fetcher=self._fetcher, font_config=self._fonts
+        )
+
+    def lay_out(self, html: str) -> Any:
+        """A ``weasyprint.Document``."""
+        from .fetcher import refusals
+
         with refusals():
-            source = weasyprint.HTML(
-                string=render_html(packet, pages), url_fetcher=BundledFetcher()
+            source = self._weasyprint.HTML(string=html, url_fetcher=self._fetcher)
+            return source.render(
+                font_config=self._fonts, stylesheets=[self._sheet], pdf_variant="pdf/a-3a"
             )
-            document = source.render(pdf_variant="pdf/a-3a")
-        found: dict[str, int] = {}
-        for number, page in enumerate(document.pages, start=1):
-            for anchor in page.anchors:
-                # NOTE: what goes on over a page's end is an anchor on both pages; it begins here.
-                found.setdefault(anchor, number)
-        if found == pages:
-            return document
-        pages = found
-    raise ReportError(
-        "report.unstable-pages", f"page numbers still moved after {MAX_PASSES} layouts"
-    )
+
+
+def _parts(packet: PacketInput) -> list[Part]:
+    first, *more = register.lots(packet.records)
+    return [
+        Part("opening.html", {}),
+        Part("findings.html", {}),
+        Part("register.html", {"records": first}),
+        *(Part("register.html", {"records": lot, "chapter": "Evidence register"}) for lot in more),
+        Part("closing.html", {}),
+    ]
+
+
+def _html(context: Mapping[str, Any], part: Part, first: int, pages: Mapping[str, int]) -> str:
+    """One part.
+
+    Args:
+        first: number of its first page.
+        pages: page number of each anchor; ``000`` stands where a number is not known yet.
+    """
+    values = {**context, **part.values, "first": first, "pages": pages}
+    return _environment().get_template(part.template).render(values)
 
 
 @contextmanager
@@ -139,6 +207,7 @@ def _environment() -> Environment:
         trim_blocks=True,
     )
     environment.filters["attr"] = attribute
+    environment.filters["whole"] = whole
     return environment
 
 
@@ -147,22 +216,31 @@ def _finalize(value: Any) -> Any:
     return value if isinstance(value, Markup) else printable(str(value))
 
 
-def _context(packet: PacketInput, pages: Mapping[str, int]) -> dict[str, Any]:
+def _context(packet: PacketInput) -> dict[str, Any]:
     coverage = packet.coverage
     total = views.counts(coverage.controls)
+    charted = views.charted(packet)
+    apart = {record.index for record in charted}
     missing = [(c, found) for c in coverage.catalogs if (found := views.needs(packet, c))]
     context: dict[str, Any] = {
         "packet": packet,
         "coverage": coverage,
         "system": str(coverage.system),
         "clock": format_time(packet.checkpoint_time),
-        "css": Markup(_text("packet.css")),
-        "pages": pages,
+        "chapter": None,
+        "pages_total": None,
         "v": views,
         "charts": charts,
         "labels": charts.LABELS,
         "meanings": MEANINGS,
         "max_text": MAX_TEXT,
+        "budget": register.BUDGET,
+        "share": register.share(len(packet.records)),
+        "charted": charted,
+        "apart": apart,
+        "rows": register.Rows(packet, apart),
+        "uncharted": len(views.evaluations(packet)) - len(charted),
+        "approved": views.approved(packet),
         "total": total,
         "shown": [state for state in charts.ORDER if total[state]],
         "known": {record.index for record in packet.records},
@@ -209,7 +287,6 @@ def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int
         (1, "people", "Owners and approvals"),
         (1, "evaluations", "Evaluation results"),
         (1, "register", "Evidence register"),
-        (1, "records", "Records in full"),
         (1, "custody", "Chain of custody"),
         (1, "omissions", "What this packet leaves out"),
         (1, "verify", "Verify this packet yourself"),

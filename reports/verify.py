@@ -37,6 +37,7 @@ from muniment.evidence.note import VerifierKey
 from muniment.evidence.receipt import Receipt
 from muniment.evidence.trust import KEY_KIND, KeyRing
 from muniment.schemas import strictjson
+from muniment.schemas.derivation import Derivation, Derived
 from muniment.schemas.errors import InputError, MunimentError
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding, VerificationReport
@@ -87,6 +88,7 @@ _CLAIMS = {
     "trust": "every record fits its kind and its signer was entitled",
     "rules": "catalogs, crosswalk and profile are those this verifier ships",
     "coverage": "coverage and verdict follow from the records in the packet",
+    "derivation": "every record says what the tool's file says that it was read from",
     "reviewer": "the packet is signed by an approver or root that the ledger knows",
 }
 """Every check by its name, with what holds if it holds."""
@@ -321,9 +323,10 @@ class _PacketVerifier:
         check = self._check("coverage")
         system = SystemRef(given["system"]["id"], given["system"]["version"])
         as_of = parse_time(given["as_of"])
-        records = [self._records[index] for index in given["records"] if index in self._records]
+        named = [self._records[index] for index in given["records"] if index in self._records]
+        records = self._past.at(named, as_of)
         coverage = evaluate(
-            self._past.at(records, as_of),
+            records,
             [catalogs[name] for name in given["catalogs"]],
             profile,
             system,
@@ -331,6 +334,7 @@ class _PacketVerifier:
             given["artifact_sha256"],
             crosswalk,
             [catalogs[name] for name in given["sources"]],
+            self._derivations(given, records, as_of),
         )
         self._compare(check, coverage.to_json(), self._json(proofs.COVERAGE))
         verdict = decide(coverage, profile)
@@ -352,6 +356,33 @@ class _PacketVerifier:
                     found="passed" if stated.get("passed") else "not passed",
                 )
             )
+
+    def _derivations(
+        self, given: Mapping[str, Any], records: Sequence[Record], as_of: datetime
+    ) -> list[Derivation]:
+        """What the packet says of the check that it cannot show: its files are not in it."""
+        check = self._check("derivation")
+        said = [Derivation.from_json(item) for item in given.get("derivations", ())]
+        known = {item.record for item in said}
+        silent = [
+            str(item)
+            for item in records
+            if item.statement.source is not None
+            and item.ref not in known
+            and item.recorded_at <= as_of
+            and item.distrusted is None
+        ]
+        if words := proofs.derivation_words(said):
+            check.not_checked.append(words)
+        check.not_checked.extend(item.text for item in said if item.code is Derived.NOT_CHECKED)
+        if silent:
+            check.not_checked.append(
+                f"the packet does not say whether {', '.join(silent)} agreed with the file it was "
+                "read from"
+            )
+        if not check.not_checked:
+            check.not_checked.append("no record of the packet was read from a tool's file")
+        return said
 
     def _judged_by(self, catalogs: list[Catalog], crosswalk: Crosswalk, profile: Profile) -> None:
         check = self._check("rules")

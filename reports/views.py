@@ -19,6 +19,10 @@ from .model import PacketInput
 
 MAX_ROWS = 200
 """Most rows one record's list or body takes on paper; the rest stays in the embedded record."""
+MAX_LINKS = 12
+"""Most records or controls that one cell of a table names; the rest are counted."""
+MAX_EVALUATIONS = 15
+"""Evaluation results with tables and charts of their own; the register has the rest."""
 ATTENTION = 5
 """How many controls the summary names."""
 _MAX_COLUMNS = 6
@@ -110,6 +114,11 @@ def long_date(moment: datetime) -> str:
 def short_date(moment: datetime) -> str:
     """``2026-11-21``, UTC."""
     return f"{moment.astimezone(UTC):%Y-%m-%d}"
+
+
+def short_time(moment: datetime) -> str:
+    """``2026-11-21 09:30 UTC``."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def grouped(text: str, size: int = 8) -> str:
@@ -233,6 +242,12 @@ def counted_for(packet: PacketInput) -> dict[int, tuple[str, ...]]:
     return {index: tuple(ids) for index, ids in found.items()}
 
 
+def idle(record: Record, counted: Mapping[int, tuple[str, ...]]) -> tuple[str, ...]:
+    """Controls that a record claims and does not count for."""
+    counts = counted.get(record.index, ())
+    return tuple(control for control in record.statement.controls if control not in counts)
+
+
 def of_kind(packet: PacketInput, *kinds: str) -> tuple[Record, ...]:
     """Records of the given kinds, in the ledger's order."""
     return tuple(record for record in packet.records if record.kind in kinds)
@@ -258,10 +273,18 @@ def approvers(packet: PacketInput) -> dict[int, tuple[Record, ...]]:
     return {index: tuple(approvals) for index, approvals in found.items()}
 
 
-def approved(packet: PacketInput, approval: Record) -> tuple[RecordRef, ...]:
-    """The records that ``approval`` names and that are in the packet."""
-    named = _digests(approval)
-    return tuple(record.ref for record in packet.records if record.sha256 in named)
+def approved(packet: PacketInput) -> dict[int, tuple[RecordRef, ...]]:
+    """The records that each approval names and that are in the packet, by the approval's place."""
+    by_digest = {record.sha256: record.ref for record in packet.records}
+    return {
+        approval.index: tuple(
+            sorted(
+                (by_digest[digest] for digest in _digests(approval) if digest in by_digest),
+                key=lambda ref: ref.index,
+            )
+        )
+        for approval in of_kind(packet, "approval")
+    }
 
 
 def headline(record: Record) -> str:
@@ -318,6 +341,21 @@ def evaluations(packet: PacketInput) -> tuple[Record, ...]:
     old = replaced(packet)
     found = of_kind(packet, "eval-result")
     return tuple(sorted(found, key=lambda record: record.index in old))
+
+
+def charted(packet: PacketInput) -> tuple[Record, ...]:
+    """The evaluation results that get tables and charts: in force before replaced, those with a
+    fault first, then the latest; in the order of :func:`evaluations`."""
+    found = evaluations(packet)
+    old = replaced(packet)
+    ranked = sorted(found, key=lambda r: (r.index in old, not _has_fault(r), -r.index))
+    kept = {record.index for record in ranked[:MAX_EVALUATIONS]}
+    return tuple(record for record in found if record.index in kept)
+
+
+def _has_fault(record: Record) -> bool:
+    failed = any(metric.held is False for metric in metrics(record))
+    return failed or any(check.get("outcome") != "pass" for check in checks(record))
 
 
 def metrics(record: Record) -> tuple[Metric, ...]:

@@ -27,6 +27,7 @@ from muniment.evidence import withdrawal
 from muniment.evidence import workspace as base
 from muniment.evidence.admission import PastTrust
 from muniment.evidence.artifacts import digest_of, is_digest
+from muniment.evidence.derivation import derive
 from muniment.evidence.draft import Evidence
 from muniment.evidence.garbage import uncollected
 from muniment.evidence.statements import Holder
@@ -99,7 +100,7 @@ class Workspace(base.Workspace):
         """The crosswalk that ships, with the pairs of ``frameworks/``."""
         from .frameworks import own_crosswalks
 
-        return load_crosswalk().joined(own_crosswalks(self.root))
+        return load_crosswalk().joined(own_crosswalks(self.root, self.catalog))
 
     def catalog(self, name: str) -> Catalog:
         """A catalog that ships or is the workspace's own, by any name it goes by.
@@ -137,8 +138,7 @@ class Workspace(base.Workspace):
         Args:
             layers: by id; by default those of ``profiles``.
         """
-        known = self.profiles if layers is None else layers
-        documents = {key: layer.document for key, layer in known.items()}
+        documents = {key: layer.document for key, layer in (layers or self.profiles).items()}
         return lint(name, documents, self.catalog, self.kinds)
 
     def control(self, text: str) -> str:
@@ -213,7 +213,7 @@ class Workspace(base.Workspace):
             on_bytes,
         )
         named = sorted({claim.partition(":")[0] for claim in attached.record.statement.controls})
-        said = remarks(attached.record, [self.catalog(name) for name in named])
+        said = remarks(attached.record, map(self.catalog, named), self.catalogs)
         return replace(attached, warnings=(*attached.warnings, *said))
 
     def retract(self, records: Sequence[str], reason: str) -> Attached:
@@ -344,6 +344,7 @@ class Workspace(base.Workspace):
         reason: str,
         measure: str,
         until: date,
+        profile: str = DEFAULT_PROFILE,
         residual: str | None = None,
         system: str | None = None,
     ) -> Attached:
@@ -356,6 +357,7 @@ class Workspace(base.Workspace):
             reason=reason,
             measure=measure,
             until=until,
+            profile=self.profile(profile),
             residual=residual,
             system=system,
         )
@@ -509,7 +511,7 @@ class Workspace(base.Workspace):
         decision = decide(coverage, known)
         if wanted is not PacketForm.PDF:
             return render(*gather(self, verified, coverage, decision, known), wanted)
-        return assemble(self, verified, coverage, decision, known)
+        return assemble(self, verified, coverage, decision, known, progress)
 
     def export(self, form: str, folder: Path | str, progress: Progress | None = None) -> Exported:
         """Write the ledger as files that other tools read; ``tiles`` is the complete form.
@@ -628,14 +630,9 @@ class Workspace(base.Workspace):
         Raises:
             VerificationError: ``artifact.unsound``.
         """
-        subjects = [
-            (record.index, subject)
-            for record in verified.records
-            if record.statement.system == system
-            for subject in record.statement.subjects
-            if subject.is_file
-        ]
-        require_artifacts(subjects, self.store)
+        about = [item for item in verified.records if item.statement.system == system]
+        files = [(record.index, item) for record in about for item in record.statement.subjects]
+        require_artifacts([item for item in files if item[1].is_file], self.store)
 
     def _evaluate(
         self,
@@ -654,16 +651,19 @@ class Workspace(base.Workspace):
         """
         # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
         moment = as_of or max(self.clock(), verified.require().time)
-        past = PastTrust(verified.keys, self.kinds)
+        records = PastTrust(verified.keys, self.kinds).at(verified.records, moment, size)
+        then = [item for item in records if item.recorded_at <= moment]
+        about = [item for item in then if item.statement.system == system]
         named = [self.catalog(name) for name in frameworks] or self.catalogs
         catalogs = {catalog.id: catalog for catalog in named}
         crosswalk = self.crosswalk
         wanted = (*self.config.frameworks, *profile.blocks)
         used = [self.catalog(name).id for name in wanted]
         carrying = [self.catalog(name) for name in crosswalk.reaching(catalogs, used)]
+        derivations = derive(about, self.store, verified.derivations)
         with uncollected():
             return evaluate(
-                past.at(verified.records, moment, size),
+                records,
                 tuple(catalogs.values()),
                 profile,
                 system,
@@ -671,6 +671,7 @@ class Workspace(base.Workspace):
                 _digest(artifact),
                 crosswalk,
                 carrying,
+                derivations,
             )
 
     def _decided(

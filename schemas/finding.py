@@ -40,7 +40,9 @@ PROMISES = {
     "nothing was removed": ("checkpoints", "since", "remembered", "git-anchor", "witnesses"),
     "who signed": ("root", "signatures", "trust", "reviewer"),
     "when": ("checkpoint", "history", "timestamps", "age"),
-    "what it says": ("schema", "rules", "coverage", "verdict", "system", "profile"),
+    "what it says": (
+        *("schema", "rules", "coverage", "verdict", "system", "profile", "derivation"),
+    ),
     "what the artifacts are": ("artifacts", "git", "attestations", "artifact"),
     "what this cannot show": ("beyond",),
 }

@@ -46,6 +46,9 @@ def parse_time(text: str) -> datetime:
     raise InputError(
         "time.malformed",
         f"{text!r} is not a time",
+        hint="say in which zone: Z for UTC, or an offset such as +02:00"
+        if _RFC3339.fullmatch(f"{text}Z")
+        else None,
         expected="RFC 3339 with an offset, such as 2026-01-31T09:30:00Z",
         found=text,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from muniment.schemas import strictjson
 from muniment.schemas.errors import InputError
 
@@ -24,7 +26,10 @@ from . import (
 from .document import Document
 from .interface import Collected, Collector
 
-__all__ = ["FORMATS", "MAX_BYTES", "Collected", "collect"]
+__all__ = ["FORMATS", "MAX_BYTES", "VERSION", "Collected", "collect"]
+
+VERSION = 1
+"""Of all collectors together: it goes up when one of them drafts otherwise from the same bytes."""
 
 MAX_BYTES = 64 * 2**20
 """Files above this are not read."""
@@ -72,7 +77,7 @@ def collect(data: bytes, name: str) -> Collected | None:
         if collector.matches(document):
             collected = collector.collect(document)
             _check_size(collected, name)
-            return collected
+            return replace(collected, source={**collected.source, "collector": VERSION})
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -38,7 +38,8 @@ class Page:
     lines: tuple[str, ...]
     sheets: tuple[Sheet, ...]
     main: Sheet
-    """The one table that ``csv`` writes: a row for each control, or for each change."""
+    """The one table that ``csv`` writes: a row for each control, or for each change, with what
+    became known since in the last column."""
 
 
 def page(views: Sequence[SystemView], *, detail: bool, narrowed: bool) -> Page:
@@ -177,7 +178,9 @@ def _page_of_changes(views: Sequence[SystemView], what: str, moment: datetime) -
     sheet = Sheet("", head, rows)
     shown = sheet if len(views) > 1 else Sheet("", head[1:], tuple(row[1:] for row in rows))
     title = f"As of {_when(views[0].coverage)}"
-    return Page(title, tuple(lines), (shown, *_only_hindsight(views)), sheet)
+    behind = [(view, {*change.behind, *_refs(change.after)}) for view, change in found]
+    main = _with_hindsight(sheet, behind, views)
+    return Page(title, tuple(lines), (shown, *_only_hindsight(views)), main)
 
 
 def _times(word: str, number: int) -> str:
@@ -206,6 +209,12 @@ def _main(views: Sequence[SystemView]) -> Sheet:
         *("system", "as_of", "owner", "catalog", "control", "title", "group", "state"),
         *("fresh_until", "records", "approvals", "why", "unblock", "command"),
     )
+    found = [
+        (view, catalog, item)
+        for view in views
+        for catalog in view.coverage.catalogs
+        for item in catalog.controls
+    ]
     rows = tuple(
         (
             str(view.coverage.system),
@@ -223,11 +232,47 @@ def _main(views: Sequence[SystemView]) -> Sheet:
             item.unblock or "",
             item.command or "",
         )
-        for view in views
-        for catalog in view.coverage.catalogs
-        for item in catalog.controls
+        for view, catalog, item in found
     )
-    return Sheet("Controls", columns, rows)
+    behind = [(view, _refs(item)) for view, _, item in found]
+    return _with_hindsight(Sheet("Controls", columns, rows), behind, views)
+
+
+def _with_hindsight(
+    sheet: Sheet, behind: Sequence[tuple[SystemView, Set[RecordRef]]], views: Sequence[SystemView]
+) -> Sheet:
+    """The sheet with what became known since, in the rows whose records it is about.
+
+    What is about the records of no row may bear on any state: it stands in every row of its system,
+    and where there is none, in one of its own. Nothing known is left out.
+
+    Args:
+        behind: system and records of each row.
+    """
+    at_large = {}
+    for view in views:
+        named = {ref for of, refs in behind if of is view for ref in refs}
+        at_large[id(view)] = [item for item in view.hindsight if item.record not in named]
+    rows = []
+    for row, (view, refs) in zip(sheet.rows, behind, strict=True):
+        known = [
+            item.sentence
+            for item in view.hindsight
+            if item.record in refs or item in at_large[id(view)]
+        ]
+        rows.append((*row, "\n".join(known)))
+    blank = ("",) * (len(sheet.columns) - 1)
+    for view in views:
+        if view.hindsight and all(of is not view for of, _ in behind):
+            sentences = "\n".join(item.sentence for item in view.hindsight)
+            rows.append((str(view.coverage.system), *blank, sentences))
+    return Sheet(sheet.title, (*sheet.columns, "known_since"), tuple(rows))
+
+
+def _refs(control: ControlResult) -> set[RecordRef]:
+    """Every record that a control's result names."""
+    found = {ref for reason in control.reasons for ref in reason.records}
+    return found | set(control.evidence) | set(control.approvals)
 
 
 def why(control: ControlResult) -> str:

@@ -1,15 +1,18 @@
-"""Playing the acts in ``records/``: each step copies files, attaches, approves or runs the gate."""
+"""Playing the acts in ``records/``: each step copies files, attaches, approves, excuses or runs the
+gate."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from muniment.reports.exceptions import Decision, read_decisions
 from muniment.reports.workspace import Workspace
 from muniment.schemas import yamldoc
+from muniment.schemas.record import Record
 from muniment.schemas.times import format_time
 
 from .repository import Repository
@@ -36,6 +39,8 @@ class Stage:
         self._workspaces: dict[str, Workspace] = {}
         self._records: dict[str, str] = {}
         """What an act calls a record, to its number."""
+        self.decided: list[Record] = []
+        """The decisions of the gates so far."""
 
     def workspace(self, who: str) -> Workspace:
         """The workspace as ``who`` uses it, with their own key."""
@@ -60,6 +65,14 @@ class Stage:
                 self._attach(step)
             if "approve" in step:
                 self._approve(step)
+            if "decide" in step:
+                decisions = read_decisions(self._repository.root / step["decide"])
+                self.workspace(step["by"]).decide_applicability(decisions)
+            if "applies" in step:
+                decision = Decision(step["applies"], True, step["justification"])
+                self.workspace(step["by"]).decide_applicability([decision])
+            if "waive" in step:
+                self._waive(step)
             if "gate" in step:
                 self._gate(step["gate"])
 
@@ -102,14 +115,25 @@ class Stage:
             link_only=step.get("link_only", False),
         )
         self._records[step["attach"]] = str(attached.record)
-        for note in attached.warnings:
+        for note in () if step.get("quiet") else attached.warnings:
             self._say(f"  {attached.record} {note}")
 
     def _approve(self, step: Mapping[str, Any]) -> None:
         named = [self._records[name] for name in step["approve"]]
         self.workspace(step["by"]).approve(named, role=step["role"])
 
+    def _waive(self, step: Mapping[str, Any]) -> None:
+        self.workspace(step["by"]).waive(
+            step["waive"],
+            reason=step["reason"],
+            measure=step["measure"],
+            until=date.fromisoformat(step["until"]),
+            residual=step.get("residual"),
+        )
+
     def _gate(self, profile: str) -> None:
         gated = self.workspace("compliance").gate(profile=profile)
         verdict = "passes" if gated.decision.passed else "does not pass"
         self._say(f"the {profile} gate {verdict}")
+        if gated.attached is not None:
+            self.decided.append(gated.attached.record)

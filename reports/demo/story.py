@@ -25,7 +25,15 @@ from .stage import KEY_PREFIX, Stage
 
 _ORGANISATION = "Harbour Clinics (example.com)"
 _ORIGIN = "evidence.harbour-clinics.example.com"
-_FRAMEWORKS = ("nist-ai-rmf-1.0", "iso-42001-2023", "readiness-gate")
+_FRAMEWORKS = (
+    "nist-ai-rmf-1.0",
+    "nist-ai-600-1",
+    "iso-42001-2023",
+    "eu-ai-act-high-risk",
+    "readiness-gate",
+)
+_IN_PACKET = ("iso-42001-2023", "eu-ai-act-high-risk")
+"""What the packet's reader, an auditor, asked about, beside the gate; it keeps the demo short."""
 _ROOT = Holder("Compliance Lead", "compliance@example.com")
 _BUILDER = Holder("Model Builder", "builder@example.com")
 _CI = Holder("CI Runner", "ci@example.com", "machine")
@@ -40,6 +48,8 @@ class Told:
     """What the story ends with."""
 
     workspace: Path
+    pilot_size: int
+    """Number of records when the pilot's gate had decided."""
     coverage: Coverage
     gated: Gated
     packet: Path
@@ -71,7 +81,8 @@ def tell(folder: Path, say: Callable[[str], None]) -> Told:
         try:
             for act in _ACTS:
                 stage.play(act)
-            return _end(stage.workspace("compliance"), say)
+            pilot, *_ = stage.decided
+            return _end(stage.workspace("compliance"), pilot.index + 1, say)
         finally:
             stage.close()
 
@@ -129,12 +140,12 @@ def _key(keys: KeyFiles, who: str) -> PublicKey:
     return keys.public(name)
 
 
-def _end(workspace: Workspace, say: Callable[[str], None]) -> Told:
+def _end(workspace: Workspace, pilot_size: int, say: Callable[[str], None]) -> Told:
     """Coverage, the failing gate, the packet, and what one changed byte does to it."""
     say("coverage, the production gate and the packet, all from the verified ledger")
     coverage = workspace.coverage()
     gated = workspace.gate()
-    pdf = workspace.packet()
+    pdf = workspace.packet(frameworks=_IN_PACKET)
     packet, flipped = workspace.root / "packet.pdf", workspace.root / "packet-flipped.pdf"
     at = len(pdf) // 2
     changed = bytearray(pdf)
@@ -144,6 +155,7 @@ def _end(workspace: Workspace, say: Callable[[str], None]) -> Told:
     pinned = workspace.config.root
     return Told(
         workspace=workspace.root,
+        pilot_size=pilot_size,
         coverage=coverage,
         gated=gated,
         packet=packet,

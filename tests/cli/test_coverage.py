@@ -226,6 +226,34 @@ def test_systems_side_by_side(place: Path, cli: Cli) -> None:
     assert [item["system"]["id"] for item in named] == ["other", "support"]
 
 
+def rows(cli: Cli, *options: str) -> list[dict[str, str]]:
+    """What ``csv`` writes."""
+    said = cli("coverage", *NIST, *options, "--format", "csv")
+    assert said.code == 0, said.err
+    return list(csv.DictReader(io.StringIO(said.out)))
+
+
+def test_csv_says_what_became_known_since(place: Path, cli: Cli) -> None:
+    """A later retraction stands in the rows of the control it bears on; what bears on none in
+    all rows of the system; where nothing is left to list, in a row of its own."""
+    then = size(cli)
+    assert {row["known_since"] for row in rows(cli)} == {""}
+    assert cli("retract", "#3", "--reason", "Wrong data").code == 0
+    past = rows(cli, "--as-of", then)
+    named = {row["control"]: row["known_since"] for row in past if row["known_since"]}
+    assert set(named) == {CONTROL}
+    assert "was retracted" in named[CONTROL] and "known since 20" in named[CONTROL]
+    order = ("erase", "#5", "--basis", "GDPR Art. 17(1)(b)", "--reason", "Consent withdrawn")
+    assert cli(*order, "--yes").code == 0
+    past = rows(cli, "--as-of", then)
+    assert len(past) == 72
+    assert all("was erased" in row["known_since"] for row in past)
+    assert [row["control"] for row in past if "retracted" in row["known_since"]] == [CONTROL]
+    (alone,) = rows(cli, "--as-of", then, "--since", then)
+    assert (alone["system"], alone["control"]) == (SYSTEM, "")
+    assert "was erased" in alone["known_since"] and "retracted" in alone["known_since"]
+
+
 def test_csv_has_every_control(place: Path, cli: Cli) -> None:
     """A file with one row for each control, those without evidence too; stdout stays as it is."""
     said = cli("coverage", *NIST, "--format", "csv", "-o", "c.csv")

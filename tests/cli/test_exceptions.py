@@ -92,6 +92,51 @@ def test_who_may_not_waive(place: Path, cli: Any) -> None:
     assert (said.code, "[waiver.not-entitled]" in said.err) == (2, True)
 
 
+STRICT = """\
+profile: strict
+version: "1"
+name: Strict
+description: Few may waive, and not for long.
+blocks: {iso-42001-2023: [A.6.2.6]}
+waivedBy: [security]
+maxWaiverDays: 90
+"""
+
+
+def test_a_waiver_that_a_profile_would_not_count(place: Path, cli: Any) -> None:
+    """Refused before it is signed, with what the profile names; what is signed counts there."""
+    (place / "profiles").mkdir()
+    (place / "profiles" / "strict.yaml").write_text(STRICT)
+    nobody = STRICT.replace("strict", "hard").replace("waivedBy: [security]\n", "")
+    (place / "profiles" / "hard.yaml").write_text(nobody)
+    before = len(cli("record", "list", "--json").json["data"]["records"])
+    command = ("waive", "A.6.2.6", *WAIVE, SOON, "--key", "risk", "--profile")
+    error = cli(*command, "strict", "--json").json["error"]
+    assert error["code"] == "waiver.not-entitled"
+    assert "under the profile strict" in error["message"]
+    assert "speaks for none of security" in error["message"]
+    assert error["expected"] == "an approver for security"
+    assert cli(*command, "hard", "--json").json["error"]["code"] == "waiver.nobody"
+    assert cli(*command, "strickt", "--json").json["error"]["hint"] == "did you mean strict?"
+    late = (datetime.now(UTC) + timedelta(days=91)).date().isoformat()
+    long = cli("waive", "A.6.2.6", *WAIVE, late, "--profile", "strict", "--json").json["error"]
+    assert long["code"] == "waiver.too-long"
+    assert "under the profile strict a waiver lasts 90 days at most" in long["message"]
+    assert len(cli("record", "list", "--json").json["data"]["records"]) == before
+    assert cli("key", "new", "sec").code == 0
+    added = cli(
+        *("key", "add", "../config/keys/sec.pub", "--name", "Sam", "--email", "sam@example.com"),
+        *("--role", "approver", "--function", "security"),
+    )
+    assert added.code == 0, added.err
+    end = (datetime.now(UTC) + timedelta(days=89)).date().isoformat()
+    said = cli("waive", "A.6.2.6", *WAIVE, end, "--key", "sec", "--profile", "strict")
+    assert said.code == 0, said.err
+    gate = cli("gate", "--dry-run", "--profile", "strict", "--json").json["data"]
+    assert [item["state"] for item in gate["excepted"]] == ["waived"]
+    assert _state(cli, "A.6.2.6")["state"] == "missing"
+
+
 def test_decisions_from_a_file(place: Path, cli: Any) -> None:
     """One record decides many; what it leaves out stays undecided."""
     (place / "soa.yaml").write_text(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,32 @@ def test_a_folder_that_was_meddled_with_is_told(
     assert (said.code, said.json["error"]["code"]) == (2, code)
 
 
+def test_controls_of_an_own_framework_are_explained(files: Path, cli: Cli) -> None:
+    """``controls list``, ``show`` and ``map`` know the workspace's catalogs and pairs; elsewhere
+    only those that ship."""
+    assert cli("import", "duties.yaml", "--kinds", "eval-result").code == 0
+    assert cli("import", "care.json", "--as", "care").code == 0
+    listed = cli("controls", "list", "--json").json["data"]["catalogs"]
+    assert {item["catalog"] for item in listed} > {"care", "duties", "nist-ai-rmf-1.0"}
+    assert "Feed it" in cli("controls", "list", "--framework", "care").out
+    shown = cli("controls", "show", "D.1")
+    assert "Evidence of kind eval-result carries it." in shown.out
+    assert 'attach eval-result --body eval-result.yaml --control "duties:D.1"' in shown.out
+    unset = cli("controls", "show", "care:care-1", "--json").json["data"]
+    assert "frameworks/care.yaml" in unset["meets_it"][0]
+    assert unset["commands"] == []
+    assert "Nobody has written" in cli("controls", "show", "care:care-1").out
+    paths = cli("controls", "map", "duties:D.1", "--json").json["data"]["paths"]
+    assert "nist-ai-rmf-1.0:MAP 1.1" in {item["from"] for item in paths if item["carries"]}
+    assert "MAP 1.1" in cli("controls", "map", "duties:D.1").out
+    back = cli("controls", "map", "MAP 1.1", "--json").json["data"]["paths"]
+    assert "duties:D.1" in {item["from"] for item in back}
+    assert "First" in cli("controls", "map", "MAP 1.1").out
+    assert cli("controls", "show", "care:care-9").code == 2
+    (files / "frameworks").rename(files / "away")
+    assert "[catalog.unknown]" in cli("controls", "show", "duties:D.1").err
+
+
 def test_coverage_is_written_as_oscal(files: Path, cli: Cli) -> None:
     """Two exports of one state are the same bytes; a control is satisfied only if it is met, and
     each that is not has an item in the plan."""
@@ -249,6 +276,43 @@ def test_what_lapses_meanwhile_is_a_milestone(files: Path, cli: Cli) -> None:
     assert remedy["description"] == 'muniment approve "#7"'
     (task,) = remedy["tasks"]
     assert task["timing"] == {"on-date": {"date": "2029-06-30T12:00:00Z"}}
+
+
+def test_what_is_waived_is_an_approved_deviation(files: Path, cli: Cli) -> None:
+    """A waiver and an accepted risk are in the plan with their status, end, measure and approver;
+    what is open and what does not apply are not."""
+    end = (datetime.now(UTC) + timedelta(days=60)).date().isoformat()
+    why = ("--reason", "Starts soon", "--measure", "Checked by hand", "--until", end)
+    assert cli("waive", "A.6.2.6", *why, "--key", "risk").code == 0
+    accept = ("--risk-acceptance", "--residual", "Seen a day late")
+    assert cli("waive", "A.6.2.8", *why, *accept, "--key", "risk").code == 0
+    decide = ("--not-applicable", "--justification", "No supplier", "--key", "risk")
+    assert cli("applicability", "A.10.3", *decide).code == 0
+    data = cli("export", "oscal", "out", "--framework", "iso-42001", "--json").json["data"]
+    assert data["waived"] == 2
+    plan = json.loads((files / "out/poam.json").read_text())["plan-of-action-and-milestones"]
+    risks = {item["props"][0]["value"]: item for item in plan["risks"]}
+    assert len(risks) == len(plan["poam-items"]) == data["unmet"] + 2
+    assert "iso-42001-2023:A.10.3" not in risks
+    status = {name: risk["status"] for name, risk in risks.items() if risk["status"] != "open"}
+    waived, accepted = (f"iso-42001-2023:{name}" for name in ("A.6.2.6", "A.6.2.8"))
+    assert status == dict.fromkeys((waived, accepted), "deviation-approved")
+    for name, kind in ((waived, "waiver"), (accepted, "risk-acceptance")):
+        risk = risks[name]
+        props = {item["name"]: item["value"] for item in risk["props"]}
+        assert (props["deviation"], props["underlying-state"]) == (kind, "missing")
+        assert risk["deadline"] == f"{end}T23:59:59Z"
+        assert [item["description"] for item in risk["mitigating-factors"]] == ["Checked by hand"]
+        (actor,) = risk["origins"][0]["actors"]
+        parties = {item["uuid"]: item["name"] for item in plan["metadata"]["parties"]}
+        assert parties[actor["actor-uuid"]] == "Rita Risk"
+        (item,) = [item for item in plan["poam-items"] if item["props"][0]["value"] == name]
+        assert item["related-risks"] == [{"risk-uuid": risk["uuid"]}]
+        (seen,) = [found["observation-uuid"] for found in item["related-observations"]]
+        (title,) = [each["title"] for each in plan["observations"] if each["uuid"] == seen]
+        assert title.endswith(": waiver")
+    assert ("Seen a day late" in risks[accepted]["statement"]) is True
+    assert ("accepted" in risks[waived]["statement"]) is False
 
 
 def test_names_stay_when_the_ledger_grows(files: Path, cli: Cli) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -236,6 +237,75 @@ def test_a_check_that_cannot_be_made(
     assert (said.code, said.out) == (2, ""), said
     assert f"[{code}]" in said.err
     assert cli("gate", "check", *words, "--json").json["error"]["code"] == code
+
+
+OWN = """\
+profile: ours
+version: "1"
+name: Ours
+description: One control of our own.
+extends: ours-base
+blocks: {nist-ai-rmf-1.0: [MEASURE 2.3]}
+"""
+BASE = OWN.replace("ours\n", "ours-base\n").replace("extends: ours-base\n", "")
+
+
+@pytest.fixture
+def ours(place: Path, cli: Cli) -> Path:
+    """The decision of a gate that passed under the workspace's own profile."""
+    (place / "profiles").mkdir()
+    (place / "profiles" / "ours.yaml").write_text(OWN)
+    (place / "profiles" / "base.yaml").write_text(BASE)
+    said = cli("gate", "--profile", "ours", "--vsa", "vsa.json")
+    assert said.code == 0, said
+    return place / "vsa.json"
+
+
+def test_a_workspaces_own_profile_is_known_to_the_check(ours: Path, place: Path, cli: Cli) -> None:
+    """By name or file, in a clone without the ledger too; an unknown one has its nearest."""
+    key = "../config/keys/default.pub"
+    for ledger in (True, False):
+        if not ledger:
+            shutil.rmtree(place / ".muniment")
+        for name in ("ours", "profiles/ours.yaml"):
+            said = check(cli, ours, "--profile", name, key=key)
+            assert said.code == 0, said
+        other = check(cli, ours, "--profile", "ours-base", key=key)
+        assert (other.code, "vsa.profile" in other.out) == (1, True)
+        near = check(cli, ours, "--profile", "our", key=key).err
+        assert "[profile.unknown]" in near
+        assert "did you mean ours" in near
+
+
+def test_a_profile_by_its_file_where_there_is_no_workspace(
+    ours: Path, place: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is enough if all it stands on ships; if not, what it lacks is named, and a way out."""
+    (place / "profiles/alone.yaml").write_text(BASE.replace("ours-base", "alone"))
+    assert cli("gate", "--profile", "alone", "--vsa", "alone.json").code == 0
+    away = tmp_path / "away"
+    away.mkdir()
+    for name in ("alone.json", "model.bin", "profiles/alone.yaml", "profiles/ours.yaml"):
+        (away / Path(name).name).write_bytes((place / name).read_bytes())
+    (away / "changed.yaml").write_text(BASE.replace("2.3", "2.4").replace("ours-base", "alone"))
+    monkeypatch.chdir(away)
+    key = str(place.parent / "config/keys/default.pub")
+    codes = {}
+    for name in ("alone", "changed", "ours", "nowhere"):
+        said = check(cli, Path("alone.json"), "--profile", f"{name}.yaml", key=key)
+        codes[name] = said.code
+        if name == "ours":
+            assert "[profile.parent]" in said.err
+            assert "SHA-256" in said.err
+    assert codes == {"alone": 0, "changed": 1, "ours": 2, "nowhere": 2}
+
+
+def test_a_profile_that_ships_is_what_ships(decided: Path, place: Path, cli: Cli) -> None:
+    """Whatever folder somebody stands in, it does not say what a name that ships means."""
+    (place / "profiles").mkdir()
+    (place / "profiles" / "mine.yaml").write_text(BASE.replace("ours-base", "small"))
+    said = check(cli, decided, "--profile", "small", key="../config/keys/default.pub")
+    assert said.code == 0, said
 
 
 def test_the_check_needs_no_workspace(decided: Path, cli: Cli, tmp_path: Path) -> None:

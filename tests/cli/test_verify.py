@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from muniment.controls.catalog import load_catalog
 from muniment.controls.crosswalk import load_crosswalk
 from muniment.controls.profile import load_profile
+from muniment.evidence.keyfiles import config_folder
 from muniment.evidence.keys import new_ed25519
 from muniment.evidence.note import COSIGNATURE_V1, VerifierKey, cosign_note
 from muniment.evidence.storage import AnchorRow
@@ -38,9 +40,15 @@ def edit(place: Path, statement: str) -> None:
     opened.storage.close()
 
 
+def forget() -> None:
+    """Make this machine one that never verified the ledger."""
+    shutil.rmtree(config_folder() / "verified", ignore_errors=True)
+
+
 def test_incremental(place: Path, cli: Cli) -> None:
     """The first time all is verified in full, and so it says; later only what is new, and what was
     not looked at again is listed; without the option it is a full audit as before."""
+    forget()
     first = cli("verify", "--incremental", "--json")
     assert (first.code, first.json["data"]["extent"]) == (0, "full")
     assert "a full audit: every record was looked at, 7 in all" in cli("verify").out
@@ -129,6 +137,7 @@ def test_incremental_pins_only_what_held(place: Path, cli: Cli) -> None:
     opened.storage.close()
     file.chmod(0o600)
     file.write_text("other rules")
+    forget()
     for _ in range(2):
         said = cli("verify", "--incremental", "--json")
         assert (said.code, said.json["data"]["extent"]) == (1, "full")

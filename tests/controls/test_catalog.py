@@ -216,6 +216,7 @@ def test_every_gate_check_has_section_and_rule() -> None:
     [
         ("nist-ai-rmf:MEASURE 2.3", f"{NIST}:MEASURE 2.3"),
         ("nist-ai-rmf-1.0:measure-2.3", f"{NIST}:MEASURE 2.3"),
+        ("nist-ai-rmf-1.0:measure23", f"{NIST}:MEASURE 2.3"),
         ("NIST AI RMF:Measure 2.3", f"{NIST}:MEASURE 2.3"),
         ("MEASURE 2.3", f"{NIST}:MEASURE 2.3"),
         ("measure2.3", f"{NIST}:MEASURE 2.3"),

@@ -187,6 +187,17 @@ def test_a_waiver_of_nothing_here_is_said(book: Any) -> None:
     assert len(reasons) == 2
 
 
+def test_a_decision_that_a_control_applies_is_no_record_unused(book: Any) -> None:
+    """It stands at its control, so it is not listed among what speaks of none; one that was
+    overruled by a newer one is."""
+    book.decide(EVAL, True)
+    codes = [item.code for item in book.coverage().left_out]
+    assert "record.unused" not in codes
+    newer = book.decide(EVAL, True, signer="lena")
+    (said,) = (item for item in book.coverage().left_out if item.code == "record.unused")
+    assert said.records == (book.records[0].ref,) != (newer.ref,)
+
+
 def test_an_exception_carries_no_control(book: Any) -> None:
     """A waiver that claims a control in its statement is no evidence for it."""
     book.add(

@@ -597,14 +597,15 @@ def test_only_true_holds(text: str) -> None:
 def test_bad_rules_are_refused(text: str, code: str) -> None:
     """A rule that is not CEL, or whose cost cannot be bounded, never runs."""
     with pytest.raises(InputError) as caught:
-        check_rule(text)
+        check_rule(text, "own:a")
     assert caught.value.code == code
 
 
 def test_loops_in_text_and_in_sequence_do_not_count() -> None:
     """Two nested loops are allowed, however many stand side by side or in quotes."""
     check_rule(
-        "a.all(x, b.all(y, x == y)) && a.all(x, b.exists(y, x == y)) && c == '.all(.all(.all('"
+        "a.all(x, b.all(y, x == y)) && a.all(x, b.exists(y, x == y)) && c == '.all(.all(.all('",
+        "own:a",
     )
 
 
@@ -614,3 +615,30 @@ def test_long_lists_are_not_looped_over() -> None:
     variables = rule_variables(body, {}, RECORD, NOW)
     assert "entries" in str(broken("body.checks.all(x, x == 0)", variables))
     assert broken("record.kind == 'decision'", variables) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        ("body.a.all(x, body.a.all(y, !(-1 in body.a)))", {"a": [1] * MAX_ENTRIES}),
+        ("body.a.all(x, body.a.all(y, body.a == body.a))", {"a": [1] * MAX_ENTRIES}),
+        (
+            "body.a.all(x, body.a.all(y, !body.s.matches('a*b')))",
+            {"a": [1] * 100, "s": "a" * 10**6},
+        ),
+        ("body.m.all(x, body.m.all(y, true))", {"m": {str(number): 1 for number in range(10**5)}}),
+        ("body.a.all(x, body.b.c.size() > 0)", {"a": [1] * 900, "b": {"c": [["x"] * 900] * 900}}),
+    ],
+)
+def test_work_without_end_is_refused_before_it_begins(text: str, body: dict[str, Any]) -> None:
+    """What a rule does in its loops counts as well: a record that would keep it busy for minutes
+    fails it, with the number of steps."""
+    check_rule(text, "own:a")
+    assert "at most 100,000,000 are taken" in str(broken(text, rule_variables(body, {}, {}, NOW)))
+
+
+def test_records_of_a_usual_size_are_no_great_work() -> None:
+    """Two nested loops over a hundred entries each are run."""
+    body = {"a": [{"name": f"n{number}", "ok": True, "n": 1} for number in range(100)]}
+    text = "body.a.all(x, body.a.exists(y, x.name == y.name && y.ok))"
+    assert broken(text, rule_variables(body, {}, {}, NOW)) is None

@@ -161,7 +161,8 @@ def test_other_rules_are_noticed(lab: Any, old: Pinned) -> None:
 
 
 def test_an_erasure_is_noticed(lab: Any, old: Pinned) -> None:
-    """Where one of a system's records was erased since, nothing of that system is recalled."""
+    """Where one of a system's records was erased since, nothing of that system is recalled until
+    the ledger was verified again."""
     with lab.storage.read() as reader:
         target = reader.entry(2)
     named = {"index": 2, "sha256": target.leaf_hash, "kind": "policy"}
@@ -169,7 +170,10 @@ def test_an_erasure_is_noticed(lab: Any, old: Pinned) -> None:
     lab.append(lab.statement("erasure", body=body))
     with pytest.raises(NotRecalledError):
         recalled(lab, old)
-    verify(lab)
+    records, new = verify(lab)
+    verifier, found = recalled(lab, new)
+    assert verifier.report.ok
+    assert own(found) == own(records)
 
 
 def test_trust_is_that_of_now(lab: Any, clock: Any) -> None:

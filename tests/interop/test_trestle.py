@@ -61,6 +61,7 @@ def test_every_file_is_read_and_validated(trestle: Trestle, written: Path, tmp_p
     for file in files:
         done = taken_in(trestle, tmp_path, file)
         assert done.returncode == 0, done.stdout + done.stderr
+    assert (written / "poam.json").read_text().count('"deviation-approved"') == 2
     done = trestle(tmp_path, "validate", "--all")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("VALID: ") == len(files)

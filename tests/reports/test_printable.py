@@ -37,7 +37,7 @@ def test_every_character_left_has_a_glyph() -> None:
 
 
 def test_long_runs_may_break() -> None:
-    """An unbroken run gets a place to break every 48 characters, outside of escapes."""
+    """An unbroken run gets a place to break every 64 characters, outside of escapes."""
     pieces = printable("&" * 130).split("<wbr>")
     assert [len(piece) for piece in pieces] == [5 * RUN, 5 * RUN, 5 * (130 - 2 * RUN)]
     assert printable("word " * 40) == "word " * 40
@@ -57,3 +57,11 @@ def test_attribute_is_one_short_line() -> None:
     """Text in an attribute has no quotes, no line feeds and no more than its limit."""
     assert attribute('a"\n b', 20) == "a&#34; b"
     assert len(attribute("x" * 500, 30)) == 30
+
+
+@pytest.mark.parametrize("text", ["\n" * 100_000, "x\n" * 50_000, "🙂" * 100_000])
+def test_no_text_takes_more_room_than_its_limit(text: str) -> None:
+    """Empty lines and code points take room too: neither makes a thousand pages of one note."""
+    cut = plain(text)
+    assert len(cut) < MAX_TEXT + 300 and cut.count("\n") < 1200
+    assert "more characters are in the embedded record" in cut

@@ -55,7 +55,7 @@ def test_soon_stale(packet: PacketInput) -> None:
 def test_approvals_are_found_both_ways(packet: PacketInput) -> None:
     """An approval leads to the records it names, and they lead back."""
     approval = next(r for r in packet.records if r.kind == "approval")
-    assert [ref.index for ref in views.approved(packet, approval)] == [7, 12]
+    assert [ref.index for ref in views.approved(packet)[approval.index]] == [7, 12]
     assert {
         index: [a.index for a in found] for index, found in views.approvers(packet).items()
     } == {
