@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from muniment.reports.packetforms.form import PacketForm
+
 from .answer import Answer, command
 from .options import (
     AsJson,
@@ -30,9 +32,10 @@ _BRIEF = 5
 
 @command
 def packet(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="PDF file to write.")
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write.")],
+    form: Annotated[
+        PacketForm, typer.Option("--format", help="Form of the packet; only a PDF is signed.")
+    ] = PacketForm.PDF,
     system: OfSystem = None,
     framework: Frameworks = None,
     as_of: AsOf = None,
@@ -44,6 +47,9 @@ def packet(
 ) -> Answer:
     """Write the audit packet: a signed PDF with its own proof.
 
+    As HTML it is one file that holds the same proofs and verifies itself in a browser. Markdown,
+    JSON and XLSX (the evidence register) say the same and prove nothing.
+
     Example: muniment packet --framework nist-ai-rmf-1.0 -o packet.pdf
     """
     from muniment.reports.files import require_target, write_atomically
@@ -51,26 +57,32 @@ def packet(
     from . import show
 
     require_target(output)
+    form.require_name(output)
     opened = open_workspace(workspace, key)
     with show.progress("verifying the ledger, rendering") as bar:
-        pdf = opened.packet(
+        data = opened.packet(
             system,
             profile=profile,
             frameworks=framework or (),
             as_of=moment(as_of),
             artifact=artifact,
             progress=bar,
+            form=form,
         )
-    sha256 = write_atomically(output, pdf)
+    sha256 = write_atomically(output, data)
+    root = opened.config.root
 
     def text() -> None:
-        show.line(f"wrote {output} ({len(pdf):,} bytes), signed with {opened.key_name}")
+        signed = f"signed with {opened.key_name}" if form is PacketForm.PDF else "signed by nobody"
+        show.line(f"wrote {output} ({len(data):,} bytes), {signed}")
         show.line(f"sha256 {sha256}")
-        show.line(f"anyone checks it with: muniment verify {output} --root {opened.config.root}")
+        if form in (PacketForm.PDF, PacketForm.HTML):
+            show.line(f"anyone checks it with: muniment verify {output} --root {root}")
+        else:
+            show.line("it holds no proof: packets as PDF and HTML do")
 
-    return Answer(
-        {"file": str(output), "size": len(pdf), "sha256": sha256, "root": opened.config.root}, text
-    )
+    answer = {"file": str(output), "format": str(form), "size": len(data)}
+    return Answer({**answer, "sha256": sha256, "root": root}, text)
 
 
 @command

@@ -4,6 +4,7 @@ signed."""
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -12,8 +13,9 @@ from muniment import __version__
 from muniment.controls.coverage import Coverage
 from muniment.controls.gate import GateDecision
 from muniment.controls.profile import Profile
+from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.evidence.keys import SigningKey
-from muniment.evidence.trust import KEY_KIND, EnrolledKey
+from muniment.evidence.trust import KEY_KIND, EnrolledKey, KeyRing
 from muniment.evidence.verified import VerifiedLedger
 from muniment.evidence.workspace import as_input_error
 from muniment.schemas.errors import InputError
@@ -97,32 +99,56 @@ def gather(
         coverage,
         decision,
     )
-    packet = PacketInput(
+    not_included = (
+        *_not_included(verified.records, used),
+        *(f"{words}." for words in [derivation_words(coverage.derivations)] if words),
+        *(f"{_first_up(item.sentence)}." for item in known_since(workspace, verified, coverage)),
+    )
+    packet = packet_input(
+        decision,
+        used,
+        verified.ring,
+        checkpoint,
         organisation=workspace.config.organisation,
-        coverage=coverage,
+        not_included=not_included,
+        reviewer=reviewer,
+    )
+    return packet, files
+
+
+def packet_input(
+    decision: GateDecision,
+    records: Iterable[Record],
+    ring: KeyRing,
+    checkpoint: SignedCheckpoint,
+    *,
+    organisation: str,
+    not_included: tuple[str, ...],
+    reviewer: Signer | None = None,
+) -> PacketInput:
+    """What a packet says, by what was verified; only the last three cannot be derived from it.
+
+    Args:
+        records: those about the system, in ledger order; key records among them are left out.
+    """
+    return PacketInput(
+        organisation=organisation,
+        coverage=decision.coverage,
         passed=decision.passed,
-        profile_name=profile.name,
+        profile_name=decision.profile.name,
         blocking=decision.blocking,
-        records=tuple(record for record in used if record.kind != KEY_KIND),
-        keys=tuple(map(_key_line, verified.ring)),
+        records=tuple(record for record in records if record.kind != KEY_KIND),
+        keys=tuple(map(_key_line, ring)),
         origin=checkpoint.checkpoint.origin,
         checkpoint=checkpoint.note.to_bytes().decode(),
         checkpoint_time=checkpoint.time,
         tree_size=checkpoint.size,
         root_hash=base64.b64encode(checkpoint.root).decode(),
-        root_fingerprint=workspace.config.root,
+        root_fingerprint=str(ring.root),
         reviewer=reviewer,
         muniment_version=__version__,
-        not_included=(
-            *_not_included(verified.records, used),
-            *(f"{words}." for words in [derivation_words(coverage.derivations)] if words),
-            *(
-                f"{_first_up(item.sentence)}."
-                for item in known_since(workspace, verified, coverage)
-            ),
-        ),
+        not_included=not_included,
     )
-    return packet, files
 
 
 def _first_up(text: str) -> str:

@@ -44,6 +44,7 @@ from .model import Embedded
 from .receipts import BUNDLE_ENDING
 
 MANIFEST = "manifest.json"
+MANIFEST_WORDS = "Digest of every embedded file"
 CROSSWALK = "crosswalk.json"
 INPUT = "input.json"
 COVERAGE = "coverage.json"
@@ -108,7 +109,7 @@ def proof_files(
         _document(COVERAGE, coverage.to_json(), "What the evaluator answered"),
         _document(GATE, gate_document(decision), "What the gate answered"),
     ]
-    return [*files, _document(MANIFEST, manifest(files), "Digest of every embedded file")]
+    return [*files, _document(MANIFEST, manifest(files), MANIFEST_WORDS)]
 
 
 def manifest(files: Sequence[Embedded]) -> dict[str, Any]:

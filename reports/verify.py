@@ -21,12 +21,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from muniment.controls.catalog import Catalog, load_catalog
 from muniment.controls.crosswalk import Crosswalk, Pair, load_crosswalk
 from muniment.controls.evaluator import evaluate
-from muniment.controls.gate import decide
+from muniment.controls.gate import GateDecision, decide
 from muniment.controls.profile import Profile, load_profile, shipped_layers
 from muniment.evidence.admission import PastTrust, admit, find_compromised
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
@@ -65,6 +65,17 @@ def verify_packet(
     Raises:
         InputError: ``key.fingerprint``, and what ``read_small`` raises.
     """
+    require_fingerprint(root)
+    pdf = read_small(path, MAX_PACKET)
+    return PacketVerifier(path.name, root, pinned).run(pdf)
+
+
+def require_fingerprint(root: str | None) -> None:
+    """Refuse what cannot be a root key's fingerprint.
+
+    Raises:
+        InputError: ``key.fingerprint``.
+    """
     if root is not None and not is_fingerprint(root):
         raise InputError(
             "key.fingerprint",
@@ -72,8 +83,6 @@ def verify_packet(
             expected="SHA256: and 43 characters, as in muniment.yaml",
             found=root,
         )
-    pdf = read_small(path, MAX_PACKET)
-    return _PacketVerifier(path.name, root, pinned).run(pdf)
 
 
 MAX_PACKET = 1 << 30
@@ -94,8 +103,15 @@ _CLAIMS = {
 """Every check by its name, with what holds if it holds."""
 
 
-class _PacketVerifier:
-    """One verification; each step adds its check to the report."""
+class PacketVerifier:
+    """One verification; each step adds its check to the report.
+
+    A packet in another form than a PDF overrides the steps that take the file itself.
+    """
+
+    claims: ClassVar[Mapping[str, str]] = _CLAIMS
+    pages = "the printed pages: that they say what is computed above, you must read yourself"
+    """What is said of the pages, which nothing here compares."""
 
     def __init__(self, name: str, root: str | None, pinned: tuple[str, str] | None) -> None:
         self._expected = root
@@ -120,7 +136,7 @@ class _PacketVerifier:
             # is a "no", not a failure of the verifier.
             self._broken(Finding("packet.malformed", f"the embedded proof is malformed: {error}"))
         made = {check.name for check in self.report.checks}
-        for name in _CLAIMS:
+        for name in self.claims:
             if name not in made:
                 self._check(name).not_checked.append("an earlier check failed")
         return self.report
@@ -131,7 +147,7 @@ class _PacketVerifier:
         self.report.checks.append(check)
 
     def _check(self, name: str) -> Check:
-        check = Check(name, _CLAIMS[name])
+        check = Check(name, self.claims[name])
         self.report.checks.append(check)
         return check
 
@@ -147,11 +163,9 @@ class _PacketVerifier:
 
     # (2)
     def _attachments(self, pdf: bytes) -> bool:
-        from .signature import read_attachments
-
         check = self._check("manifest")
         try:
-            self._files = read_attachments(pdf)
+            self._files = self._embedded(pdf)
             listed = self._json(proofs.MANIFEST)["files"]
             named = {str(item["name"]): str(item["sha256"]) for item in listed}
         except (MunimentError, KeyError, TypeError) as error:
@@ -177,6 +191,11 @@ class _PacketVerifier:
                 )
         return not check.findings
 
+    def _embedded(self, pdf: bytes) -> dict[str, bytes]:
+        from .signature import read_attachments
+
+        return read_attachments(pdf)
+
     def _proofs(self, fingerprint: str | None) -> None:
         given = self._json(proofs.INPUT)
         receipts = self._receipts(given)
@@ -187,7 +206,7 @@ class _PacketVerifier:
         self._inclusion(receipts, vkey, checkpoint)
         times = self._history(vkey, checkpoint)
         self._admit(receipts, times, checkpoint)
-        self._coverage(given)
+        self._page(self._coverage(given), checkpoint)
         self._reviewer(fingerprint, checkpoint.time)
         self._limits(checkpoint, len(receipts))
 
@@ -312,7 +331,7 @@ class _PacketVerifier:
             genesis = genesis or entry.sha256
 
     # (8) and (9)
-    def _coverage(self, given: Mapping[str, Any]) -> None:
+    def _coverage(self, given: Mapping[str, Any]) -> GateDecision:
         catalogs = {
             name: Catalog.from_json(self._json(proofs.catalog_name(name)))
             for name in (*given["catalogs"], *given["sources"])
@@ -356,6 +375,7 @@ class _PacketVerifier:
                     found="passed" if stated.get("passed") else "not passed",
                 )
             )
+        return verdict
 
     def _derivations(
         self, given: Mapping[str, Any], records: Sequence[Record], as_of: datetime
@@ -455,6 +475,9 @@ class _PacketVerifier:
                 )
             )
 
+    def _page(self, decision: GateDecision, checkpoint: SignedCheckpoint) -> None:
+        """Hold the pages against what was computed, where their form allows it."""
+
     # (10)
     def _reviewer(self, fingerprint: str | None, moment: datetime) -> None:
         check = self._check("reviewer")
@@ -482,9 +505,7 @@ class _PacketVerifier:
         check.not_checked.append(
             "artifacts and git commits: their digests are here, their bytes are not"
         )
-        check.not_checked.append(
-            "the printed pages: that they say what is computed above, you must read yourself"
-        )
+        check.not_checked.append(self.pages)
         check.not_checked.append(
             "that no other history was shown to somebody else: compare checkpoints"
         )

@@ -41,7 +41,7 @@ PROMISES = {
     "who signed": ("root", "signatures", "trust", "reviewer"),
     "when": ("checkpoint", "history", "timestamps", "age"),
     "what it says": (
-        *("schema", "rules", "coverage", "verdict", "system", "profile", "derivation"),
+        *("schema", "rules", "coverage", "verdict", "system", "profile", "derivation", "page"),
     ),
     "what the artifacts are": ("artifacts", "git", "attestations", "artifact"),
     "what this cannot show": ("beyond",),

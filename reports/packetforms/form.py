@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
+
+from muniment.schemas.errors import InputError
 
 if TYPE_CHECKING:
     from muniment.reports.model import Embedded, PacketInput
@@ -18,6 +21,32 @@ class PacketForm(StrEnum):
     MARKDOWN = "markdown"
     JSON = "json"
     XLSX = "xlsx"
+
+    def require_name(self, path: Path) -> None:
+        """Refuse a name by which everybody would take the file for another form.
+
+        Raises:
+            InputError: ``usage.format``.
+        """
+        meant = _ENDINGS.get(path.suffix.lower(), self)
+        if meant is not self:
+            raise InputError(
+                "usage.format",
+                f"{path.name} would not be what its name says",
+                hint=f"--format {meant}, or another name",
+                expected=str(meant),
+                found=str(self),
+            )
+
+
+_ENDINGS = {
+    ".pdf": PacketForm.PDF,
+    ".html": PacketForm.HTML,
+    ".htm": PacketForm.HTML,
+    ".md": PacketForm.MARKDOWN,
+    ".json": PacketForm.JSON,
+    ".xlsx": PacketForm.XLSX,
+}
 
 
 def render(packet: PacketInput, files: Sequence[Embedded], form: PacketForm) -> bytes:

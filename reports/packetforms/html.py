@@ -6,7 +6,8 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from muniment.reports.model import Embedded, PacketInput
 
 _OPENS = '<script type="application/json" id="proof">'
-_BLOCK = re.compile(rb'%s(\{"files":\{[A-Za-z0-9+/=":,._-]*\}\})</script>' % _OPENS.encode())
+_BLOCK = re.compile(rb'%s(\{"page":"[^<>]*\})</script>' % _OPENS.encode())
 MARK = _OPENS.encode()
 """What tells such a page from any other file."""
 _CHAPTERS = (
@@ -66,14 +67,26 @@ def to_html(packet: PacketInput, files: Sequence[Embedded]) -> bytes:
             policy=policy,
             css=Markup(css),
             js=Markup(js),
-            proof=Markup(_proof(files)),
+            proof=Markup(_proof(packet, files)),
         )
     )
     return page.encode()
 
 
-def embedded_files(page: bytes) -> dict[str, bytes]:
-    """The files embedded in a page, by name.
+@dataclass(frozen=True, slots=True)
+class PageData:
+    """What a page holds beside what it shows."""
+
+    files: Mapping[str, bytes]
+    """The proofs, by name."""
+    version: str
+    """The version of Muniment that wrote the page."""
+    organisation: str
+    not_included: tuple[str, ...]
+
+
+def read_page(page: bytes) -> PageData:
+    """The data of a page.
 
     Raises:
         VerificationError: ``packet.malformed``.
@@ -84,17 +97,37 @@ def embedded_files(page: bytes) -> dict[str, bytes]:
             "packet.malformed", "the page does not hold its proofs in the one form they have"
         )
     try:
-        listed = strictjson.loads(found[0], what="the embedded files")["files"]
-        return {name: base64.b64decode(text, validate=True) for name, text in listed.items()}
-    except (MunimentError, ValueError) as error:
+        block = strictjson.loads(found[0], what="the page's data")
+        said = strictjson.loads(_unbase64(block["page"]), what="the page's own words")
+        return PageData(
+            {name: _unbase64(text) for name, text in block["files"].items()},
+            str(said["muniment_version"]),
+            str(said["organisation"]),
+            tuple(map(str, said["not_included"])),
+        )
+    except (MunimentError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise VerificationError(
-            "packet.malformed", "the files embedded in the page cannot be read", found=str(error)
+            "packet.malformed", "the page's data cannot be read", found=str(error)
         ) from error
 
 
-def _proof(files: Sequence[Embedded]) -> str:
-    data = {file.name: base64.b64encode(file.data).decode() for file in files}
-    return json.dumps({"files": data}, separators=(",", ":"))
+def _unbase64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _proof(packet: PacketInput, files: Sequence[Embedded]) -> str:
+    """The proofs; and as ``page`` what no record says, so that the page can be written again."""
+    said = {
+        "schema_version": 1,
+        "muniment_version": packet.muniment_version,
+        "organisation": packet.organisation,
+        "not_included": list(packet.not_included),
+    }
+    block = {
+        "page": base64.b64encode(json.dumps(said).encode()).decode(),
+        "files": {file.name: base64.b64encode(file.data).decode() for file in files},
+    }
+    return json.dumps(block, separators=(",", ":"))
 
 
 def _context(packet: PacketInput) -> dict[str, Any]:
