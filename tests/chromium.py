@@ -55,6 +55,7 @@ class Chromium:
         self._buffer = b""
         self._number = 0
         self._session: str | None = None
+        self._target: str | None = None
         self.requests: list[str] = []
         """Addresses that the page asked for since it was opened, the page's own among them."""
         self.complaints: list[str] = []
@@ -69,10 +70,16 @@ class Chromium:
         os.close(self._out)
         os.close(self._in)
 
-    def open(self, path: Path, width: int = 1200) -> None:
-        """Open a file in a new page and wait until it is loaded."""
+    def open(self, path: Path, width: int = 1200, before: str = "") -> None:
+        """Open a file in a new page and wait until it is loaded.
+
+        Args:
+            before: JavaScript to run before anything of the page's own.
+        """
         self._session = None
-        target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        if self._target is not None:
+            self._call("Target.closeTarget", targetId=self._target)
+        target = self._target = self._call("Target.createTarget", url="about:blank")["targetId"]
         attached = self._call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         self.requests, self.complaints = [], []
@@ -82,6 +89,8 @@ class Chromium:
             "Emulation.setDeviceMetricsOverride",
             width=width, height=900, deviceScaleFactor=1, mobile=False,
         )  # fmt: skip
+        if before:
+            self._call("Page.addScriptToEvaluateOnNewDocument", source=before)
         self._call("Page.navigate", url=path.as_uri())
         self.wait("document.readyState === 'complete' && location.protocol === 'file:'")
 
