@@ -192,11 +192,14 @@ def resolve(text: str, catalogs: Sequence[Catalog]) -> str:
     among = [catalog_named(prefix, catalogs)] if colon else list(catalogs)
     wanted = _key(rest)
     known = {control.id: control for catalog in among for control in catalog.controls}
-    found = [item for item, control in known.items() if _key(control.short_id) == wanted] or [
-        item
-        for item, control in known.items()
-        if _run_together(control.short_id) == "".join(wanted)
-    ]
+    found = [item for item, control in known.items() if _key(control.short_id) == wanted]
+    if not found and rest.isalnum():
+        run_together = "".join(wanted)
+        found = [
+            item
+            for item, control in known.items()
+            if "".join(_key(control.short_id)) == run_together
+        ]
     return _only("control", text, found, list(known))
 
 
@@ -235,10 +238,6 @@ def _key(text: str) -> tuple[str, ...]:
         return ("", text)
     words = re.findall(r"[a-z]+|[0-9]+", text.lower())
     return tuple(word.lstrip("0") or "0" for word in words)
-
-
-def _run_together(short_id: str) -> str:
-    return "".join(_key(short_id))
 
 
 def catalog_id(name: str, own: Sequence[str] = ()) -> str:

@@ -241,6 +241,8 @@ class _Evaluator:
         """Decide one control."""
         control, state = case.control, state_of(case)
         explain(case, state)
+        # NOTE: who answers for a control explains no state.
+        case.reasons.sort(key=lambda reason: reason.code == "evidence.owner")
         wanted, command = unblock(case, state)
         good = case.evidence
         approvals = {vote.index: vote for record in good for vote in self._index.approvals(record)}

@@ -176,11 +176,23 @@ def _page_of_changes(views: Sequence[SystemView], what: str, moment: datetime) -
     what_happens = f"{counted(len(rows), 'control')} {_times(word, len(rows))}"
     lines = [f"{names}: {what_happens} {moment:%Y-%m-%d %H:%M} UTC"]
     sheet = Sheet("", head, rows)
-    shown = sheet if len(views) > 1 else Sheet("", head[1:], tuple(row[1:] for row in rows))
+    shown = _shown_changes(sheet, one_system=len(views) == 1)
     title = f"As of {_when(views[0].coverage)}"
     behind = [(view, {*change.behind, *_refs(change.after)}) for view, change in found]
     main = _with_hindsight(sheet, behind, views)
     return Page(title, tuple(lines), (shown, *_only_hindsight(views)), main)
+
+
+def _shown_changes(sheet: Sheet, *, one_system: bool) -> Sheet:
+    """For the eye: without what every row repeats, and the first reason of several."""
+    said_by_what = {"to"} if "what" in sheet.columns else set()
+    left_out = said_by_what | ({"system"} if one_system else set())
+    kept = [place for place, name in enumerate(sheet.columns) if name not in left_out]
+    rows = []
+    for row in sheet.rows:
+        *others, reason = (row[place] for place in kept)
+        rows.append((*others, reason.split("\n")[0]))
+    return Sheet("", tuple(sheet.columns[place] for place in kept), tuple(rows))
 
 
 def _times(word: str, number: int) -> str:
