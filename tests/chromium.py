@@ -9,6 +9,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ PATIENCE = 120
 """Seconds after which a browser that does not answer is a failure."""
 _ABOVE = 10
 """File descriptors from here on are in nobody's way: the browser wants 3 and 4."""
+_GIVE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find() -> str | None:
@@ -33,12 +40,9 @@ class Chromium:
         self._in, from_child = os.pipe()
         read, write = (fcntl.fcntl(fd, fcntl.F_DUPFD, _ABOVE) for fd in (to_child, from_child))
 
-        def give() -> None:
-            os.dup2(read, 3)
-            os.dup2(write, 4)
-
         self._process = subprocess.Popen(
             [
+                *(sys.executable, "-c", _GIVE, str(read), str(write)),
                 *(program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-extensions"),
                 *("--no-first-run", "--disable-dev-shm-usage", "--remote-debugging-pipe"),
                 *(f"--user-data-dir={home / 'profile'}", "about:blank"),
@@ -47,8 +51,7 @@ class Chromium:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": str(home)},
-            close_fds=False,
-            preexec_fn=give,
+            pass_fds=(read, write),
         )
         for descriptor in (to_child, from_child, read, write):
             os.close(descriptor)
