@@ -72,6 +72,17 @@ def test_the_page_is_verified_like_a_pdf(place: Path, cli: Cli) -> None:
     assert cli("verify", "packet.html", "--vkey", "x").code == 2
 
 
+def test_a_page_is_an_old_checkpoint(place: Path, cli: Cli) -> None:
+    """``verify --since`` takes a page, as it takes a PDF; a broken one is an error."""
+    assert cli(*PACKET, "--format", "html", "-o", "packet.html").code == 0
+    said = cli("verify", "--since", "packet.html")
+    assert said.code == 0 and "since" in said.out
+    page = (place / "packet.html").read_bytes()
+    (place / "packet.html").write_bytes(page.replace(b'{"page":', b'{"pag":'))
+    said = cli("verify", "--since", "packet.html")
+    assert said.code == 2 and "since.malformed" in said.err
+
+
 def test_another_page_is_no_packet(place: Path, cli: Cli) -> None:
     """A web page without proofs is a no, not a failure."""
     (place / "other.html").write_text("<!DOCTYPE html><p>Verified!")
