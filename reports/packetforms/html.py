@@ -50,7 +50,7 @@ def to_html(packet: PacketInput, files: Sequence[Embedded]) -> bytes:
     """The page: nothing is fetched, and what a stranger wrote is text and nothing else.
 
     Args:
-        files: the proofs, as the PDF embeds them.
+        files: the proofs, the manifest last.
     """
     css, js = _text("webpage.css"), _text("webpage.js")
     policy = (
@@ -63,6 +63,7 @@ def to_html(packet: PacketInput, files: Sequence[Embedded]) -> bytes:
         .render(
             **_context(packet),
             files=files,
+            manifest=hashlib.sha256(files[-1].data).hexdigest(),
             policy=policy,
             css=Markup(css),
             js=Markup(js),

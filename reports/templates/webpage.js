@@ -433,6 +433,8 @@ async function checkPage(proof, check) {
   compare("omissions", listed("left-out"), coverage.left_out.map((item) => item.code).join(", "));
   compareStates(coverage, compare);
   compareCustody(proof, compare);
+  const manifest = hex(await sha256(proof.file("manifest.json")));
+  compare("manifest", listed("manifest"), manifest);
   compareRecords(proof, compare);
 }
 

@@ -56,6 +56,41 @@ def test_a_key_is_asked_for_where_something_is_signed(place: Path, cli: Cli) -> 
     assert cli(*PACKET, "-o", "packet.pdf").code == 2
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ("--sample", "2"),
+        ("--cover", "cover.yaml"),
+        ("--paper", "letter"),
+        ("--with-artifacts",),
+        ("--bundle", "files"),
+        ("--certificate", "chain.pem"),
+    ],
+)
+def test_what_only_a_pdf_has_is_refused(extra: tuple[str, ...], place: Path, cli: Cli) -> None:
+    """An option that the form would pass over is an error, and nothing is written."""
+    said = cli(*PACKET, "--format", "html", "-o", "packet.html", *extra)
+    assert said.code == 2 and "usage.format" in said.err and extra[0] in said.err
+    assert not (place / "packet.html").exists()
+
+
+def test_no_form_but_the_pdf_is_recorded(place: Path, cli: Cli) -> None:
+    """The ledger is as it was, and the answer names no record."""
+    before = cli("verify", "--json").json["data"]["checks"]
+    said = cli(*PACKET, "--format", "html", "-o", "packet.html", "--json").json["data"]
+    assert said["record"] is None and said["bundle"] is None
+    assert cli("verify", "--json").json["data"]["checks"] == before
+
+
+def test_a_page_extends_an_old_one(place: Path, cli: Cli) -> None:
+    """``verify PAGE --since OLD`` holds for a page of the same ledger and size."""
+    for name in ("old.html", "new.html"):
+        assert cli(*PACKET, "--format", "html", "-o", name).code == 0
+    said = cli("verify", "new.html", "--since", "old.html", "--json")
+    outcomes = {check["name"]: check["outcome"] for check in said.json["data"]["checks"]}
+    assert said.code == 0 and outcomes["since"] == outcomes["page"] == "held"
+
+
 def test_the_page_is_verified_like_a_pdf(place: Path, cli: Cli) -> None:
     """It holds against the workspace's root; changed, it is a no; ``--vkey`` is for receipts."""
     assert cli(*PACKET, "--format", "html", "-o", "packet.html").code == 0

@@ -49,6 +49,7 @@ MORE = [
 BLOCK = re.compile(rb'(?<=id="proof">)[^<]*')
 OUTSIDE = {"signature-time", "outside", "previous", "artifacts"}
 """Checks of what this ledger does not have, or a page cannot."""
+MANIFEST = re.compile(rb'(?<=data-shown="manifest">)[0-9a-f]+')
 RECEIPT = "receipt-000003.sigstore.json"
 
 
@@ -140,6 +141,8 @@ def with_files(page: bytes, changes: dict[str, bytes | None], manifest: bool = T
             item |= {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
         files["manifest.json"] = json.dumps(listed).encode()
     block["files"] = {name: base64.b64encode(data).decode() for name, data in files.items()}
+    digest = hashlib.sha256(files["manifest.json"]).hexdigest().encode()
+    page = MANIFEST.sub(digest, page)
     return BLOCK.sub(json.dumps(block, separators=(",", ":")).encode(), page)
 
 
