@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from muniment.reports.packetforms.form import PacketForm
+
 from .answer import Answer, command
 from .options import (
     AsJson,
@@ -48,8 +50,11 @@ app = typer.Typer()
 def packet(
     context: typer.Context,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="PDF file to write.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write.")
     ] = None,
+    form: Annotated[
+        PacketForm, typer.Option("--format", help="Form of the packet; only a PDF is signed.")
+    ] = PacketForm.PDF,
     system: OfSystem = None,
     framework: Frameworks = None,
     as_of: AsOf = None,
@@ -89,6 +94,9 @@ def packet(
 
     The ledger gets a record of it, by its SHA-256; coverage does not change by that.
 
+    As HTML it is one file that holds the same proofs and verifies itself in a browser. Markdown,
+    JSON and XLSX (the evidence register) say the same and prove nothing. These are not recorded.
+
     Example: muniment packet --framework nist-ai-rmf-1.0 -o packet.pdf
     """
     from muniment.reports.bundle import require_bundle, write_bundle
@@ -104,11 +112,14 @@ def packet(
     if output is None:
         raise InputError("usage", "missing option '--output' / '-o'")
     require_target(output)
+    form.require_name(output)
+    if form is not PacketForm.PDF:
+        _refuse_extras(context, form)
     if bundle is not None:
         require_bundle(bundle)
     opened = open_workspace(workspace, key)
     with show.progress("verifying the ledger, rendering") as bar:
-        pdf = opened.packet(
+        data = opened.packet(
             system,
             profile=profile,
             frameworks=framework or (),
@@ -120,22 +131,31 @@ def packet(
             progress=bar,
             with_artifacts=with_artifacts,
             certificate=certificate,
+            form=form,
         )
+    signed = form is PacketForm.PDF
     # NOTE: first, so that no packet is out of which the ledger does not know.
-    attached = None if no_record else record_packet(opened, pdf, output.name)
-    sha256 = write_atomically(output, pdf)
+    attached = record_packet(opened, data, output.name) if signed and not no_record else None
+    sha256 = write_atomically(output, data)
     if bundle is not None:
-        write_bundle(pdf, bundle)
+        write_bundle(data, bundle)
 
     def text() -> None:
         dated = "PAdES B-B" if opened.config.timestamps is None else "time-stamped, PAdES B-T"
-        show.line(f"wrote {output} ({len(pdf):,} bytes), signed with {opened.key_name} ({dated})")
-        _print_issued(attached, bundle)
+        by = f"signed with {opened.key_name} ({dated})" if signed else "signed by nobody"
+        show.line(f"wrote {output} ({len(data):,} bytes), {by}")
+        if signed:
+            _print_issued(attached, bundle)
         show.line(f"sha256 {sha256}")
-        show.line(f"anyone checks it with: muniment verify {output} --root {opened.config.root}")
+        if form in (PacketForm.PDF, PacketForm.HTML):
+            show.line(
+                f"anyone checks it with: muniment verify {output} --root {opened.config.root}"
+            )
+        else:
+            show.line("it holds no proof: packets as PDF and HTML do")
 
-    answer = {"file": str(output), "size": len(pdf), "sha256": sha256, "root": opened.config.root}
-    answer["bundle"] = None if bundle is None else str(bundle)
+    answer = {"file": str(output), "format": str(form), "size": len(data), "sha256": sha256}
+    answer |= {"root": opened.config.root, "bundle": None if bundle is None else str(bundle)}
     return Answer({**answer, "record": _reference(attached)}, text)
 
 
@@ -198,6 +218,23 @@ def _print_issued(attached: "Attached | None", bundle: Path | None) -> None:
         show.line("the ledger has no record of it (--no-record)")
     else:
         show.line(f"recorded as {attached.record}")
+
+
+def _refuse_extras(context: typer.Context, form: PacketForm) -> None:
+    """Options that only the PDF follows would be passed over in silence."""
+    from muniment.schemas.errors import InputError
+
+    for name in ("sample", "cover", "paper", "with_artifacts", "bundle", "certificate"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(
+                "usage.format",
+                f"{option} is for a packet that is a PDF",
+                hint=f"leave out {option} or --format",
+                expected="pdf",
+                found=str(form),
+            )
 
 
 def _refuse_stray(context: typer.Context) -> None:

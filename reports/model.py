@@ -140,7 +140,8 @@ class PacketInput:
     """Base64, as in the checkpoint."""
     root_fingerprint: str
     """OpenSSH fingerprint of the root key, the one thing a reader must know from elsewhere."""
-    reviewer: Signer
+    reviewer: Signer | None
+    """Who signs the packet; None in a form that nobody signs."""
     muniment_version: str
     not_included: tuple[str, ...] = ()
     """What was left out of the packet and why, one sentence each."""

@@ -25,7 +25,7 @@ from .earlier import outside_files, previous_file
 from .erased import erased_words, erasures
 from .identity import Identity
 from .model import Embedded, Look, PacketInput
-from .printed import PAGES, packet_input, pages_document
+from .printed import PAGES, packet_input, pages_document, renderer, written_by
 from .proofs import derivation_words, document_file, proof_files
 from .sampling import sample_for_packet
 from .sigfields import REVIEWER
@@ -34,6 +34,7 @@ from .views import MAX_ROWS
 if TYPE_CHECKING:
     from muniment.evidence.verification import Progress
 
+    from .packetforms.form import PacketForm
     from .workspace import Workspace
 
 _NO_ARTIFACTS = "The bytes of the artifacts are not in this packet; each is named by its SHA-256."
@@ -84,16 +85,35 @@ def assemble(
     return identity.sign(pdf, REVIEWER)
 
 
+def unsigned(
+    workspace: Workspace,
+    verified: VerifiedLedger,
+    coverage: Coverage,
+    decision: GateDecision,
+    profile: Profile,
+    form: PacketForm,
+) -> bytes:
+    """The packet in a form that nobody signs: any but ``pdf``."""
+    from .packetforms.form import render
+
+    packet, files = gather(workspace, verified, coverage, decision, profile, None, Extras())
+    return render(packet, files, form)
+
+
 def gather(
     workspace: Workspace,
     verified: VerifiedLedger,
     coverage: Coverage,
     decision: GateDecision,
     profile: Profile,
-    reviewer: Signer,
+    reviewer: Signer | None,
     asked: Extras,
 ) -> tuple[PacketInput, list[Embedded]]:
-    """What a packet says, and the files that prove it, the manifest last."""
+    """What a packet says in any form, and the files that prove it, the manifest last.
+
+    Args:
+        reviewer: who will sign it; None for a form that nobody signs.
+    """
     checkpoint = verified.require()
     used = [
         record
@@ -117,6 +137,7 @@ def gather(
         ],
         *outside_proofs(workspace, checkpoint),
         asked.look,
+        renderer() if reviewer else written_by(),
     )
     names = (*(catalog.catalog for catalog in coverage.catalogs), *coverage.sources)
     catalogs = [workspace.catalog(name) for name in dict.fromkeys(names)]

@@ -44,7 +44,7 @@ def packet_input(
     checkpoint: SignedCheckpoint,
     said: Mapping[str, Any],
     *,
-    reviewer: Signer,
+    reviewer: Signer | None,
     sample: Drawing | None = None,
 ) -> PacketInput:
     """What the pages are made from, but for a logo and templates of the workspace.
@@ -86,11 +86,12 @@ def pages_document(
     outside: Sequence[OutsideProof],
     outside_earlier: int,
     look: Look,
+    made_by: Mapping[str, str],
 ) -> dict[str, Any]:
     """``pages.json``.
 
-    Raises:
-        ReportError: ``report.no-pango``.
+    Args:
+        made_by: ``renderer()``, or ``written_by()`` of a form without printed pages.
     """
     return {
         "schema_version": 1,
@@ -99,8 +100,13 @@ def pages_document(
         "outside": list(map(_outside_to_json, outside)),
         "outside_earlier": outside_earlier,
         "look": _look_to_json(look),
-        "renderer": renderer(),
+        "renderer": dict(made_by),
     }
+
+
+def written_by() -> dict[str, str]:
+    """Name to version of what writes a packet that is not printed."""
+    return {"muniment": __version__}
 
 
 @cache

@@ -51,6 +51,7 @@ from .artifactfiles import LeftOut
 from .model import Embedded
 from .receipts import BUNDLE_ENDING
 
+MANIFEST_WORDS = "Digest of every embedded file"
 CROSSWALK = "crosswalk.json"
 INPUT = "input.json"
 COVERAGE = "coverage.json"
@@ -124,8 +125,7 @@ def proof_files(
     ]
     if sample is not None:
         files.append(document_file(SAMPLE, sample.to_json(), "Records drawn for the auditor"))
-    listed = manifest(files, left_out)
-    return [*files, document_file(MANIFEST, listed, "Digest of every embedded file")]
+    return [*files, document_file(MANIFEST, manifest(files, left_out), MANIFEST_WORDS)]
 
 
 def manifest(files: Sequence[Embedded], left_out: Sequence[LeftOut] = ()) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from muniment.schemas.errors import InputError, VerificationError
 from muniment.schemas.files import read_small
 
 from . import proofs
+from .packetforms.html import MARK, read_page
 
 _MAX_BYTES = 1 << 30
 """Largest packet that is read."""
@@ -21,16 +22,25 @@ def old_checkpoint(path: Path) -> bytes:
         InputError: ``since.malformed``, and what ``read_small`` raises.
     """
     data = read_small(path, _MAX_BYTES)
-    if not data.startswith(b"%PDF-"):
-        return checkpoint_in(data)
-    from .signature import read_attachments
-
     try:
-        found = read_attachments(data).get(proofs.CHECKPOINT)
+        found = _embedded(data)
     except VerificationError as error:
         raise InputError(
             "since.malformed", f"{path.name} cannot be read as a packet: {error.message}"
         ) from error
     if found is None:
-        raise InputError("since.malformed", f"{path.name} is a PDF that holds no checkpoint")
-    return checkpoint_in(found)
+        return checkpoint_in(data)
+    if proofs.CHECKPOINT not in found:
+        raise InputError("since.malformed", f"{path.name} is a packet that holds no checkpoint")
+    return checkpoint_in(found[proofs.CHECKPOINT])
+
+
+def _embedded(data: bytes) -> dict[str, bytes] | None:
+    """The files in a packet, by name; None of what is none."""
+    if data.startswith(b"%PDF-"):
+        from .signature import read_attachments
+
+        return read_attachments(data)
+    if MARK in data:
+        return read_page(data)
+    return None

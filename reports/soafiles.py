@@ -5,15 +5,14 @@ Cells hold what strangers signed: none of them becomes a formula.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from io import BytesIO
-from typing import Any
+from collections.abc import Iterator
 
 from muniment.controls.soa import Soa, SoaLine
 from muniment.schemas.text import shorten, visible
 from muniment.schemas.times import format_time
 
-from . import inert
+from . import inert, workbook
+from .workbook import MAX_CELL, Sheet
 
 COLUMNS = (
     "Control",
@@ -27,15 +26,13 @@ COLUMNS = (
     "Evidence",
     "Owner",
 )
-_MAX_CELL = 32_000
-"""Characters of a cell; spreadsheet programs hold 32,767."""
 _WIDTHS = (10, 40, 16, 60, 20, 12, 16, 16, 20, 24)
 
 
 def rows(soa: Soa) -> Iterator[tuple[str, ...]]:
     """One row for each control, in the order of ``COLUMNS``."""
     for line in soa.lines:
-        yield tuple(shorten(visible(cell), _MAX_CELL) for cell in _cells(line))
+        yield tuple(shorten(visible(cell), MAX_CELL) for cell in _cells(line))
 
 
 def heading(soa: Soa) -> list[tuple[str, str]]:
@@ -77,31 +74,9 @@ def to_csv(soa: Soa) -> str:
 
 def to_xlsx(soa: Soa) -> bytes:
     """The statement as a spreadsheet, every cell text; a second sheet says what it is about."""
-    from openpyxl import Workbook
-
-    book = Workbook()
-    sheet = book.active
-    sheet.title = "Statement of applicability"
-    book.properties.creator = "Muniment"
-    book.properties.title = f"Statement of applicability of {soa.system}"
-    _fill(sheet, (COLUMNS, *rows(soa)), _WIDTHS)
-    sheet.freeze_panes = "B2"
-    _fill(book.create_sheet("About"), (("About", ""), *heading(soa)), (20, 80))
-    written = BytesIO()
-    book.save(written)
-    return written.getvalue()
-
-
-def _fill(sheet: Any, table: Iterable[tuple[str, ...]], widths: tuple[int, ...]) -> None:
-    """Write a table whose first row is its head."""
-    from openpyxl.styles import Alignment, Font
-
-    for number, row in enumerate(table, start=1):
-        for column, text in enumerate(row, start=1):
-            cell = sheet.cell(number, column, text)
-            # NOTE: as it is, openpyxl would make a formula of what begins with an equals sign.
-            cell.data_type = "s"
-            cell.alignment = Alignment(wrap_text=True, vertical="top")
-            cell.font = Font(bold=number == 1)
-    for letter, width in zip("ABCDEFGHIJ", widths, strict=False):
-        sheet.column_dimensions[letter].width = width
+    columns = tuple(zip(COLUMNS, _WIDTHS, strict=True))
+    sheets = (
+        Sheet("Statement of applicability", columns, tuple(rows(soa))),
+        Sheet("About", (("About", 20), ("", 80)), heading(soa)),
+    )
+    return workbook.to_xlsx(f"Statement of applicability of {soa.system}", sheets, soa.as_of)

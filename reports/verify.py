@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from muniment.controls.catalog import Catalog, load_catalog
 from muniment.controls.crosswalk import Crosswalk, Pair, load_crosswalk
@@ -56,6 +56,7 @@ from muniment.schemas.times import format_time, parse_time
 
 from . import proofs
 from .archival import MANIFEST
+from .coveragecheck import compare_coverage
 from .earlier import ANCHORS, PREVIOUS, ROOTS, check_outside, check_previous, check_since
 from .erased import erased_words, erasures
 from .printed import PAGES, packet_input
@@ -71,6 +72,7 @@ def verify_packet(
     *,
     pinned: tuple[str, str] | None = None,
     since: Path | None = None,
+    form: type[PacketVerifier] | None = None,
 ) -> VerificationReport:
     """Verify the packet at ``path``.
 
@@ -80,6 +82,7 @@ def verify_packet(
         pinned: origin of the ledger that a workspace knows, and the root it pins; that root is
             expected of a packet of this ledger where no other is given.
         since: an old packet, receipt or checkpoint that the packet's ledger must extend.
+        form: verifies a packet that is no PDF.
 
     Raises:
         InputError: ``key.fingerprint``, ``since.malformed``, and what ``read_small`` raises.
@@ -91,9 +94,9 @@ def verify_packet(
             expected="SHA256: and 43 characters, as in muniment.yaml",
             found=root,
         )
-    pdf = read_small(path, MAX_PACKET)
+    data = read_small(path, MAX_PACKET)
     old = None if since is None else (read_small(since, MAX_PACKET), old_checkpoint(since))
-    return _PacketVerifier(path.name, root, pinned, old).run(pdf)
+    return (form or PacketVerifier)(path.name, root, pinned, old).run(data)
 
 
 MAX_PACKET = 1 << 30
@@ -120,8 +123,13 @@ _CLAIMS = {
 """Every check by its name, with what holds if it holds."""
 
 
-class _PacketVerifier:
-    """One verification; each step adds its check to the report."""
+class PacketVerifier:
+    """One verification; each step adds its check to the report.
+
+    A packet in another form than a PDF overrides the steps that take the file itself.
+    """
+
+    claims: ClassVar[Mapping[str, str]] = _CLAIMS
 
     def __init__(
         self,
@@ -155,7 +163,7 @@ class _PacketVerifier:
             # is a "no", not a failure of the verifier.
             self._broken(Finding("packet.malformed", f"the embedded proof is malformed: {error}"))
         made = {check.name for check in self.report.checks}
-        for name in _CLAIMS:
+        for name in self.claims:
             if name not in made:
                 self._check(name).not_checked.append("an earlier check failed")
         return self.report
@@ -166,7 +174,7 @@ class _PacketVerifier:
         self.report.checks.append(check)
 
     def _check(self, name: str) -> Check:
-        check = Check(name, _CLAIMS[name])
+        check = Check(name, self.claims[name])
         self.report.checks.append(check)
         return check
 
@@ -182,7 +190,7 @@ class _PacketVerifier:
     def _attachments(self, pdf: bytes) -> bool:
         check = self._check("manifest")
         try:
-            self._files = {item.name: item.data for item in read_embedded(pdf)}
+            self._files = self._embedded(pdf)
             listed = self._json(MANIFEST)["files"]
             named = {str(item["name"]): str(item["sha256"]) for item in listed}
         except (MunimentError, KeyError, TypeError) as error:
@@ -208,6 +216,9 @@ class _PacketVerifier:
                 )
         return not check.findings
 
+    def _embedded(self, data: bytes) -> dict[str, bytes]:
+        return {item.name: item.data for item in read_embedded(data)}
+
     def _proofs(self, status: SignatureStatus) -> None:
         given = self._json(proofs.INPUT)
         receipts = self._receipts(given)
@@ -224,13 +235,7 @@ class _PacketVerifier:
         self._signed_when(status)
         self._past_of(vkey, checkpoint, times)
         check_artifacts(self._check("artifacts"), self._files, self._records.values())
-        check_pages(
-            self._check("pages"),
-            self._pdf,
-            self._json(MANIFEST)["pages"],
-            self._json(proofs.COVERAGE),
-        )
-        self._rendering(judged, given, times, checkpoint, reviewer)
+        self._pages(judged, given, times, checkpoint, reviewer)
         self._limits(checkpoint, len(receipts))
 
     def _receipts(self, given: Mapping[str, Any]) -> list[Receipt]:
@@ -378,7 +383,7 @@ class _PacketVerifier:
             [catalogs[name] for name in given["sources"]],
             self._derivations(given, records, system, as_of),
         )
-        self._compare(check, coverage.to_json(), self._json(proofs.COVERAGE))
+        compare_coverage(check, coverage.to_json(), self._json(proofs.COVERAGE))
         verdict = decide(coverage, profile)
         self.report.conclusions.append(
             f"computed again: gate {profile} for {coverage.system} as of "
@@ -473,32 +478,6 @@ class _PacketVerifier:
                 )
             )
 
-    @staticmethod
-    def _compare(check: Check, computed: Mapping[str, Any], stated: Any) -> None:
-        """Hold states, reasons, records and dates against each other; wording may differ."""
-        said = {item["id"]: item for item in _controls(stated)}
-        for control in _controls(computed):
-            check.checked += 1
-            expected, found = _essence(control), _essence(said.pop(control["id"], {}))
-            if found != expected:
-                check.findings.append(
-                    Finding(
-                        "coverage.differs",
-                        f"{control['id']} is not as the packet says",
-                        expected=_difference(expected, found),
-                        found=_difference(found, expected),
-                    )
-                )
-        if said or _frame(stated) != _frame(computed):
-            check.findings.append(
-                Finding(
-                    "coverage.differs",
-                    "the packet was evaluated for something else than it says",
-                    expected=str(_frame(computed)),
-                    found=str(_frame(stated)),
-                )
-            )
-
     # (10)
     def _samples(
         self, given: Mapping[str, Any], times: Sequence[SignedCheckpoint], last: SignedCheckpoint
@@ -572,8 +551,8 @@ class _PacketVerifier:
             known = [checkpoint, *times, *previous.values()]
             check_since(check, *self._old, known, previous, vkey)
 
-    # (12)
-    def _rendering(
+    # (13)
+    def _pages(
         self,
         decision: GateDecision,
         given: Mapping[str, Any],
@@ -581,6 +560,12 @@ class _PacketVerifier:
         checkpoint: SignedCheckpoint,
         reviewer: Signer | None,
     ) -> None:
+        check_pages(
+            self._check("pages"),
+            self._pdf,
+            self._json(MANIFEST)["pages"],
+            self._json(proofs.COVERAGE),
+        )
         check = self._check("rendering")
         if reviewer is None or not self.report.ok:
             check.not_checked.append("an earlier check failed")
@@ -589,8 +574,7 @@ class _PacketVerifier:
         if (why := cannot_set(said)) is not None:
             check.not_checked.append(why)
             return
-        used = sorted({*given["records"], *given["keys"]})
-        records = [self._records[index] for index in used]
+        records = self._printed(given)
         sample = None
         if proofs.SAMPLE in self._files:
             stated = self._json(proofs.SAMPLE)
@@ -600,6 +584,9 @@ class _PacketVerifier:
             decision, records, self._ring, checkpoint, said, reviewer=reviewer, sample=sample
         )
         check_rendering(check, self._pdf, packet)
+
+    def _printed(self, given: Mapping[str, Any]) -> list[Record]:
+        return [self._records[index] for index in sorted({*given["records"], *given["keys"]})]
 
     def _limits(self, checkpoint: SignedCheckpoint, shown: int) -> None:
         check = Check("beyond", "what a packet alone cannot show")
@@ -650,42 +637,3 @@ def _is_own(catalog: Catalog) -> bool:
     except InputError as error:
         return error.code == "catalog.unknown"
     return False
-
-
-def _controls(coverage: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [control for catalog in coverage["catalogs"] for control in catalog["controls"]]
-
-
-def _essence(control: Mapping[str, Any]) -> dict[str, Any]:
-    """What a control's result says, but for the words it says it in."""
-    return {
-        "state": control.get("state"),
-        "reasons": _reasons(control.get("reasons", [])),
-        "evidence": control.get("evidence"),
-        "approvals": control.get("approvals"),
-        "fresh_until": control.get("fresh_until"),
-        "underlying": control.get("underlying"),
-        "applicability": control.get("applicability"),
-    }
-
-
-def _frame(coverage: Mapping[str, Any]) -> dict[str, Any]:
-    """What a coverage is of: everything but its controls."""
-    return {
-        **{name: coverage[name] for name in ("system", "as_of", "profile", "profile_sha256")},
-        "artifact_sha256": coverage["artifact_sha256"],
-        "crosswalk_sha256": coverage["crosswalk_sha256"],
-        "sources": coverage["sources"],
-        "exempt": coverage["exempt"],
-        "considered": coverage["considered"],
-        "left_out": _reasons(coverage["left_out"]),
-        "catalogs": [(item["catalog"], item["counts"]) for item in coverage["catalogs"]],
-    }
-
-
-def _reasons(reasons: list[Mapping[str, Any]]) -> list[tuple[Any, Any, Any]]:
-    return [(reason["code"], reason["records"], reason.get("path")) for reason in reasons]
-
-
-def _difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    return str({name: value for name, value in one.items() if value != other.get(name)})

@@ -11,8 +11,10 @@ from muniment.schemas.errors import CheckpointError, InputError
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import VerificationReport
 
+from .packetforms.html import MARK
 from .receipts import is_receipt, verify_receipt
 from .verify import MAX_PACKET, verify_packet
+from .verifypage import verify_page
 
 _PDF = b"%PDF-"
 _PDF_HEAD = 1024
@@ -54,13 +56,15 @@ def verify_file(
             ``receipt.ledger-key``, ``receipt.leaf``, and what reading the files raises.
     """
     data = read_small(path, MAX_PACKET)
-    if _PDF in data[:_PDF_HEAD] or path.suffix.lower() == ".pdf":
+    is_pdf = _PDF in data[:_PDF_HEAD] or path.suffix.lower() == ".pdf"
+    if is_pdf or MARK in data or path.suffix.lower() == ".html":
         if vkey is not None:
             raise InputError(
                 "usage.vkey", "--vkey is for a receipt; a packet is held against --root"
             )
         pinned = None if here is None else (here.origin, here.root)
-        return verify_packet(path, root, pinned=pinned, since=since)
+        verify = verify_packet if is_pdf else verify_page
+        return verify(path, root, pinned=pinned, since=since)
     if is_receipt(path.name, data):
         if since is not None:
             raise InputError(
@@ -74,7 +78,7 @@ def verify_file(
     raise InputError(
         "verify.unknown-file",
         f"{path} is nothing that can be verified",
-        expected="a packet (PDF), a receipt (.sigstore.json), or a .tlog-proof beside its "
+        expected="a packet (PDF or HTML), a receipt (.sigstore.json), or a .tlog-proof beside its "
         ".leaf.json",
         hint="without a file, muniment verify verifies the workspace's ledger",
     )

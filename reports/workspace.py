@@ -507,6 +507,7 @@ class Workspace(base.Workspace):
         progress: Progress | None = None,
         with_artifacts: bool = False,
         certificate: Path | str | None = None,
+        form: str = "pdf",
     ) -> bytes:
         """The audit packet of one system version: a signed PDF that holds its own proof.
 
@@ -520,6 +521,8 @@ class Workspace(base.Workspace):
             with_artifacts: embed the stored files, as far as there is room.
             certificate: PEM file with the certificate of the signing key and those above it; by
                 default the key issues one to itself.
+            form: ``pdf``; or unsigned, without the extras above, ``html``, ``markdown``, ``json``
+                or ``xlsx``.
 
         Raises:
             InputError, SchemaError: ``cover.…``, ``template.…`` or ``packet.paper``.
@@ -527,7 +530,8 @@ class Workspace(base.Workspace):
             ReportError: the PDF cannot be made.
         """
         from .look import read_look
-        from .packet import Extras, assemble
+        from .packet import Extras, assemble, unsigned
+        from .packetforms.form import PacketForm
 
         look = read_look(self.root, None if cover is None else Path(cover), paper)
         verified = self.verified(progress)
@@ -538,6 +542,8 @@ class Workspace(base.Workspace):
         coverage = self._evaluate(verified, about, known, (*named, *known.blocks), as_of, artifact)
         require_told_apart(verified, coverage, as_of)
         decision = decide(coverage, known)
+        if form != PacketForm.PDF:
+            return unsigned(self, verified, coverage, decision, known, PacketForm(form))
         chain = None if certificate is None else Path(certificate)
         extras = Extras(look, sample, with_artifacts, chain)
         return assemble(self, verified, coverage, decision, known, progress, extras)

@@ -44,7 +44,7 @@ PROMISES = {
     "when": ("checkpoint", "history", "timestamps", "age", "outside", "signature-time"),
     "what it says": (
         *("schema", "rules", "coverage", "verdict", "system", "profile", "derivation", "sample"),
-        *("pages", "rendering"),
+        *("pages", "rendering", "page"),
     ),
     "what the artifacts are": ("artifacts", "git", "attestations", "artifact"),
     "what this cannot show": ("beyond",),

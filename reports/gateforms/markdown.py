@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from muniment.reports.inert import escape, said
+from muniment.reports.markup import cell, cut, details, table
 from muniment.schemas.times import format_time
 
 from .form import headline, recorded, summary, why
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _MOST = 190_000
 """Bytes of one table, of which there are five; GitHub refuses a summary over 1 MiB."""
-_MOST_IN_CELL = 600
 
 
 def to_markdown(gated: Gated) -> str:
@@ -35,9 +34,9 @@ def to_markdown(gated: Gated) -> str:
         _folded("waived or ruled out by a signed record", decision.excepted),
         _folded("met", decision.met),
         _folded("evaluated, but not asked for by this profile", decision.outside),
-        _details(
+        details(
             f"{len(left_out)} remarks on records that count for nothing",
-            _table(["remark"], [[escape(_cut(said(text)))] for text in left_out]),
+            _table(["remark"], [[cell(text)] for text in left_out]),
         )
         if left_out
         else "",
@@ -53,8 +52,8 @@ def _blocking(controls: Sequence[ControlResult]) -> str:
                 *_cells(control),
                 "<br>".join(
                     [
-                        escape(_cut(said(control.unblock or ""))),
-                        *(f"<code>{escape(_cut(said(line)))}</code>" for line in control.commands),
+                        cell(control.unblock or ""),
+                        *(f"<code>{cell(line)}</code>" for line in control.commands),
                     ]
                 ),
             ]
@@ -68,35 +67,19 @@ def _folded(what: str, controls: Sequence[ControlResult]) -> str:
         return ""
     word = "control" if len(controls) == 1 else "controls"
     table = _table(["control", "state", "what is wanted", "why"], map(_cells, controls))
-    return _details(f"{len(controls)} {word} {what}", table)
+    return details(f"{len(controls)} {word} {what}", table)
 
 
 def _cells(control: ControlResult) -> list[str]:
     """Id, state, title and reasons."""
     short = control.id.partition(":")[2]
     return [
-        f"<b>{escape(_cut(said(short)))}</b>",
+        f"<b>{cell(short)}</b>",
         escape(str(control.state)),
-        escape(_cut(said(control.title))),
-        escape(_cut(why(control))),
+        cell(control.title),
+        escape(cut(why(control))),
     ]
 
 
-def _details(summary_line: str, body: str) -> str:
-    return f"<details><summary>{escape(summary_line)}</summary>\n\n{body}\n\n</details>"
-
-
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    listed = [f"| {' | '.join(row)} |" for row in rows]
-    if not listed:
-        return ""
-    sizes = accumulate(len(line.encode()) + 1 for line in listed)
-    shown = sum(size <= _MOST for size in sizes)
-    head = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
-    table = "\n".join([*head, *listed[:shown]])
-    hidden = len(listed) - shown
-    return f"{table}\n\nand {hidden} more: muniment gate lists them" if hidden else table
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MOST_IN_CELL else text[: _MOST_IN_CELL - 1] + "…"
+    return table(columns, rows, most=_MOST, where="muniment gate lists them")

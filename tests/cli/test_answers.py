@@ -532,7 +532,7 @@ def test_a_file_that_is_no_pdf(place: Path, cli: Cli) -> None:
     assert said.code == 1
     assert "the file is not a PDF" in said.out
     assert "found hello" in " ".join(said.out.split())
-    says(cli("verify", "policy.md"), 2, "verify.unknown-file", "a packet (PDF), a receipt")
+    says(cli("verify", "policy.md"), 2, "verify.unknown-file", "a packet (PDF or HTML)")
 
 
 def test_a_password_does_not_get_into_git(empty: Path, cli: Cli) -> None:

@@ -385,6 +385,7 @@ def identity(
 @pytest.fixture(scope="session")
 def signed(packet: PacketInput, unsigned: bytes, reviewer_key: ec.EllipticCurvePrivateKey) -> bytes:
     who = packet.reviewer
+    assert who is not None
     return identity(reviewer_key, who, packet.organisation).sign(unsigned, REVIEWER)
 
 

@@ -61,7 +61,7 @@ def test_signature_holds(
     assert signed.startswith(unsigned)
     assert status.ok and status.faults == ()
     assert status.fingerprint == from_cryptography(reviewer_key.public_key()).fingerprint
-    assert status.name == packet.reviewer.name
+    assert status.name == build.CARLA.name
     assert status.signed_at == build.CHECKPOINT_TIME
 
 
@@ -136,25 +136,24 @@ def test_unsigned_packet(unsigned: bytes) -> None:
     assert codes(unsigned) == {"packet.unsigned"}
 
 
-def test_key_of_another_type_is_named(build: ModuleType, packet: PacketInput) -> None:
+def test_key_of_another_type_is_named(build: ModuleType) -> None:
     """A key that no ledger could enrol signs no packet."""
     key = ec.generate_private_key(ec.SECP384R1())
     with pytest.raises(InputError) as caught:
-        build.identity(key, packet.reviewer, "Example Bank")
+        build.identity(key, build.CARLA, "Example Bank")
     assert caught.value.code == "key.wrong-type"
     with pytest.raises(InputError) as caught:
-        Identity.of(new_ed25519(), packet.reviewer, "Example Bank", build.CHECKPOINT_TIME)
+        Identity.of(new_ed25519(), build.CARLA, "Example Bank", build.CHECKPOINT_TIME)
     assert caught.value.code == "packet.key"
 
 
 def test_certificate_takes_any_name(
     build: ModuleType,
     unsigned: bytes,
-    packet: PacketInput,
     reviewer_key: ec.EllipticCurvePrivateKey,
 ) -> None:
     """Long, hidden or foreign names and addresses do not stop a signature."""
-    who = packet.reviewer
+    who = build.CARLA
     odd = Signer(who.fingerprint, "N\u202e" + "ö" * 200, "m@exämple.com", "person", who.roles)
     pdf = build.identity(reviewer_key, odd, "O" * 300).sign(unsigned, REVIEWER)
     status = check_signature(pdf)
@@ -320,7 +319,7 @@ def test_a_certificate_of_the_organisation(
     pem = [item.public_bytes(Encoding.PEM) for item in (own, root)]
     file = tmp_path / "chain.pem"
     file.write_bytes(b"".join(pem))
-    identity = build.identity(reviewer_key, packet.reviewer, "Bank", certificate=file)
+    identity = build.identity(reviewer_key, build.CARLA, "Bank", certificate=file)
     pdf = identity.sign(unsigned, REVIEWER)
     status = check_signature(pdf)
     assert status.ok and status.name == "Carla"
@@ -338,7 +337,7 @@ def test_a_certificate_of_the_organisation(
     ):
         file.write_bytes(data)
         with pytest.raises(InputError, match=why) as caught:
-            build.identity(reviewer_key, packet.reviewer, "Bank", certificate=file)
+            build.identity(reviewer_key, build.CARLA, "Bank", certificate=file)
         assert caught.value.code == "packet.certificate"
 
 
@@ -356,12 +355,12 @@ def test_a_time_stamp(
     chain = Chain.new()
     with serve(OpenSsl(tmp_path / "tsa", chain).answer) as (url, requests):
         made = build.identity(
-            reviewer_key, packet.reviewer, "Bank", authority=Authority(url, (chain.root,))
+            reviewer_key, build.CARLA, "Bank", authority=Authority(url, (chain.root,))
         )
         pdf = made.sign(unsigned, REVIEWER)
         assert len(requests) == 1
         other = build.identity(
-            reviewer_key, packet.reviewer, "Bank", authority=Authority(url, (Chain.new().root,))
+            reviewer_key, build.CARLA, "Bank", authority=Authority(url, (Chain.new().root,))
         )
         with pytest.raises(MunimentError) as caught:
             other.sign(unsigned, REVIEWER)
@@ -385,5 +384,5 @@ def test_a_key_that_only_signs(
         def sign(self, message: bytes) -> bytes:
             return SigningKey(reviewer_key).sign(message)
 
-    made = Identity.of(Token(), packet.reviewer, "Bank", build.CHECKPOINT_TIME)
+    made = Identity.of(Token(), build.CARLA, "Bank", build.CHECKPOINT_TIME)
     assert check_signature(made.sign(unsigned, REVIEWER)).ok

@@ -1,0 +1,1 @@
+"""The packet as HTML, Markdown, JSON and a spreadsheet."""

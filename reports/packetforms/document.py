@@ -1,0 +1,115 @@
+"""The packet as one JSON document."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from muniment.reports import views
+from muniment.schemas.times import format_time
+
+from .facts import RecordFacts, register
+
+if TYPE_CHECKING:
+    from muniment.reports.model import KeyLine, PacketInput
+    from muniment.reports.views import Metric
+    from muniment.schemas.record import Record, Signer
+
+SCHEMA_VERSION = 1
+"""Version of the document; it rises when a field changes its meaning or goes."""
+
+
+def to_json(packet: PacketInput) -> bytes:
+    """The document, in the frame that every ``--json`` document has; ASCII alone."""
+    # NOTE: ASCII, so that no bidi mark or control code of a stranger's reaches a terminal.
+    framed = {"schema_version": SCHEMA_VERSION, "ok": True, "data": document(packet)}
+    return f"{json.dumps(framed, indent=2)}\n".encode()
+
+
+def document(packet: PacketInput) -> dict[str, Any]:
+    """Everything the pages of a packet say."""
+    soa = views.soa(packet)
+    return {
+        "muniment_version": packet.muniment_version,
+        "organisation": packet.organisation,
+        "verdict": views.verdict(packet),
+        "passed": packet.passed,
+        "profile_name": packet.profile_name,
+        "blocking": [control.id for control in packet.blocking],
+        "attention": [control.id for control in views.attention(packet)],
+        "soon_stale": [control.id for control in views.soon_stale(packet)],
+        "coverage": packet.coverage.to_json(),
+        "soa": None if soa is None else soa.to_json(),
+        "evaluations": [_evaluation(record) for record in views.evaluations(packet)],
+        "records": [_record(facts) for facts in register(packet)],
+        "not_included": list(packet.not_included),
+        "ledger": {
+            "origin": packet.origin,
+            "root": packet.root_fingerprint,
+            "size": packet.tree_size,
+            "root_hash": packet.root_hash,
+            "time": format_time(packet.checkpoint_time),
+            "checkpoint": packet.checkpoint,
+        },
+        "keys": [_key(key) for key in packet.keys],
+    }
+
+
+def _record(facts: RecordFacts) -> dict[str, Any]:
+    record = facts.record
+    return {
+        **record.ref.to_json(),
+        "kind": record.kind,
+        "about": views.headline(record),
+        "signer": _signer(record.signer),
+        "recorded_at": format_time(record.recorded_at),
+        "distrusted": record.distrusted,
+        "counts_for": list(facts.counts_for),
+        "approved_by": [approval.ref.to_json() for approval in facts.approved_by],
+        "superseded_by": facts.superseded_by,
+        "fresh_until": format_time(facts.fresh_until) if facts.fresh_until else None,
+        "statement": record.statement.to_json(),
+    }
+
+
+def _signer(signer: Signer) -> dict[str, Any]:
+    return {
+        "fingerprint": signer.fingerprint,
+        "name": signer.name,
+        "email": signer.email,
+        "type": signer.type,
+        "roles": sorted(signer.roles),
+        "functions": sorted(signer.functions),
+    }
+
+
+def _key(key: KeyLine) -> dict[str, Any]:
+    return {
+        "fingerprint": key.fingerprint,
+        "name": key.name,
+        "email": key.email,
+        "type": key.type,
+        "roles": sorted(key.roles),
+        "functions": sorted(key.functions),
+        "enrolled": key.enrolled,
+        "expires": format_time(key.expires) if key.expires else None,
+    }
+
+
+def _evaluation(record: Record) -> dict[str, Any]:
+    return {
+        "record": record.ref.to_json(),
+        "metrics": [_metric(metric) for metric in views.metrics(record)],
+    }
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    """As the pages print it; the figures themselves are in the record's statement."""
+    return {
+        "name": metric.name,
+        "slice": metric.slice,
+        "n": metric.n,
+        "value": metric.value,
+        "threshold": metric.threshold,
+        "held": metric.held,
+    }

@@ -1,0 +1,75 @@
+"""The forms of a packet, and which of them is written how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
+
+from muniment.schemas.errors import InputError
+
+if TYPE_CHECKING:
+    from muniment.reports.model import Embedded, PacketInput
+
+
+class PacketForm(StrEnum):
+    """How ``muniment packet`` writes the packet."""
+
+    PDF = "pdf"
+    HTML = "html"
+    MARKDOWN = "markdown"
+    JSON = "json"
+    XLSX = "xlsx"
+
+    def require_name(self, path: Path) -> None:
+        """Refuse a name by which everybody would take the file for another form.
+
+        Raises:
+            InputError: ``usage.format``.
+        """
+        meant = _ENDINGS.get(path.suffix.lower(), self)
+        if meant is not self:
+            raise InputError(
+                "usage.format",
+                f"{path.name} would not be what its name says",
+                hint=f"--format {meant}, or another name",
+                expected=str(meant),
+                found=str(self),
+            )
+
+
+_ENDINGS = {
+    ".pdf": PacketForm.PDF,
+    ".html": PacketForm.HTML,
+    ".htm": PacketForm.HTML,
+    ".md": PacketForm.MARKDOWN,
+    ".json": PacketForm.JSON,
+    ".xlsx": PacketForm.XLSX,
+}
+
+
+def render(packet: PacketInput, files: Sequence[Embedded], form: PacketForm) -> bytes:
+    """The packet in one of the forms that nobody signs: any but ``pdf``.
+
+    Args:
+        files: the proofs, as the PDF embeds them; only ``html`` holds them.
+    """
+    from .document import to_json
+    from .html import to_html
+    from .markdown import to_markdown
+    from .spreadsheet import to_xlsx
+
+    match form:
+        case PacketForm.HTML:
+            return to_html(packet, files)
+        case PacketForm.MARKDOWN:
+            return to_markdown(packet).encode()
+        case PacketForm.JSON:
+            return to_json(packet)
+        case PacketForm.XLSX:
+            return to_xlsx(packet)
+        case PacketForm.PDF:
+            raise ValueError("a PDF is signed: see muniment.reports.packet.assemble")
+        case _:
+            assert_never(form)

@@ -1,0 +1,130 @@
+"""Verification of a packet that is one HTML file.
+
+The same checks as of a PDF but for its signature, which a page does not have; instead the page is
+written again from what was verified, and compared to the last byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from jinja2 import TemplateError
+
+from muniment import __version__
+from muniment.controls.gate import GateDecision
+from muniment.evidence.checkpoint import SignedCheckpoint
+from muniment.schemas.finding import Finding, VerificationReport
+from muniment.schemas.record import Signer
+
+from . import proofs
+from .archival import MANIFEST
+from .model import Embedded
+from .packetforms.html import read_page, to_html
+from .printed import PAGES, packet_input
+from .signature import SignatureStatus
+from .verify import PacketVerifier, verify_packet
+
+_AROUND = 40
+"""Characters shown on each side of the first byte that differs."""
+_PRINTED = ("pages", "rendering")
+"""Checks of a PDF's pages; ``page`` takes their place."""
+
+
+def verify_page(
+    path: Path,
+    root: str | None = None,
+    *,
+    pinned: tuple[str, str] | None = None,
+    since: Path | None = None,
+) -> VerificationReport:
+    """Verify the HTML packet at ``path``; arguments and errors are those of ``verify_packet``."""
+    return verify_packet(path, root, pinned=pinned, since=since, form=_PageVerifier)
+
+
+class _PageVerifier(PacketVerifier):
+    claims: ClassVar = {
+        **{name: claim for name, claim in PacketVerifier.claims.items() if name not in _PRINTED},
+        "page": "the page and its script are what this version makes of the verified records",
+    }
+
+    def _signature(self, pdf: bytes) -> SignatureStatus:
+        self._check("pdf-signature").not_checked.append(
+            "a web page carries no signature; the packet as a PDF does"
+        )
+        return SignatureStatus(False, None, None, None, ())
+
+    def _embedded(self, data: bytes) -> dict[str, bytes]:
+        return read_page(data)
+
+    def _pages(
+        self,
+        decision: GateDecision,
+        given: Mapping[str, Any],
+        times: Sequence[SignedCheckpoint],
+        checkpoint: SignedCheckpoint,
+        reviewer: Signer | None,
+    ) -> None:
+        check = self._check("page")
+        said = self._json(PAGES)
+        version = str(said["renderer"]["muniment"])
+        if version != __version__:
+            check.not_checked.append(
+                f"the page was written by Muniment {version!r} and this is {__version__}: "
+                "verify with that version, or read the page against what is computed here"
+            )
+            return
+        packet = packet_input(
+            decision, self._printed(given), self._ring, checkpoint, said, reviewer=None
+        )
+        check.checked = 1
+        try:
+            again = to_html(packet, self._listed())
+        except (TemplateError, ArithmeticError) as error:
+            text = f"no page can be made of what the page embeds: {error}"
+            check.findings.append(Finding("page.differs", text))
+            return
+        if again != self._pdf:
+            check.findings.append(_difference(again, self._pdf))
+
+    def _listed(self) -> list[Embedded]:
+        """The embedded files in the manifest's order, the manifest last."""
+        names = {
+            str(item["name"]): str(item["description"]) for item in self._json(MANIFEST)["files"]
+        }
+        names[MANIFEST] = proofs.MANIFEST_WORDS
+        return [
+            Embedded(name, self._files[name], "", "Data", description)
+            for name, description in names.items()
+        ]
+
+    def _reviewer(self, status: SignatureStatus, moment: datetime) -> None:
+        self._check("reviewer").not_checked.append("nobody signs a web page")
+
+    def _signed_when(self, status: SignatureStatus) -> None:
+        self._check("signature-time").not_checked.append("nobody signs a web page")
+
+    def _limits(self, checkpoint: SignedCheckpoint, shown: int) -> None:
+        super()._limits(checkpoint, shown)
+        self.report.checks[-1].not_checked.append(
+            "the organisation's name, and what the page says is not included: nobody signed these "
+            "words"
+        )
+
+
+def _difference(expected: bytes, found: bytes) -> Finding:
+    pairs = enumerate(zip(expected, found, strict=False))
+    at = next((at for at, (one, other) in pairs if one != other), min(len(expected), len(found)))
+    around = slice(max(at - _AROUND, 0), at + _AROUND)
+    return Finding(
+        "page.differs",
+        f"the page is not what its records say, first at byte {at:,}",
+        expected=_words(expected[around]),
+        found=_words(found[around]),
+    )
+
+
+def _words(data: bytes) -> str:
+    return " ".join(data.decode("utf-8", "replace").split())
