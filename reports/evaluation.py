@@ -42,7 +42,14 @@ def judge(
     moment = as_of or max(workspace.clock(), verified.require().time)
     records = PastTrust(verified.keys, workspace.kinds).at(verified.records, moment, size)
     # NOTE: files are read for what counts alone, and a later erasure explains one that is gone.
-    about = [*counting(records, system, moment), *orders(verified.records)]
+    was_read = any(
+        record.statement.source is not None
+        or any(item.is_file for item in record.statement.subjects)
+        for record in records
+        if record.statement.system == system
+    )
+    counted = counting(records, system, moment) if was_read else ()
+    about = [*counted, *orders(verified.records)]
     named = [workspace.catalog(name) for name in frameworks] or workspace.catalogs
     catalogs = {catalog.id: catalog for catalog in named}
     crosswalk = workspace.crosswalk
