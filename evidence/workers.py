@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import marshal
-import os
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import IO, Any
+from typing import Any
 
 from muniment.schemas.kinds import KindRegistry
 
+from .pipes import receive, send, start
 from .rowcheck import RowChecker, Verdict
 from .soundrow import Sound, Task
 
-_START = (
-    "import sys; sys.path[:] = sys.argv[1:]; from muniment.evidence.workers import serve; serve()"
-)
-_LENGTH = 8
+_START = "from muniment.evidence.workers import serve; serve()"
 _AHEAD = 2
 """Lists that wait at each helper, so that it is never without work."""
 _THREADS = 2
@@ -112,9 +109,9 @@ class _Helpers:
             assert helper.stdin is not None and helper.stdout is not None
             if helper.pid not in self._greeted:
                 self._greeted.add(helper.pid)
-                _send(helper.stdin, marshal.dumps(self._own))
-            _send(helper.stdin, data)
-            answer = marshal.loads(_receive(helper.stdout))
+                send(helper.stdin, marshal.dumps(self._own))
+            send(helper.stdin, data)
+            answer = marshal.loads(receive(helper.stdout))
             return [(Sound if len(item) == _SOUND else Verdict)._make(item) for item in answer]
         except (OSError, ValueError, EOFError, TypeError):
             return None
@@ -136,16 +133,9 @@ class _Helpers:
 def _started(count: int) -> Iterator[subprocess.Popen[bytes]]:
     if not sys.executable or getattr(sys, "frozen", False):
         return
-    paths = [os.path.abspath(path) for path in sys.path]  # noqa: PTH100
     for _ in range(count):
         try:
-            # NOTE: isolated, so that neither this folder nor PYTHON* variables add code.
-            yield subprocess.Popen(
-                [sys.executable, "-I", "-c", _START, *paths],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
+            yield start(_START)
         except OSError:
             return
 
@@ -156,27 +146,13 @@ def serve() -> None:
 
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     try:
-        checker = RowChecker(KindRegistry(marshal.loads(_receive(stdin))))
+        checker = RowChecker(KindRegistry(marshal.loads(receive(stdin))))
         gc.freeze()
         while True:
-            tasks = marshal.loads(_receive(stdin))
-            _send(stdout, marshal.dumps([tuple(verdict) for verdict in checker.check(tasks)]))
+            tasks = marshal.loads(receive(stdin))
+            send(stdout, marshal.dumps([tuple(verdict) for verdict in checker.check(tasks)]))
     except (EOFError, OSError, KeyboardInterrupt):
         return
-
-
-def _send(file: IO[bytes], data: bytes) -> None:
-    file.write(len(data).to_bytes(_LENGTH, "big"))
-    file.write(data)
-    file.flush()
-
-
-def _receive(file: IO[bytes]) -> bytes:
-    size = int.from_bytes(file.read(_LENGTH), "big")
-    data = file.read(size) if size else b""
-    if len(data) != size or not size:
-        raise EOFError
-    return data
 
 
 def _dumped(schema: Any) -> bytes:

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
+from muniment.evidence.pipes import receive, send, start
 from muniment.schemas.errors import ReportError
 
 from .model import Embedded, PacketInput
@@ -30,11 +31,9 @@ MAX_SECONDS = 900
 MAX_MEMORY = 4 << 30
 """Most address space that rendering may take, in bytes, where the system keeps such limits."""
 
-_START = (
-    "import sys; sys.path[:] = sys.argv[1:]; from muniment.reports.worker import serve; serve()"
-)
-_LENGTH = 8
-_ASK, _STEP, _DONE, _FAILED = b"a", b"s", b"d", b"f"
+_START = "from muniment.reports.worker import serve; serve()"
+_STEP, _DONE, _FAILED = b"s", b"d", b"f"
+"""What an answer begins with."""
 
 
 def render(
@@ -61,7 +60,7 @@ def render(
     try:
         assert process.stdin is not None and process.stdout is not None
         with contextlib.suppress(OSError):  # NOTE: a process that is gone is found out on reading.
-            _send(process.stdin, _ASK, pickle.dumps((packet, list(attachments), MAX_MEMORY)))
+            send(process.stdin, pickle.dumps((packet, list(attachments), MAX_MEMORY)))
         return _answer(process.stdout, progress)
     except EOFError as error:
         if late.is_set():
@@ -82,15 +81,8 @@ def render(
 
 
 def _started() -> subprocess.Popen[bytes]:
-    paths = [os.path.abspath(path) for path in sys.path]  # noqa: PTH100
     try:
-        # NOTE: isolated, so that neither this folder nor PYTHON* variables add code.
-        return subprocess.Popen(
-            [sys.executable, "-I", "-c", _START, *paths],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        return start(_START)
     except OSError as error:
         raise ReportError(
             "report.renderer-failed", f"no process can be started to set the pages: {error}"
@@ -99,7 +91,8 @@ def _started() -> subprocess.Popen[bytes]:
 
 def _answer(file: IO[bytes], progress: Progress | None) -> bytes:
     while True:
-        word, data = _receive(file)
+        answer = receive(file)
+        word, data = answer[:1], answer[1:]
         if word == _DONE:
             return data
         said = json.loads(data)
@@ -119,8 +112,7 @@ def serve() -> None:
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
-        _, data = _receive(sys.stdin.buffer)
-        _send(out, *_rendered(data, out))
+        send(out, *_rendered(receive(sys.stdin.buffer), out))
     except (EOFError, OSError, KeyboardInterrupt):
         return
 
@@ -134,7 +126,7 @@ def _rendered(data: bytes, out: IO[bytes]) -> tuple[bytes, bytes]:
     _limit_memory(memory)
 
     def tell(done: int, total: int) -> None:
-        _send(out, _STEP, json.dumps([done, total]).encode())
+        send(out, _STEP, json.dumps([done, total]).encode())
 
     try:
         return _DONE, render_pdf(packet, attachments, tell)
@@ -158,18 +150,3 @@ def _limit_memory(size: int) -> None:
         return
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (size, resource.getrlimit(resource.RLIMIT_AS)[1]))
-
-
-def _send(file: IO[bytes], word: bytes, data: bytes) -> None:
-    file.write(word + len(data).to_bytes(_LENGTH, "big"))
-    file.write(data)
-    file.flush()
-
-
-def _receive(file: IO[bytes]) -> tuple[bytes, bytes]:
-    head = file.read(1 + _LENGTH)
-    size = int.from_bytes(head[1:], "big")
-    data = file.read(size)
-    if len(head) != 1 + _LENGTH or len(data) != size:
-        raise EOFError
-    return head[:1], data
