@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NoReturn, ParamSpec
+from typing import Any, NoReturn, ParamSpec, cast
 
 import typer
 
@@ -46,12 +46,19 @@ class StdoutError(Exception):
 
 
 def command(function: Callable[P, Answer]) -> Callable[P, None]:
-    """Make a Typer command of a function that returns an ``Answer``."""
+    """Make a Typer command of a function that returns an ``Answer``.
+
+    Of a group that does something itself it takes the ``context``, and is passed over where a
+    command of the group is asked for.
+    """
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         as_json = asks_json(kwargs)
+        group = cast("typer.Context | None", kwargs.get("context"))
         try:
+            if group is not None and group.invoked_subcommand is not None:
+                return _refuse_stray(group)
             answer = function(*args, **kwargs)
             _say(answer, as_json)
         except MunimentError as error:
@@ -62,6 +69,21 @@ def command(function: Callable[P, Answer]) -> Callable[P, None]:
     # NOTE: Typer reads the signature; without this it would find the return type misleading.
     run.__annotations__ = {**function.__annotations__, "return": None}
     return run
+
+
+def _refuse_stray(group: typer.Context) -> None:
+    """Refuse options of a group before its command."""
+    from muniment.schemas.errors import InputError
+
+    for option in group.params:
+        source = group.get_parameter_source(option)
+        if source is not None and source.name == "COMMANDLINE":
+            name = group.info_name
+            raise InputError(
+                "usage",
+                f"options of {name} stand before its command, where they mean nothing",
+                hint=f"write them behind: muniment {name} {group.invoked_subcommand} …",
+            )
 
 
 def asks_json(options: Mapping[str, Any]) -> bool:

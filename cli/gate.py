@@ -8,7 +8,7 @@ import typer
 
 from muniment.reports.gateforms.form import GateForm
 
-from .answer import Answer, asks_json, command
+from .answer import Answer, command
 from .forms import Output, in_form, require_form
 from .options import (
     AsJson,
@@ -44,6 +44,7 @@ app = typer.Typer()
 
 
 @app.callback(invoke_without_command=True)
+@command
 def gate(
     context: typer.Context,
     system: OfSystem = None,
@@ -64,46 +65,13 @@ def gate(
     workspace: InWorkspace = None,
     key: WithKey = None,
     as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Say whether the system may launch: exit 0 if so, 1 if not.
 
     On GitHub Actions the answer is added to the step's summary (GITHUB_STEP_SUMMARY) as well.
 
     Example: muniment gate --profile production --artifact model.onnx --format junit -o gate.xml
     """
-    if context.invoked_subcommand is not None:
-        refuse_stray(context)
-        return
-    _gate(
-        system=system,
-        profile=profile,
-        as_of=as_of,
-        artifact=artifact,
-        form=form,
-        output=output,
-        vsa=vsa,
-        dry_run=dry_run,
-        workspace=workspace,
-        key=key,
-        as_json=as_json,
-    )
-
-
-@command
-def _gate(
-    *,
-    system: str | None,
-    profile: str,
-    as_of: str | None,
-    artifact: str | None,
-    form: GateForm,
-    output: Path | None,
-    vsa: Path | None,
-    dry_run: bool,
-    workspace: Path | None,
-    key: str | None,
-    as_json: bool,
-) -> Answer:
     from muniment.reports.files import write_atomically
     from muniment.reports.gateforms.form import render
 
@@ -205,26 +173,6 @@ def check(
     )
     report = check_decision(read_small(vsa, MAX_FILE), vsa.name, pinned, now())
     return Answer(report.to_json(), lambda: print_report(report), 0 if report.ok else 1)
-
-
-def refuse_stray(context: typer.Context) -> None:
-    """Refuse options of a group that does something itself before the command that is asked for."""
-    from muniment.schemas.errors import InputError
-
-    from .answer import fail
-
-    group = context.info_name
-    for name in context.params:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            fail(
-                InputError(
-                    "usage",
-                    f"options of {group} stand before its command, where they mean nothing",
-                    hint=f"write them behind: muniment {group} {context.invoked_subcommand} …",
-                ),
-                asks_json(context.params),
-            )
 
 
 def _require_sense(output: Path | None, vsa: Path | None, dry_run: bool) -> None:

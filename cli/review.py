@@ -106,9 +106,6 @@ def packet(
 
     from . import show
 
-    if context.invoked_subcommand is not None:
-        _refuse_stray(context)
-        return Answer({}, lambda: None)
     if output is None:
         raise InputError("usage", "missing option '--output' / '-o'")
     require_target(output)
@@ -234,20 +231,6 @@ def _refuse_extras(context: typer.Context, form: PacketForm) -> None:
                 hint=f"leave out {option} or --format",
                 expected="pdf",
                 found=str(form),
-            )
-
-
-def _refuse_stray(context: typer.Context) -> None:
-    """Options of the packet before ``sign`` would mean nothing."""
-    from muniment.schemas.errors import InputError
-
-    for name in context.params:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            raise InputError(
-                "usage",
-                "options of packet stand before its command, where they mean nothing",
-                hint=f"write them behind: muniment packet {context.invoked_subcommand} …",
             )
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .answer import Answer, as_document, command
+from .answer import Answer, command
 from .attach import answer_attached
-from .gate import refuse_stray
+from .forms import Output, in_form, require_form
 from .options import AsJson, InWorkspace, OfSystem, WithKey, open_workspace
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ app = typer.Typer()
 
 
 @app.callback(invoke_without_command=True)
+@command
 def sample(
     context: typer.Context,
     n: Annotated[int, typer.Option("--n", metavar="N", help="How many records.")] = 25,
@@ -61,15 +62,10 @@ def sample(
     form: Annotated[
         SampleForm, typer.Option("--format", help="Form of the answer.")
     ] = SampleForm.TEXT,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write that form here; stdout stays as it is."
-        ),
-    ] = None,
+    output: Output = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Draw records for an auditor to test, by a published rule.
 
     The same checkpoint, word and number give the same records on every machine. docs/formats.md has
@@ -77,42 +73,10 @@ def sample(
 
     Example: muniment sample --n 25 --seed-from 240 --salt 9f2c81d07b --template results.yaml
     """
-    if context.invoked_subcommand is not None:
-        refuse_stray(context)
-        return
-    _sample(
-        n=n,
-        seed_from=seed_from,
-        salt=salt,
-        by=by,
-        system=system,
-        template=template,
-        form=form,
-        output=output,
-        workspace=workspace,
-        as_json=as_json or (form is SampleForm.JSON and output is None),
-    )
-
-
-@command
-def _sample(
-    *,
-    n: int,
-    seed_from: str,
-    salt: str,
-    by: Division,
-    system: str | None,
-    template: Path | None,
-    form: SampleForm,
-    output: Path | None,
-    workspace: Path | None,
-    as_json: bool,
-) -> Answer:
     from muniment.controls.sample import By
     from muniment.reports.files import write_atomically
     from muniment.reports.sampleview import to_csv, to_template
     from muniment.reports.sampling import draw_sample
-    from muniment.schemas.text import disarm
 
     from . import show
 
@@ -126,14 +90,13 @@ def _sample(
     if template is not None:
         write_atomically(template, to_template(drawing).encode())
         show.note(f"wrote {template}; filled in, it is signed with: muniment sample record")
-    if output is not None:
-        document = as_document(answer.document) + "\n"
-        write_atomically(output, (to_csv(drawing) if form is SampleForm.CSV else document).encode())
-        show.note(f"wrote {output}")
-    elif form is SampleForm.CSV:
-        written = disarm(to_csv(drawing).replace("\r\n", "\n"))
-        return Answer(answer.data, lambda: print(written, end=""))
-    return answer
+    return in_form(
+        answer,
+        form,
+        SampleForm.TEXT,
+        output,
+        lambda _, document: (to_csv(drawing) if form is SampleForm.CSV else document).encode(),
+    )
 
 
 @app.command("record")
@@ -165,15 +128,9 @@ def _require_sense(
 
     if form is SampleForm.TEXT and output is not None:
         raise InputError("usage.output", "text is for the terminal", hint="--format json or csv")
-    if as_json and form is SampleForm.CSV and output is None:
-        raise InputError(
-            "usage.format",
-            f"--json and --format {form} both want stdout",
-            hint="-o FILE writes the form to a file",
-        )
-    for path in (output, template):
-        if path is not None:
-            require_target(path)
+    require_form(form, SampleForm.TEXT, output, as_json=as_json)
+    if template is not None:
+        require_target(template)
 
 
 def _print(drawing: "Drawing") -> None:
