@@ -127,12 +127,7 @@ def _attachment(item: Embedded, packet: PacketInput, fetcher: Any) -> Any:
 def _finish(document: Any, pdf: Any, attachments: Sequence[Embedded]) -> None:
     add_fields(document, pdf)
     _finish_attachments(pdf, attachments)
-    _fix_pages(pdf)
-
-
-def _fix_pages(pdf: Any) -> None:
-    """Write the digests of the pages into the embedded manifest, if there is one."""
-    stream = next(
+    manifest = next(
         (
             pdf.objects[int(item["EF"]["F"].split()[0])]
             for item in filter(_is_filespec, pdf.objects)
@@ -140,19 +135,42 @@ def _fix_pages(pdf: Any) -> None:
         ),
         None,
     )
-    if stream is None:
-        return
+    _settle(pdf)
+    if manifest is not None:
+        _fix_pages(pdf, manifest)
+
+
+def _settle(pdf: Any) -> None:
+    """Put each object's bytes in its place: pydyf would make and compress them anew three times,
+    to read the pages, for the file's identifier and for the file."""
+    import pydyf
+
+    class Settled(pydyf.Object):  # type: ignore[misc]
+        data = b""
+        compressible = False
+
+    for number, item in enumerate(pdf.objects):
+        if item.free == "n":
+            settled = Settled()
+            settled.number, settled.generation = number, item.generation
+            settled.data, settled.compressible = item.data, item.compressible
+            pdf.objects[number] = settled
+
+
+def _fix_pages(pdf: Any, manifest: Any) -> None:
+    """Write the digests of the pages into the embedded manifest."""
     output, known = io.BytesIO(), len(pdf.objects)
     pdf.write(output)
     # NOTE: written once more by WeasyPrint, which must find it as if it never had been.
     del pdf.objects[known:]
     pdf.current_position, pdf.xref_position = 0, None
     content, _ = read_pages(output.getvalue())
-    listed = json.loads(b"".join(stream.stream)) | {"pages": content.to_json()}
+    listed = json.loads(b"".join(manifest.stream)) | {"pages": content.to_json()}
     data = json.dumps(listed, ensure_ascii=False, indent=1).encode()
-    stream.stream = [data]
+    manifest.stream = [data]
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    stream.extra["Params"] |= {"CheckSum": f"<{digest}>", "Size": len(data)}
+    manifest.extra["Params"] |= {"CheckSum": f"<{digest}>", "Size": len(data)}
+    pdf.objects[manifest.number] = manifest
 
 
 def _finish_attachments(pdf: Any, attachments: Sequence[Embedded]) -> None:
