@@ -76,12 +76,15 @@ def assemble(
         StoreError: the time-stamping authority did not answer.
         ReportError: the PDF cannot be made.
     """
-    from .worker import render
+    from .worker import Renderer
 
     asked = extras or Extras()
     identity = signing_identity(workspace, verified, asked.certificate)
-    packet, files = gather(workspace, verified, coverage, decision, profile, identity.signer, asked)
-    pdf = render(packet, files, progress)
+    with Renderer() as renderer:
+        packet, files = gather(
+            workspace, verified, coverage, decision, profile, identity.signer, asked
+        )
+        pdf = renderer.render(packet, files, progress)
     return identity.sign(pdf, REVIEWER)
 
 

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,12 @@ def render_pdf(
 
     with _hermetic(packet.checkpoint_time):
         return write_pdf(_laid_out(_weasyprint(), packet, progress), packet, attachments)
+
+
+def load() -> None:
+    """Load what sets pages, as far as it can be; ``render_pdf`` says what cannot."""
+    with suppress(ReportError), _hermetic(datetime.fromtimestamp(0, UTC)):
+        _weasyprint()
 
 
 def _laid_out(weasyprint: Any, packet: PacketInput, progress: Progress | None) -> Any:

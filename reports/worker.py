@@ -36,48 +36,80 @@ _STEP, _DONE, _FAILED = b"s", b"d", b"f"
 """What an answer begins with."""
 
 
-def render(
-    packet: PacketInput, attachments: Sequence[Embedded], progress: Progress | None = None
-) -> bytes:
-    """What :func:`render.render_pdf` gives, made in another process.
+class Renderer:
+    """A process that loads what sets pages while this one gathers what they say; a context."""
 
-    Args:
-        progress: told how many steps of how many are done.
+    def __init__(self) -> None:
+        """Start it.
 
-    Raises:
-        ReportError: ``report.too-slow``, ``report.too-large``, ``report.renderer-failed``, and what
-            ``render_pdf`` raises.
-    """
-    process = _started()
-    late = threading.Event()
+        Raises:
+            ReportError: ``report.renderer-failed``.
+        """
+        self._process = _started()
 
-    def stop() -> None:
-        late.set()
-        process.kill()
+    def __enter__(self) -> Renderer:
+        return self
 
-    timer = threading.Timer(MAX_SECONDS, stop)
-    timer.start()
-    try:
+    def __exit__(self, *error: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def render(
+        self,
+        packet: PacketInput,
+        attachments: Sequence[Embedded],
+        progress: Progress | None = None,
+    ) -> bytes:
+        """What :func:`render.render_pdf` gives, made in the other process; only once.
+
+        Args:
+            progress: told how many steps of how many are done.
+
+        Raises:
+            ReportError: ``report.too-slow``, ``report.too-large``, ``report.renderer-failed``, and
+                what ``render_pdf`` raises.
+        """
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self._process.kill()
+
+        timer = threading.Timer(MAX_SECONDS, stop)
+        timer.start()
+        try:
+            return self._rendered(packet, attachments, progress)
+        except EOFError as error:
+            if late.is_set():
+                raise ReportError(
+                    "report.too-slow",
+                    f"the packet's pages were not ready after {MAX_SECONDS // 60} minutes",
+                    hint="print fewer frameworks with --framework",
+                ) from error
+            raise ReportError(
+                "report.renderer-failed",
+                "the process that sets the packet's pages ended without an answer",
+                hint="the system may have ended it for want of memory",
+            ) from error
+        finally:
+            timer.cancel()
+
+    def _rendered(
+        self, packet: PacketInput, attachments: Sequence[Embedded], progress: Progress | None
+    ) -> bytes:
+        process = self._process
         assert process.stdin is not None and process.stdout is not None
         with contextlib.suppress(OSError):  # NOTE: a process that is gone is found out on reading.
             send(process.stdin, pickle.dumps((packet, list(attachments), MAX_MEMORY)))
         return _answer(process.stdout, progress)
-    except EOFError as error:
-        if late.is_set():
-            raise ReportError(
-                "report.too-slow",
-                f"the packet's pages were not ready after {MAX_SECONDS // 60} minutes",
-                hint="print fewer frameworks with --framework",
-            ) from error
-        raise ReportError(
-            "report.renderer-failed",
-            "the process that sets the packet's pages ended without an answer",
-            hint="the system may have ended it for want of memory",
-        ) from error
-    finally:
-        timer.cancel()
-        process.kill()
-        process.communicate()
+
+
+def render(
+    packet: PacketInput, attachments: Sequence[Embedded], progress: Progress | None = None
+) -> bytes:
+    """As :meth:`Renderer.render`."""
+    with Renderer() as renderer:
+        return renderer.render(packet, attachments, progress)
 
 
 def _started() -> subprocess.Popen[bytes]:
@@ -109,15 +141,18 @@ def serve() -> None:
 
     # NOTE: pages are held until the end, so that looking for garbage would be work for nothing.
     gc.disable()
+    from .render import load
+
+    load()
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
-        send(out, *_rendered(receive(sys.stdin.buffer), out))
+        send(out, *_made(receive(sys.stdin.buffer), out))
     except (EOFError, OSError, KeyboardInterrupt):
         return
 
 
-def _rendered(data: bytes, out: IO[bytes]) -> tuple[bytes, bytes]:
+def _made(data: bytes, out: IO[bytes]) -> tuple[bytes, bytes]:
     from .render import render_pdf
 
     # NOTE: the bytes are of our own parent; nothing else has this pipe.
