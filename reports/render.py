@@ -358,6 +358,7 @@ def _register(packet: PacketInput) -> dict[str, Any]:
         "budget": register.BUDGET,
         "share": register.share(len(packet.records)),
         "rows": register.Rows(packet, apart),
+        "roomy": len(packet.records) <= register.ROOMY,
         "known": {record.index for record in packet.records},
         "anchors": views.control_anchors(packet),
         "counted": views.counted_for(packet),

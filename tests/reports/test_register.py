@@ -25,7 +25,7 @@ def test_a_row_holds_every_fact(build: ModuleType) -> None:
     packet = build.make_packet()
     rows = register.Rows(packet, ())
     failed = next(item for item in packet.records if item.index == 9)
-    text = rows(failed).lines
+    text = rows(failed).text
     assert failed.sha256 in text and failed.signer.email in text
     assert "superseded by #12" in rows(failed).kind
     assert all(metric.name in text and metric.value in text for metric in views.metrics(failed))
@@ -37,7 +37,7 @@ def test_charted_evaluations_are_not_printed_twice(build: ModuleType) -> None:
     """Where a chapter shows the metrics, the row leaves them to it."""
     packet = build.make_packet()
     failed = next(item for item in packet.records if item.index == 9)
-    assert "FAILS" not in register.Rows(packet, [9])(failed).lines
+    assert "FAILS" not in register.Rows(packet, [9])(failed).text
 
 
 def test_a_long_body_is_cut_and_says_so(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,9 +46,28 @@ def test_a_long_body_is_cut_and_says_so(build: ModuleType, monkeypatch: pytest.M
     body = {"a": "x" * 5000, "b": "after", "c": "after that"}
     records = tuple(build.record(number, "policy", body) for number in (1, 2))
     row = register.Rows(build.make_packet(records), ())(records[0])
-    assert "3,500 more characters" in row.lines and "SHA-256 of the whole text" in row.lines
-    assert "2 further parts in the embedded record only" in row.lines
+    assert "3,500 more characters" in row.text and "SHA-256 of the whole text" in row.text
+    assert "2 further parts in the embedded record only" in row.text
     assert row.tall
+
+
+def test_what_belongs_together_shares_a_line(build: ModuleType) -> None:
+    """Fields of one thing stand in one line under its name, digests last; a list below its head."""
+    body = {
+        "dataset": {"name": "held-out", "sha256": "d" * 64, "split": "held-out"},
+        "limits": {"deepest": {"low": 1, "high": 2}},
+        "status": "ok",
+        "parts": [{"name": "first", "size": 7}],
+    }
+    record = build.record(1, "eval-result", body)
+    lines = register.Rows(build.make_packet((record,)), ())(record).lines
+    assert lines[2:7] == (
+        ("", "Status: ok"),
+        ("Dataset", f"Name: held-out  ·  Split: held-out  ·  SHA-256: {'d' * 64}"),
+        ("Limits / Deepest", "Low: 1  ·  High: 2"),
+        ("Parts (Name | Size)", ""),
+        ("", "– first | 7"),
+    )
 
 
 def test_too_many_records_for_bodies(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,8 +75,8 @@ def test_too_many_records_for_bodies(build: ModuleType, monkeypatch: pytest.Monk
     monkeypatch.setattr(register, "LEAST", 1 << 20)
     packet = build.make_packet()
     row = register.Rows(packet, ())(packet.records[0])
-    assert len(row.lines.splitlines()) <= 4
-    assert packet.records[0].sha256 in row.lines
+    assert len(row.lines) <= 4
+    assert packet.records[0].sha256 in row.text
 
 
 def test_faults_and_the_latest_are_charted(
