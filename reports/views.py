@@ -401,6 +401,13 @@ def error_classes(record: Record) -> tuple[Mapping[str, Any], ...]:
     return tuple(sorted(entries(record, "errorClasses"), key=cost))
 
 
+def costed(packet: PacketInput) -> tuple[Record, ...]:
+    """The records in force that are no evaluation and say what each kind of error costs."""
+    old = replaced(packet)
+    found = of_kind(packet, "risk-assessment", "decision")
+    return tuple(r for r in found if r.index not in old and entries(r, "errorClasses"))
+
+
 def entries(record: Record, name: str) -> tuple[Mapping[str, Any], ...]:
     """The entries of one list of a record's body; none where there is no such list."""
     found = record.statement.body.get(name)

@@ -9,6 +9,7 @@ import pytest
 from muniment.controls.coverage import State
 from muniment.reports import views
 from muniment.reports.model import PacketInput
+from muniment.reports.render import render_html
 
 
 def test_verdict_names_both_counts(packet: PacketInput) -> None:
@@ -110,6 +111,19 @@ def test_uncommitted_files_are_loud(packet: PacketInput) -> None:
         "eval-2.json": True,
         "notes.txt": True,
     }
+
+
+def test_kinds_of_error_outside_evaluations(build: ModuleType) -> None:
+    """What an assessment or a decision says an error costs is printed, while it is in force."""
+    costs = {"errorClasses": [{"name": "missed fraud", "costPerError": "EUR 900"}]}
+    old = build.record(1, "risk-assessment", costs)
+    new = build.record(2, "risk-assessment", costs, supersedes=old)
+    plain = build.record(3, "decision", {"title": "Go"})
+    packet = build.make_packet((old, new, plain))
+    assert [item.index for item in views.costed(packet)] == [2]
+    page = render_html(packet)
+    assert page.count("kinds of error, the dearest first") == 1
+    assert page.count("missed fraud") == 3  # NOTE: the chapter, and the register of both records
 
 
 def test_body_limits_say_what_is_left(build: ModuleType) -> None:
