@@ -124,8 +124,8 @@ class _PageVerifier(PacketVerifier):
     def _limits(self, checkpoint: SignedCheckpoint, shown: int) -> None:
         super()._limits(checkpoint, shown)
         self.report.checks[-1].not_checked.append(
-            "the organisation's name, the reviewer's words, what the page says is not included, and "
-            "what it says came of checking witnesses and authorities: nobody signed these words"
+            "the organisation's name, the reviewer's words, what the page says is not included and "
+            "what it says of witnesses and authorities: nobody signed these words"
         )
 
 

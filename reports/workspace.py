@@ -524,7 +524,7 @@ class Workspace(base.Workspace):
             form: ``pdf``; or unsigned ``html``, ``markdown``, ``json`` or ``xlsx``.
 
         Raises:
-            InputError, SchemaError: ``cover.…``, ``template.…``, ``packet.paper``, ``usage.format``.
+            InputError, SchemaError: ``cover.…``, ``template.…``, ``packet.paper``, ``usage.…``.
             VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
             ReportError: the PDF cannot be made.
         """

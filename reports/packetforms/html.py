@@ -45,7 +45,6 @@ MARK = _OPENS.encode()
 _COLOUR = re.compile("#[0-9A-Fa-f]{6}")
 
 
-
 def to_html(packet: PacketInput, files: Sequence[Embedded]) -> bytes:
     """The page: nothing is fetched, and what a stranger wrote is text and nothing else.
 
