@@ -115,7 +115,7 @@ def _words(packet: PacketInput) -> str:
 
 
 def _lines(text: str) -> str:
-    return "<br>".join(escape(said(line)) for line in text.split("\n"))
+    return "<br>".join(escape(said(line)) for line in text.strip().split("\n"))
 
 
 def _gaps(controls: Sequence[ControlResult]) -> str:
@@ -175,7 +175,7 @@ def _crossing(packet: PacketInput) -> Iterable[str]:
                 ("" if line.held else "**speaks against:** ")
                 + "; through ".join(map(_hop, line.hops)),
             ]
-            for line in lines[: carried.MAX_LINES]
+            for line in lines
         ]
         columns = ["control", "state", "records", "came from, and how the pair fits"]
         if rows:
@@ -262,7 +262,7 @@ def _results(packet: PacketInput) -> Iterable[str]:
 
 def _data(packet: PacketInput) -> str:
     rows = []
-    for source in sources.data_sources(packet)[: sources.MAX_SOURCES]:
+    for source in sources.data_sources(packet):
         facts = {field.label: field.value for field in source.fields}
         shown = [cell(facts.get(name, "–")) for name in ("Origin", "Licence", "Known gaps")]
         rows.append([str(source.record), cell(source.name), cell(source.split), *shown])
