@@ -258,7 +258,7 @@ def test_the_accent_is_the_pages(rich: PacketInput) -> None:
     assert caught.value.code == "report.accent"
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Extras, set[str]]] = {
     "paper": (Extras(Look(paper="letter")), {"pdf"}),
     "certificate": (Extras(certificate=Path("chain.pem")), {"pdf"}),
     "artifacts": (Extras(with_artifacts=True), {"pdf", "html"}),
