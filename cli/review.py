@@ -110,9 +110,8 @@ def packet(
         raise InputError("usage", "missing option '--output' / '-o'")
     require_target(output)
     form.require_name(output)
-    if form is not PacketForm.PDF:
-        _refuse_extras(context, form)
     if bundle is not None:
+        form.require("--bundle")
         require_bundle(bundle)
     opened = open_workspace(workspace, key)
     with show.progress("verifying the ledger, rendering") as bar:
@@ -215,23 +214,6 @@ def _print_issued(attached: "Attached | None", bundle: Path | None) -> None:
         show.line("the ledger has no record of it (--no-record)")
     else:
         show.line(f"recorded as {attached.record}")
-
-
-def _refuse_extras(context: typer.Context, form: PacketForm) -> None:
-    """Options that only the PDF follows would be passed over in silence."""
-    from muniment.schemas.errors import InputError
-
-    for name in ("sample", "cover", "paper", "with_artifacts", "bundle", "certificate"):
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            option = f"--{name.replace('_', '-')}"
-            raise InputError(
-                "usage.format",
-                f"{option} is for a packet that is a PDF",
-                hint=f"leave out {option} or --format",
-                expected="pdf",
-                found=str(form),
-            )
 
 
 @command

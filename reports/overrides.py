@@ -48,7 +48,8 @@ def replaceable() -> list[str]:
     """Names that a workspace's template may have."""
     every = resources.files(__package__).joinpath("templates").iterdir()
     names = (item.name for item in every if item.name.endswith(".html"))
-    return sorted([STYLE, *(name for name in names if name != NOTICE)])
+    others = (NOTICE, "webpage.")
+    return sorted([STYLE, *(name for name in names if not name.startswith(others))])
 
 
 def _override(file: Path) -> Override:

@@ -95,11 +95,19 @@ def unsigned(
     decision: GateDecision,
     profile: Profile,
     form: PacketForm,
+    extras: Extras | None = None,
 ) -> bytes:
-    """The packet in a form that nobody signs: any but ``pdf``."""
+    """The packet in a form that nobody signs: any but ``pdf``; it follows no templates.
+
+    Raises:
+        InputError: ``usage.format`` for an extra that the form has no place for, ``sample.…``.
+    """
     from .packetforms.form import render
 
-    packet, files = gather(workspace, verified, coverage, decision, profile, None, Extras())
+    asked = extras or Extras()
+    form.require_shown(asked)
+    asked = replace(asked, look=replace(asked.look, overrides=()))
+    packet, files = gather(workspace, verified, coverage, decision, profile, None, asked)
     return render(packet, files, form)
 
 

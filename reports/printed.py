@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,6 +36,7 @@ _LIBRARIES = (
     "weasyprint", "pydyf", "tinycss2", "tinyhtml5", "cssselect2", "fonttools", "jinja2",
     "markupsafe", "pillow", "pyphen", "segno",
 )  # fmt: skip
+_WRITERS = ("fonttools", "jinja2", "markupsafe", "segno")
 
 
 def packet_input(
@@ -104,9 +106,15 @@ def pages_document(
     }
 
 
+@cache
 def written_by() -> dict[str, str]:
-    """Name to version of what writes a packet that is not printed."""
-    return {"muniment": __version__}
+    """Name to version of everything that decides on the bytes of a packet that is not printed."""
+    return {
+        "muniment": __version__,
+        "code": _code(),
+        **{name: metadata.version(name) for name in _WRITERS},
+        "unicode": unicodedata.unidata_version,
+    }
 
 
 @cache

@@ -1,7 +1,7 @@
 """Verification of a packet that is one HTML file.
 
 The same checks as of a PDF but for its signature, which a page does not have; instead the page is
-written again from what was verified, and compared to the last byte.
+written again from what was verified, where the same program is here, and compared to the last byte.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from typing import Any, ClassVar
 
 from jinja2 import TemplateError
 
-from muniment import __version__
 from muniment.controls.gate import GateDecision
 from muniment.evidence.checkpoint import SignedCheckpoint
+from muniment.schemas.errors import MunimentError
 from muniment.schemas.finding import Finding, VerificationReport
 from muniment.schemas.record import Signer
+from muniment.schemas.text import visible
 
 from . import proofs
 from .archival import MANIFEST
-from .model import Embedded
+from .model import Embedded, PacketInput
 from .packetforms.html import read_page, to_html
-from .printed import PAGES, packet_input
+from .printed import PAGES, packet_input, written_by
+from .samplecheck import printed_sample
 from .signature import SignatureStatus
 from .verify import PacketVerifier, verify_packet
 
@@ -47,7 +49,7 @@ def verify_page(
 class _PageVerifier(PacketVerifier):
     claims: ClassVar = {
         **{name: claim for name, claim in PacketVerifier.claims.items() if name not in _PRINTED},
-        "page": "the page and its script are what this version makes of the verified records",
+        "page": "the page and its script are what the same program makes of the verified records",
     }
 
     def _signature(self, pdf: bytes) -> SignatureStatus:
@@ -69,25 +71,38 @@ class _PageVerifier(PacketVerifier):
     ) -> None:
         check = self._check("page")
         said = self._json(PAGES)
-        version = str(said["renderer"]["muniment"])
-        if version != __version__:
-            check.not_checked.append(
-                f"the page was written by Muniment {version!r} and this is {__version__}: "
-                "verify with that version, or read the page against what is computed here"
-            )
+        here = written_by()
+        if said["renderer"]["muniment"] != here["muniment"]:
+            check.not_checked.append(_other_program(said["renderer"], here))
             return
-        packet = packet_input(
-            decision, self._printed(given), self._ring, checkpoint, said, reviewer=None
-        )
-        check.checked = 1
         try:
-            again = to_html(packet, self._listed())
-        except (TemplateError, ArithmeticError) as error:
+            again = to_html(self._said_again(decision, given, times, checkpoint), self._listed())
+        except (TemplateError, ArithmeticError, MunimentError) as error:
             text = f"no page can be made of what the page embeds: {error}"
             check.findings.append(Finding("page.differs", text))
             return
+        if again != self._pdf and said["renderer"] != here:
+            check.not_checked.append(_other_program(said["renderer"], here))
+            return
+        check.checked = 1
         if again != self._pdf:
             check.findings.append(_difference(again, self._pdf))
+
+    def _said_again(
+        self,
+        decision: GateDecision,
+        given: Mapping[str, Any],
+        times: Sequence[SignedCheckpoint],
+        checkpoint: SignedCheckpoint,
+    ) -> PacketInput:
+        records, said, sample = self._printed(given), self._json(PAGES), None
+        if proofs.SAMPLE in self._files:
+            seeding = {item.size: item for item in (*times, checkpoint)}
+            stated = self._json(proofs.SAMPLE)
+            sample = printed_sample(stated, records, seeding, checkpoint.size)
+        return packet_input(
+            decision, records, self._ring, checkpoint, said, reviewer=None, sample=sample
+        )
 
     def _listed(self) -> list[Embedded]:
         """The embedded files in the manifest's order, the manifest last."""
@@ -109,9 +124,18 @@ class _PageVerifier(PacketVerifier):
     def _limits(self, checkpoint: SignedCheckpoint, shown: int) -> None:
         super()._limits(checkpoint, shown)
         self.report.checks[-1].not_checked.append(
-            "the organisation's name, and what the page says is not included: nobody signed these "
-            "words"
+            "the organisation's name, the reviewer's words, what the page says is not included and "
+            "what it says of witnesses and authorities: nobody signed these words"
         )
+
+
+def _other_program(stated: Mapping[str, Any], here: Mapping[str, str]) -> str:
+    names = sorted({*stated, *here})
+    other = [visible(str(name)) for name in names if stated.get(name) != here.get(name)]
+    return (
+        f"the page was written by other versions than are here: {', '.join(other)}; verify with "
+        "those, or read the page against what is computed here"
+    )
 
 
 def _difference(expected: bytes, found: bytes) -> Finding:

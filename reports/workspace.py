@@ -521,11 +521,10 @@ class Workspace(base.Workspace):
             with_artifacts: embed the stored files, as far as there is room.
             certificate: PEM file with the certificate of the signing key and those above it; by
                 default the key issues one to itself.
-            form: ``pdf``; or unsigned, without the extras above, ``html``, ``markdown``, ``json``
-                or ``xlsx``.
+            form: ``pdf``; or unsigned ``html``, ``markdown``, ``json`` or ``xlsx``.
 
         Raises:
-            InputError, SchemaError: ``cover.…``, ``template.…`` or ``packet.paper``.
+            InputError, SchemaError: ``cover.…``, ``template.…``, ``packet.paper``, ``usage.…``.
             VerificationError: ``ledger.unsound`` or ``artifact.unsound``.
             ReportError: the PDF cannot be made.
         """
@@ -534,6 +533,9 @@ class Workspace(base.Workspace):
         from .packetforms.form import PacketForm
 
         look = read_look(self.root, None if cover is None else Path(cover), paper)
+        chain = None if certificate is None else Path(certificate)
+        extras = Extras(look, sample, with_artifacts, chain)
+        PacketForm(form).require_shown(extras)
         verified = self.verified(progress)
         verified.require()
         known = self.profile(profile)
@@ -543,9 +545,7 @@ class Workspace(base.Workspace):
         require_told_apart(verified, coverage, as_of)
         decision = decide(coverage, known)
         if form != PacketForm.PDF:
-            return unsigned(self, verified, coverage, decision, known, PacketForm(form))
-        chain = None if certificate is None else Path(certificate)
-        extras = Extras(look, sample, with_artifacts, chain)
+            return unsigned(self, verified, coverage, decision, known, PacketForm(form), extras)
         return assemble(self, verified, coverage, decision, known, progress, extras)
 
     def export(self, form: str, folder: Path | str, progress: Progress | None = None) -> Exported:

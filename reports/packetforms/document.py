@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from muniment.reports import views
+from muniment.reports import lineage, sampleview, timeline, views
 from muniment.schemas.times import format_time
 
 from .facts import RecordFacts, register
 
 if TYPE_CHECKING:
-    from muniment.reports.model import KeyLine, PacketInput
+    from muniment.reports.lineage import Tie
+    from muniment.reports.model import (
+        Cover,
+        KeyEvent,
+        KeyLine,
+        OutsideProof,
+        PacketInput,
+        PreviousPacket,
+    )
+    from muniment.reports.sampleview import Tested
+    from muniment.reports.timeline import Report, Series
     from muniment.reports.views import Metric
     from muniment.schemas.record import Record, Signer
 
@@ -52,6 +62,15 @@ def document(packet: PacketInput) -> dict[str, Any]:
             "checkpoint": packet.checkpoint,
         },
         "keys": [_key(key) for key in packet.keys],
+        "key_events": [_key_event(event) for event in packet.key_events],
+        "outside": [_outside(proof) for proof in packet.outside],
+        "outside_earlier": packet.outside_earlier,
+        "previous": None if packet.previous is None else _previous(packet.previous),
+        "cover": _cover(packet.look.cover),
+        "sample": None if packet.sample is None else packet.sample.to_json(),
+        "sample_results": [_tested(test) for test in sampleview.results(packet.records)],
+        "lineage": [_tie(tie) for tie in lineage.lineage(packet).ties],
+        "monitoring": [_series(series) for series in timeline.monitoring(packet)],
     }
 
 
@@ -93,6 +112,69 @@ def _key(key: KeyLine) -> dict[str, Any]:
         "functions": sorted(key.functions),
         "enrolled": key.enrolled,
         "expires": format_time(key.expires) if key.expires else None,
+        "state": key.state,
+    }
+
+
+def _key_event(event: KeyEvent) -> dict[str, Any]:
+    return {
+        "record": event.index,
+        "recorded_at": format_time(event.recorded_at),
+        "what": event.what,
+        "by": event.by.fingerprint,
+    }
+
+
+def _outside(proof: OutsideProof) -> dict[str, Any]:
+    return {
+        "kind": proof.kind,
+        "source": proof.source,
+        "time": format_time(proof.time) if proof.time else None,
+        "held": proof.held,
+        "note": proof.note,
+    }
+
+
+def _previous(packet: PreviousPacket) -> dict[str, Any]:
+    counts = {str(state): number for state, number in packet.counts.items()}
+    return {"issued": format_time(packet.issued), "size": packet.size, "counts": counts}
+
+
+def _cover(cover: Cover) -> dict[str, Any]:
+    """The reviewer's words; nothing of it is computed."""
+    return {
+        "reviewer": cover.reviewer,
+        "scope": cover.scope,
+        "conclusions": list(cover.conclusions),
+    }
+
+
+def _tested(test: Tested) -> dict[str, Any]:
+    return {
+        "record": test.record.ref.to_json(),
+        "checkpoint": test.size,
+        "counts": dict(zip(sampleview.OUTCOMES, test.counts, strict=True)),
+        "exceptions": [{"record": index, "note": note} for index, note in test.exceptions],
+    }
+
+
+def _tie(tie: Tie) -> dict[str, Any]:
+    """Digests of two records, or of a model and a record."""
+    return {"from": tie.start.key, "to": tie.end.key, "how": tie.how, "proved": tie.proved}
+
+
+def _series(series: Series) -> dict[str, Any]:
+    return {"overdue": series.overdue, "reports": [_report(item) for item in series.reports]}
+
+
+def _report(report: Report) -> dict[str, Any]:
+    return {
+        "record": report.record.ref.to_json(),
+        "start": report.start.isoformat(),
+        "end": report.end.isoformat(),
+        "cadence": report.cadence,
+        "gap": report.gap,
+        "after": report.after,
     }
 
 

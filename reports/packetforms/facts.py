@@ -55,15 +55,6 @@ def register(packet: PacketInput) -> tuple[RecordFacts, ...]:
     )
 
 
-def approved(packet: PacketInput) -> dict[int, tuple[int, ...]]:
-    """Places of the records that each approval names, by the approval's place."""
-    found: dict[int, list[int]] = {}
-    for index, approvals in sorted(views.approvers(packet).items()):
-        for approval in approvals:
-            found.setdefault(approval.index, []).append(index)
-    return {index: tuple(indices) for index, indices in found.items()}
-
-
 def _lapses(controls: Iterable[ControlResult]) -> dict[int, datetime]:
     found: dict[int, datetime] = {}
     for control in controls:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -11,6 +11,7 @@ from muniment.schemas.errors import InputError
 
 if TYPE_CHECKING:
     from muniment.reports.model import Embedded, PacketInput
+    from muniment.reports.packet import Extras
 
 
 class PacketForm(StrEnum):
@@ -38,7 +39,52 @@ class PacketForm(StrEnum):
                 found=str(self),
             )
 
+    def require_shown(self, asked: Extras) -> None:
+        """Refuse what was asked for and this form has no place for.
 
+        Raises:
+            InputError: ``usage.format``.
+        """
+        from muniment.reports.model import Look
+
+        cover = asked.look.cover
+        wanted = {
+            "--paper": asked.look.paper != Look().paper,
+            "--certificate": asked.certificate is not None,
+            "--with-artifacts": asked.with_artifacts,
+            "the cover's logo": cover.logo is not None,
+            "the cover's accent": cover.accent is not None,
+        }
+        for name, is_wanted in wanted.items():
+            if is_wanted:
+                self.require(name)
+
+    def require(self, name: str) -> None:
+        """Refuse an extra, by the name users know it by, that this form has no place for.
+
+        Raises:
+            InputError: ``usage.format``.
+        """
+        forms = _ONLY[name]
+        if self not in forms:
+            raise InputError(
+                "usage.format",
+                f"{name} has no place in a packet that is {self}",
+                hint=f"leave out {name}, or choose another --format",
+                expected=" or ".join(forms),
+                found=str(self),
+            )
+
+
+_ONLY: Mapping[str, tuple[PacketForm, ...]] = {
+    "--paper": (PacketForm.PDF,),
+    "--certificate": (PacketForm.PDF,),
+    "--bundle": (PacketForm.PDF,),
+    "--with-artifacts": (PacketForm.PDF, PacketForm.HTML),
+    "the cover's logo": (PacketForm.PDF,),
+    "the cover's accent": (PacketForm.PDF, PacketForm.HTML),
+}
+"""Extras that not every form shows. The sample and the cover's words have a place in each."""
 _ENDINGS = {
     ".pdf": PacketForm.PDF,
     ".html": PacketForm.HTML,

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -14,14 +14,24 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from muniment.controls.coverage import State
-from muniment.reports import charts, views
+from muniment.controls.crosswalk import Source
+from muniment.reports import (
+    carried,
+    charts,
+    lineage,
+    sampleview,
+    sources,
+    summary,
+    timeline,
+    views,
+)
 from muniment.reports.inert import MAX_TEXT, said
+from muniment.reports.qr import qr
 from muniment.reports.render import MEANINGS
 from muniment.schemas import strictjson
-from muniment.schemas.errors import MunimentError, VerificationError
+from muniment.schemas.errors import MunimentError, ReportError, VerificationError
+from muniment.schemas.text import visible
 from muniment.schemas.times import format_time
-
-from .facts import approved
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -32,18 +42,7 @@ _OPENS = '<script type="application/json" id="proof">'
 _BLOCK = re.compile(rb'%s(\{"files":[^<>]*\})</script>' % _OPENS.encode())
 MARK = _OPENS.encode()
 """What tells such a page from any other file."""
-_CHAPTERS = (
-    ("verification", "Does this page hold?"),
-    ("summary", "Summary"),
-    ("gaps", "Open gaps"),
-    ("matrix", "Control matrix"),
-    ("soa", "Statement of applicability"),
-    ("evaluations", "Evaluation results"),
-    ("people", "Owners and approvals"),
-    ("register", "Evidence register"),
-    ("omissions", "What it leaves out"),
-    ("custody", "Chain of custody"),
-)
+_COLOUR = re.compile("#[0-9A-Fa-f]{6}")
 
 
 def to_html(packet: PacketInput, files: Sequence[Embedded]) -> bytes:
@@ -51,8 +50,11 @@ def to_html(packet: PacketInput, files: Sequence[Embedded]) -> bytes:
 
     Args:
         files: the proofs, the manifest last.
+
+    Raises:
+        ReportError: ``report.accent``, the accent is no colour.
     """
-    css, js = _text("webpage.css"), _text("webpage.js")
+    css, js = _style(packet), _text("webpage.js")
     policy = (
         f"default-src 'none'; script-src '{_digest(js)}'; style-src '{_digest(css)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -102,36 +104,105 @@ def _proof(files: Sequence[Embedded]) -> str:
     return json.dumps(block, separators=(",", ":"))
 
 
+def _style(packet: PacketInput) -> str:
+    css, accent = _text("webpage.css"), packet.look.cover.accent
+    if accent is None:
+        return css
+    # NOTE: whoever made a page that is verified chose this text, and it goes into the style as it
+    # is.
+    if not _COLOUR.fullmatch(accent):
+        raise ReportError("report.accent", "the accent is no colour", found=accent[:60])
+    return f"{css}:root {{ --accent: {accent} }}\n"
+
+
 def _context(packet: PacketInput) -> dict[str, Any]:
-    coverage = packet.coverage
-    soa = views.soa(packet)
-    missing = [(item, found) for item in coverage.catalogs if (found := views.needs(packet, item))]
-    return {
+    context = {
         "packet": packet,
-        "coverage": coverage,
+        "coverage": packet.coverage,
         "v": views,
         "charts": charts,
         "states": list(State),
         "meanings": MEANINGS,
         "max_text": MAX_TEXT,
-        "chapters": [item for item in _CHAPTERS if item[0] != "soa" or soa],
         "known": {record.index for record in packet.records},
         "anchors": views.control_anchors(packet),
         "counted": views.counted_for(packet),
         "replaced": views.replaced(packet),
         "approvers": views.approvers(packet),
-        "approved": approved(packet),
+        "approved": views.approved(packet),
+        # NOTE: a line feed at the beginning of a pre is not part of it; the note has none.
+        "checkpoint": Markup(escape(packet.checkpoint)),
+        "code": qr(packet.checkpoint, f"QR code of the checkpoint: {packet.checkpoint}"),
+        **_judged(packet),
+        **_evidence(packet),
+    }
+    return context | {"chapters": list(_chapters(packet, context))}
+
+
+def _judged(packet: PacketInput) -> dict[str, Any]:
+    """What follows from the coverage."""
+    coverage = packet.coverage
+    crossing = carried.crossing(packet)
+    return {
+        "cover": packet.look.cover,
+        "total": views.counts(coverage.controls),
+        "trend": summary.trend(packet),
+        "trend_sentence": summary.trend_sentence(packet),
         "attention": views.attention(packet),
         "gaps": [
             ("Open with some evidence", views.other_gaps(packet)),
             ("Met, but lapsing within 30 days", views.soon_stale(packet)),
             ("Waived or not applicable, by signed record", views.exceptions(packet)),
         ],
-        "missing": missing,
-        "soa": soa,
-        # NOTE: a line feed at the beginning of a pre is not part of it; the note has none.
-        "checkpoint": Markup(escape(packet.checkpoint)),
+        "missing": [
+            (item, found) for item in coverage.catalogs if (found := views.needs(packet, item))
+        ],
+        "soa": views.soa(packet),
+        "crossing": crossing,
+        "published": crossing.by(Source.PUBLISHED),
+        "inferred": crossing.by(Source.INFERRED),
+        "max_crossings": carried.MAX_LINES,
     }
+
+
+def _evidence(packet: PacketInput) -> dict[str, Any]:
+    """What follows from the records."""
+    found, series = lineage.lineage(packet), timeline.monitoring(packet)
+    return {
+        "results": sampleview.results(packet.records),
+        "sources": sources.data_sources(packet),
+        "max_sources": sources.MAX_SOURCES,
+        "lineage": found,
+        "lineage_drawing": lineage.drawing(found),
+        "series": series,
+        "max_series": timeline.MAX_SERIES,
+        "monitoring_summary": timeline.summary(series),
+        "monitoring_drawing": timeline.drawing(series, packet),
+    }
+
+
+def _chapters(packet: PacketInput, context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Anchor and title of every chapter that there is."""
+    cover, crossing = packet.look.cover, context["crossing"]
+    every = [
+        ("verification", "Does this page hold?", True),
+        ("summary", "Summary", True),
+        ("reviewer", "The reviewer’s words", cover.scope or cover.conclusions),
+        ("gaps", "Open gaps", True),
+        ("matrix", "Control matrix", True),
+        ("crosswalk", "Evidence carried over", crossing.rests or crossing.helps),
+        ("soa", "Statement of applicability", context["soa"]),
+        ("sample", "Test sample", packet.sample or context["results"]),
+        ("people", "Owners and approvals", True),
+        ("evaluations", "Evaluation results", True),
+        ("data", "Data provenance", True),
+        ("lineage", "From data to gate", context["lineage"].ties),
+        ("monitoring", "Monitoring over time", True),
+        ("register", "Evidence register", True),
+        ("omissions", "What it leaves out", True),
+        ("custody", "Chain of custody", True),
+    ]
+    return ((anchor, title) for anchor, title, there in every if there)
 
 
 @cache
@@ -148,6 +219,7 @@ def _environment() -> Environment:
     )
     environment.filters["time"] = format_time
     environment.filters["lines"] = _lines
+    environment.filters["whole"] = _whole
     return environment
 
 
@@ -159,6 +231,11 @@ def _finalize(value: Any) -> Any:
 def _lines(value: Any) -> Markup:
     """Text whose line feeds break lines."""
     return Markup('<span class="text">{}</span>').format(said(str(value), "\n"))
+
+
+def _whole(value: Any) -> Markup:
+    """Text as ``_lines``, uncut: for the words of whoever makes the packet."""
+    return Markup('<span class="text">{}</span>').format(visible(str(value), keep="\n"))
 
 
 def _digest(text: str) -> str:

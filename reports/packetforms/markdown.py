@@ -7,7 +7,15 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from muniment.controls.coverage import State
-from muniment.reports import views
+from muniment.reports import (
+    carried,
+    lineage,
+    sampleview,
+    sources,
+    summary,
+    timeline,
+    views,
+)
 from muniment.reports.inert import escape, said
 from muniment.reports.markup import cell, details, table
 from muniment.schemas.times import format_time
@@ -16,13 +24,14 @@ from .facts import register
 
 if TYPE_CHECKING:
     from muniment.controls.coverage import CatalogCoverage, ControlResult
+    from muniment.controls.crosswalk import Pair
     from muniment.reports.model import PacketInput
     from muniment.reports.views import Metric
     from muniment.schemas.record import Record
     from muniment.schemas.statement import RecordRef
 
-_MOST = 40_000
-"""Bytes of one table, of which there are at most twenty; GitHub refuses a text over 1 MiB."""
+_MOST = 28_000
+"""Bytes of one table, of which there are at most thirty-two; GitHub refuses a text over 1 MiB."""
 _MOST_CATALOGS, _MOST_EVALUATIONS, _MOST_LINES = 4, 4, 20
 
 
@@ -33,6 +42,8 @@ def to_markdown(packet: PacketInput) -> str:
         f"**{cell(views.verdict(packet))}**",
         _about(packet),
         _counts(packet.coverage.catalogs),
+        _trend(packet),
+        *_section("The reviewer’s words", _words(packet)),
         *_section("What needs attention first", _gaps(views.attention(packet))),
         *_section("Controls that block the gate", _gaps(packet.blocking) or "None."),
         *_section("Open with some evidence", _gaps(views.other_gaps(packet))),
@@ -40,12 +51,17 @@ def to_markdown(packet: PacketInput) -> str:
         *_section("Waived or not applicable, by signed record", _gaps(views.exceptions(packet))),
         *_section("No evidence at all", _needs(packet)),
         *_section("Control matrix", *_matrix(packet)),
+        *_section("Evidence carried over", *_crossing(packet)),
         *_section("Statement of applicability", _soa(packet)),
-        *_section("Evaluation results", *_evaluations(packet)),
+        *_section("Test sample", *_sample(packet), *_results(packet)),
         *_section("Owners and approvals", _owners(packet), _approvals(packet)),
+        *_section("Evaluation results", *_evaluations(packet)),
+        *_section("Data provenance", _data(packet)),
+        *_section("From data to gate", _lineage(packet)),
+        *_section("Monitoring over time", *_monitoring(packet)),
         *_section("Evidence register", _register(packet)),
         *_section("What this packet leaves out", _left_out(packet), _sentences(packet)),
-        *_section("Chain of custody", _custody(packet)),
+        *_section("Chain of custody", _custody(packet), _outside(packet)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -74,6 +90,32 @@ def _counts(catalogs: Sequence[CatalogCoverage]) -> str:
         for item in catalogs
     ]
     return _table(["framework", *map(str, State), "all"], rows)
+
+
+def _trend(packet: PacketInput) -> str:
+    steps = summary.trend(packet)
+    rows = [
+        [str(state), str(step.before), str(step.now), step.change] for state, step in steps.items()
+    ]
+    parts = [
+        cell(summary.trend_sentence(packet)),
+        _table(["state", "before", "now", "change"], rows),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _words(packet: PacketInput) -> str:
+    cover = packet.look.cover
+    said_of = [("Conclusion", text) for text in cover.conclusions]
+    said_of += [("On the scope", cover.scope)] if cover.scope else []
+    table = _table(["", ""], [[name, _lines(text)] for name, text in said_of])
+    by = f"{cell(cover.reviewer)} wrote" if cover.reviewer else "The reviewer wrote"
+    note = f"{by} this for the packet; nothing of it is computed, and nobody signed it."
+    return f"{note}\n\n{table}" if table else ""
+
+
+def _lines(text: str) -> str:
+    return "<br>".join(escape(said(line)) for line in text.strip().split("\n"))
 
 
 def _gaps(controls: Sequence[ControlResult]) -> str:
@@ -121,6 +163,30 @@ def _matrix(packet: PacketInput) -> Iterable[str]:
         yield f"and {len(catalogs) - _MOST_CATALOGS} more frameworks: {_ELSEWHERE}"
 
 
+def _crossing(packet: PacketInput) -> Iterable[str]:
+    found = carried.crossing(packet)
+    titles = ("Counts, or speaks against", "Helps, and settles nothing")
+    for title, lines in zip(titles, (found.rests, found.helps), strict=True):
+        rows = [
+            [
+                f"<b>{cell(line.control.id)}</b>",
+                str(line.control.state),
+                _places(line.records),
+                ("" if line.held else "**speaks against:** ")
+                + "; through ".join(map(_hop, line.hops)),
+            ]
+            for line in lines
+        ]
+        columns = ["control", "state", "records", "came from, and how the pair fits"]
+        if rows:
+            yield details(f"{title}: {len(lines):,}", _table(columns, rows))
+
+
+def _hop(pair: Pair) -> str:
+    doubt = f" ({cell(pair.doubt)})" if pair.doubt else ""
+    return f"{cell(pair.first)}, {pair.fit.value}, {pair.source.value}{doubt}"
+
+
 def _soa(packet: PacketInput) -> str:
     found = views.soa(packet)
     if found is None:
@@ -161,6 +227,89 @@ def _metric(metric: Metric) -> list[str]:
     outcome = {None: "no threshold", True: "holds", False: "**fails**"}[metric.held]
     texts = (metric.name, metric.slice, metric.n, metric.value, metric.threshold)
     return [*map(cell, texts), outcome]
+
+
+def _sample(packet: PacketInput) -> Iterable[str]:
+    drawing = packet.sample
+    if drawing is None:
+        return
+    seed = drawing.sample.seed
+    yield (
+        f"{cell(drawing.title)}: drawn by the rule <code>muniment-sample/v1</code> under the "
+        f"checkpoint of {seed.size:,} records, root hash <code>{escape(seed.root)}</code>, "
+        f"auditor’s word: {cell(seed.salt or 'none')}."
+    )
+    yield "\n".join(f"- {cell(remark)}" for remark in drawing.remarks())
+    rows = [list(map(cell, line.cells())) for line in drawing.lines]
+    yield _table([name.lower() for name in sampleview.COLUMNS], rows)
+
+
+def _results(packet: PacketInput) -> Iterable[str]:
+    found = sampleview.results(packet.records)
+    rows = [
+        [str(test.record), cell(test.record.signer.name), f"{test.size:,}", *map(str, test.counts)]
+        for test in found
+    ]
+    columns = ["result", "tested by", "checkpoint", "passed", "exception", "not tested"]
+    yield _table(columns, rows)
+    exceptions = [
+        [str(test.record), f"#{index}", cell(note)]
+        for test in found
+        for index, note in test.exceptions
+    ]
+    yield _table(["result", "exception at", "note"], exceptions)
+
+
+def _data(packet: PacketInput) -> str:
+    rows = []
+    for source in sources.data_sources(packet):
+        facts = {field.label: field.value for field in source.fields}
+        shown = [cell(facts.get(name, "–")) for name in ("Origin", "Licence", "Known gaps")]
+        rows.append([str(source.record), cell(source.name), cell(source.split), *shown])
+    columns = ["record", "source", "used as", "origin", "licence", "known gaps"]
+    return _table(columns, rows) or "No record says where data came from."
+
+
+def _lineage(packet: PacketInput) -> str:
+    rows = [
+        [
+            cell(_node(node)),
+            cell(node.detail),
+            cell("; ".join(f"{how} {', '.join(map(_node, nodes))}" for how, nodes in by.items())),
+        ]
+        for node, by in lineage.lineage(packet).rests()
+    ]
+    return _table(["what", "says", "rests on"], rows)
+
+
+def _node(node: lineage.Node) -> str:
+    return f"{node.record} {node.title}" if node.record else node.title
+
+
+def _monitoring(packet: PacketInput) -> Iterable[str]:
+    series = timeline.monitoring(packet)
+    if not series:
+        yield "No monitoring report in force is among the records."
+        return
+    yield cell(timeline.summary(series))
+    rows = [
+        [
+            str(report.record),
+            cell(report.about),
+            f"{report.start} to {report.end}",
+            _gap(one, report),
+        ]
+        for one in series
+        for report in one.reports
+    ]
+    yield details(f"{len(rows):,} reports", _table(["report", "about", "days", "gap"], rows))
+
+
+def _gap(series: timeline.Series, report: timeline.Report) -> str:
+    if report.gap is not None:
+        return f"**{report.gap} days** after #{report.after}"
+    is_late = report is series.reports[-1] and series.overdue is not None
+    return f"**overdue** by {series.overdue} days" if is_late else "none"
 
 
 def _owners(packet: PacketInput) -> str:
@@ -231,6 +380,22 @@ def _custody(packet: PacketInput) -> str:
         "This text proves nothing: the packet as PDF or HTML holds the signed records and is "
         "checked with `muniment verify`.",
     ])  # fmt: skip
+
+
+def _outside(packet: PacketInput) -> str:
+    words = {None: "not checked", True: "holds", False: "**does not hold**"}
+    rows = [
+        [
+            cell(proof.kind),
+            cell(proof.source),
+            views.short_time(proof.time) if proof.time else "not known",
+            words[proof.held],
+            cell(proof.note),
+        ]
+        for proof in packet.outside
+    ]
+    columns = ["proof from outside", "by", "at", "outcome", "note"]
+    return _table(columns, rows) or "Nobody outside has cosigned or time-stamped this checkpoint."
 
 
 def _places(refs: Sequence[RecordRef]) -> str:

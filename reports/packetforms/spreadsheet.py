@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from muniment.reports import views, workbook
+from muniment.reports import sampleview, views, workbook
 from muniment.reports.workbook import Sheet
 from muniment.schemas.times import format_time
 
@@ -15,6 +15,7 @@ from .facts import RecordFacts, register
 if TYPE_CHECKING:
     from muniment.controls.coverage import ControlResult
     from muniment.reports.model import PacketInput
+    from muniment.reports.sampleview import Drawing
     from muniment.schemas.statement import RecordRef, Subject
 
 _REGISTER = (
@@ -54,6 +55,11 @@ _CONTROLS = (
     ("State by evidence alone", 14),
 )
 _OMISSIONS = (("Code", 24), ("Records", 16), ("Why", 100))
+_SAMPLE = (
+    *zip(sampleview.COLUMNS, (9, 24, 20, 30, 24, 12, 24, 24), strict=True),
+    ("Outcome", 14),
+    ("Note", 60),
+)
 _ABOUT = (("What", 26), ("", 100))
 
 
@@ -65,6 +71,7 @@ def to_xlsx(packet: PacketInput) -> bytes:
             Sheet("Evidence register", _REGISTER, map(_record, register(packet))),
             Sheet("Controls", _CONTROLS, _controls(packet)),
             Sheet("Omissions", _OMISSIONS, _omissions(packet)),
+            *([Sheet("Test sample", _SAMPLE, _sample(packet.sample))] if packet.sample else []),
             Sheet("About", _ABOUT, _about(packet)),
         ),
         packet.checkpoint_time,
@@ -133,6 +140,12 @@ def _omissions(packet: PacketInput) -> Iterator[tuple[str, ...]]:
     yield "", "", f"Cells over {workbook.MAX_CELL:,} characters are cut, and end with an ellipsis."
 
 
+def _sample(drawing: Drawing) -> Iterator[tuple[str, ...]]:
+    """A row for each record; outcome and note are the auditor's to fill."""
+    for line in drawing.lines:
+        yield (*line.cells(), "", "")
+
+
 def _about(packet: PacketInput) -> Iterator[tuple[str, ...]]:
     coverage = packet.coverage
     yield "Verdict", views.verdict(packet)
@@ -144,6 +157,17 @@ def _about(packet: PacketInput) -> Iterator[tuple[str, ...]]:
     yield "Ledger", packet.origin
     yield "Root key", packet.root_fingerprint
     yield "Checkpoint", packet.checkpoint
+    cover = packet.look.cover
+    if cover.reviewer:
+        yield "Reviewed by", cover.reviewer
+    for text in cover.conclusions:
+        yield "The reviewer’s conclusion", text
+    if cover.scope:
+        yield "The reviewer on the scope", cover.scope
+    if packet.sample:
+        seed = packet.sample.sample.seed
+        yield "Test sample", f"{packet.sample.title}; auditor’s word: {seed.salt or 'none'}"
+        yield "Seed of the sample", f"checkpoint of {seed.size:,} records, root hash {seed.root}"
     yield (
         "Proof",
         "A spreadsheet proves nothing: the packet as PDF or HTML holds the signed records.",

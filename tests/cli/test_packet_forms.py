@@ -6,6 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from openpyxl import load_workbook
+
+from muniment.reports.workspace import Workspace
+from muniment.schemas.errors import InputError
 
 from .conftest import Cli
 
@@ -56,22 +60,80 @@ def test_a_key_is_asked_for_where_something_is_signed(place: Path, cli: Cli) -> 
     assert cli(*PACKET, "-o", "packet.pdf").code == 2
 
 
+COVER = "reviewer: Head of Risk\nconclusions: Not ready.\n"
+PIXEL = '<svg xmlns="http://www.w3.org/2000/svg"><rect width="1" height="1"/></svg>'
+
+
 @pytest.mark.parametrize(
-    "extra",
+    ("form", "extra"),
     [
-        ("--sample", "2"),
-        ("--cover", "cover.yaml"),
-        ("--paper", "letter"),
-        ("--with-artifacts",),
-        ("--bundle", "files"),
-        ("--certificate", "chain.pem"),
+        ("html", ("--paper", "letter")),
+        ("html", ("--bundle", "files")),
+        ("html", ("--certificate", "chain.pem")),
+        ("html", ("--cover", "logo.yaml")),
+        ("markdown", ("--cover", "accent.yaml")),
+        ("json", ("--with-artifacts",)),
+        ("xlsx", ("--paper", "letter")),
     ],
 )
-def test_what_only_a_pdf_has_is_refused(extra: tuple[str, ...], place: Path, cli: Cli) -> None:
-    """An option that the form would pass over is an error, and nothing is written."""
-    said = cli(*PACKET, "--format", "html", "-o", "packet.html", *extra)
-    assert said.code == 2 and "usage.format" in said.err and extra[0] in said.err
-    assert not (place / "packet.html").exists()
+def test_what_a_form_has_no_place_for_is_refused(
+    form: str, extra: tuple[str, ...], place: Path, cli: Cli
+) -> None:
+    """An extra that the form would pass over is an error, and nothing is written."""
+    (place / "logo.svg").write_text(PIXEL)
+    (place / "logo.yaml").write_text(f"{COVER}logo: logo.svg\n")
+    (place / "accent.yaml").write_text(f'{COVER}accent: "#1d5a91"\n')
+    name = f"packet.{ENDINGS[form]}"
+    said = cli(*PACKET, "--format", form, "-o", name, *extra)
+    assert said.code == 2 and "usage.format" in said.err
+    assert extra[0] in said.err or extra[1].removesuffix(".yaml") in said.err
+    assert not (place / name).exists() and not (place / "files").exists()
+
+
+def test_the_library_refuses_what_the_command_refuses(place: Path) -> None:
+    """``Workspace.packet`` passes nothing over in silence either, and says the same."""
+    workspace = Workspace(place)
+    with pytest.raises(InputError) as caught:
+        workspace.packet(form="json", paper="letter")
+    assert caught.value.code == "usage.format"
+    workspace.storage.close()
+
+
+@pytest.mark.parametrize("form", ENDINGS)
+def test_sample_and_cover_are_in_every_form(form: str, place: Path, cli: Cli) -> None:
+    """What was drawn and what the reviewer says are in the file, whatever its form."""
+    (place / "cover.yaml").write_text(COVER)
+    path = place / f"packet.{ENDINGS[form]}"
+    extras = ("--sample", "2", "--cover", "cover.yaml")
+    assert cli(*PACKET, "--format", form, "-o", path.name, *extras).code == 0
+    if form == "xlsx":
+        book = load_workbook(path)
+        rows = list(book["Test sample"].values)
+        assert rows[0][-2:] == ("Outcome", "Note") and len(rows) == 3
+        assert ("The reviewer’s conclusion", "Not ready.") in list(book["About"].values)
+        return
+    text = path.read_text("utf-8")
+    assert "Not ready." in text and "Head of Risk" in text
+    if form == "json":
+        assert len(json.loads(text)["data"]["sample"]["records"]) == 2
+    else:
+        assert "2 records of 5 about" in text and "muniment-sample/v1" in text
+
+
+def test_a_page_with_everything_verifies(place: Path, cli: Cli) -> None:
+    """Sample, artifacts and cover are checked as in a PDF; that nobody signed the words is said."""
+    (place / "cover.yaml").write_text(f'{COVER}accent: "#7a1f3d"\n')
+    extras = ("--sample", "2", "--cover", "cover.yaml", "--with-artifacts")
+    assert cli(*PACKET, "--format", "html", "-o", "packet.html", *extras).code == 0
+    said = cli("verify", "packet.html", "--json")
+    outcomes = {check["name"]: check["outcome"] for check in said.json["data"]["checks"]}
+    assert said.code == 0
+    assert outcomes["sample"] == outcomes["page"] == outcomes["artifacts"] == "held"
+    beyond = next(c for c in said.json["data"]["checks"] if c["name"] == "beyond")
+    assert any("the reviewer's words" in text for text in beyond["not_checked"])
+    page = (place / "packet.html").read_text("utf-8")
+    (place / "packet.html").write_text(page.replace("Not ready.", "All ready."), "utf-8")
+    assert cli("verify", "packet.html").code == 1
 
 
 def test_no_form_but_the_pdf_is_recorded(place: Path, cli: Cli) -> None:

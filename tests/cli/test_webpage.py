@@ -20,7 +20,9 @@ import pytest
 
 from muniment.controls.coverage import State
 from muniment.reports import charts, views
+from muniment.reports.printed import written_by
 from muniment.reports.verifypage import verify_page
+from muniment.schemas.finding import Check
 
 from ..chromium import Chromium, find
 from .conftest import STORY, make_repository, run_all
@@ -44,8 +46,12 @@ MORE = [
         *("--role", "contributor"),
     ],
     ["attach", "policy", "policy.md", "--body", "hostile.json", "--key", "edward"],
-    ["packet", "--framework", "nist-ai-rmf-1.0", "--format", "html", "-o", "../packet.html"],
+    [
+        *("packet", "--framework", "nist-ai-rmf-1.0", "--format", "html", "-o", "../packet.html"),
+        *("--sample", "3", "--cover", "cover.yaml"),
+    ],
 ]
+COVER = json.dumps({"reviewer": HOSTILE[:100], "conclusions": HOSTILE, "accent": "#7a1f3d"})
 BLOCK = re.compile(rb'(?<=id="proof">)[^<]*')
 OUTSIDE = {"signature-time", "outside", "previous", "artifacts"}
 """Checks of what this ledger does not have, or a page cannot."""
@@ -75,6 +81,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("webpage")
     make_repository(home / "ws")
     (home / "ws" / "hostile.json").write_text(HOSTILE_POLICY)
+    (home / "ws" / "cover.yaml").write_text(COVER)
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / "edward")], check=True
     )
@@ -384,6 +391,43 @@ def test_a_page_is_read_on_a_phone_and_by_keyboard(
     assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
+def test_drawings_are_read_on_a_phone_and_in_the_dark(
+    page: Path, ask: Ask, chromium: Chromium
+) -> None:
+    """At 390 pixels a drawing keeps letters of eight pixels and is pushed inside its frame; on a
+    dark screen it stands on a light ground."""
+    ask(page.read_bytes())
+    chromium.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=390, height=800, deviceScaleFactor=1, mobile=False,
+    )  # fmt: skip
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    chromium.call("Emulation.setEmulatedMedia", features=dark)
+    assert chromium.ask("document.documentElement.scrollWidth") <= 390
+    letters = "[...document.querySelectorAll('.broad text, .time text, .donut text')]"
+    assert chromium.ask(f"{letters}.length") > 4
+    smallest = f"Math.min(...{letters}.map((text) => text.getBoundingClientRect().height))"
+    assert chromium.ask(smallest) >= 8
+    ground = "getComputedStyle(document.querySelector('.drawing')).backgroundColor"
+    assert chromium.ask(ground) == "rgb(238, 241, 245)"
+    assert chromium.ask("getComputedStyle(document.body).backgroundColor") == "rgb(17, 22, 29)"
+    chromium.call("Emulation.setEmulatedMedia", features=[])
+
+
+def test_the_page_is_printed(page: Path, ask: Ask, chromium: Chromium) -> None:
+    """On paper nothing is wider than the sheet, and what was folded is open."""
+    ask(page.read_bytes())
+    chromium.call("Page.printToPDF")
+    assert chromium.ask("document.querySelectorAll('details:not([open])').length") == 0
+    chromium.call("Emulation.setEmulatedMedia", media="print")
+    chromium.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=688, height=970, deviceScaleFactor=1, mobile=False,
+    )  # fmt: skip
+    assert chromium.ask("document.documentElement.scrollWidth") <= 688
+    chromium.call("Emulation.setEmulatedMedia", media="")
+
+
 def test_the_script_knows_the_states_and_lists() -> None:
     """The script's own constants are those of the model."""
     script = Path(charts.__file__).with_name("templates").joinpath("webpage.js").read_text("utf-8")
@@ -439,12 +483,45 @@ def test_muniment_finds_changes_of_the_proof(page: Path, tmp_path: Path) -> None
         assert "packet.malformed" in {finding.code for finding in report.findings}
 
 
+def _page_check(path: Path) -> Check:
+    report = verify_page(path)
+    (check,) = [check for check in report.checks if check.name == "page"]
+    return check
+
+
 def test_a_page_of_another_version(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another version's page is not compared, and that is said; all else is checked."""
-    monkeypatch.setattr("muniment.reports.verifypage.__version__", "99")
-    report = verify_page(page)
-    (check,) = [check for check in report.checks if check.name == "page"]
-    assert report.ok and str(check.outcome) == "not-checked"
+    monkeypatch.setattr("muniment.reports.verifypage.written_by", lambda: {"muniment": "99"})
+    assert verify_page(page).ok
+    check = _page_check(page)
+    assert str(check.outcome) == "not-checked" and "muniment" in check.not_checked[0]
+
+
+def test_a_page_set_by_other_libraries(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another library comes to the same bytes the page holds; where it does not, that it was
+    another is said, and nothing is called changed."""
+    here = {**written_by(), "jinja2": "0.0"}
+    monkeypatch.setattr("muniment.reports.verifypage.written_by", lambda: here)
+    assert str(_page_check(page).outcome) == "held"
+    copy = tmp_path / "packet.html"
+    copy.write_bytes(page.read_bytes().replace(b"</html>\n", b"</html>\n\n"))
+    check = _page_check(copy)
+    assert str(check.outcome) == "not-checked"
+    assert "by other versions than are here: jinja2;" in check.not_checked[0]
+
+
+def test_a_page_whose_accent_is_no_colour(page: Path, tmp_path: Path) -> None:
+    """Style that somebody put into the page's data is a no, not a style."""
+
+    def change(value: Any) -> None:
+        value["look"]["accent"] = "red } #outcome { display: none"
+
+    copy = tmp_path / "packet.html"
+    copy.write_bytes(changed_json(page.read_bytes(), "pages.json", change))
+    (finding,) = verify_page(copy).findings
+    assert finding.code == "page.differs" and "accent" in finding.message
 
 
 def test_the_page_is_the_same_every_time(page: Path) -> None:

@@ -9,6 +9,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
+from html import unescape
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -20,15 +21,27 @@ from markdown_it import MarkdownIt
 from openpyxl import load_workbook
 
 from muniment.controls.coverage import CatalogCoverage, Reason, State
-from muniment.reports import views
-from muniment.reports.model import Embedded, PacketInput
+from muniment.controls.crosswalk import Fit, Pair, Source
+from muniment.reports import render, views
+from muniment.reports.model import (
+    Cover,
+    Embedded,
+    KeyEvent,
+    Logo,
+    Look,
+    OutsideProof,
+    PacketInput,
+    PreviousPacket,
+)
+from muniment.reports.packet import Extras
+from muniment.reports.packetforms import form as forms_of
 from muniment.reports.packetforms.document import document, to_json
 from muniment.reports.packetforms.facts import register
-from muniment.reports.packetforms.form import PacketForm, render
+from muniment.reports.packetforms.form import PacketForm
 from muniment.reports.packetforms.html import read_page, to_html
 from muniment.reports.packetforms.markdown import to_markdown
 from muniment.reports.packetforms.spreadsheet import to_xlsx
-from muniment.schemas.errors import InputError, VerificationError
+from muniment.schemas.errors import InputError, ReportError, VerificationError
 from muniment.schemas.statement import Subject
 from muniment.schemas.times import format_time
 
@@ -44,7 +57,7 @@ TAGS = {
     *("section", "h1", "h2", "h3", "p", "ul", "li", "dl", "dt", "dd", "table", "caption", "thead"),
     *("tbody", "tr", "th", "td", "details", "summary", "span", "code", "pre", "strong", "br"),
     *("form", "label", "input", "button", "div", "noscript", "script"),
-    *("svg", "rect", "circle", "path", "text"),
+    *("svg", "rect", "circle", "path", "text", "line"),
 }
 
 
@@ -75,7 +88,14 @@ def hostile(build: ModuleType) -> PacketInput:
     }
     roles = {"person": {"name": texts[3], "email": "x"}, "role": texts[4], "duty": texts[5]}
     approval = {"decision": texts[3], "statement": texts[3], "role": texts[3]}
+    period = {"period": {"start": "2026-01-01", "end": "2026-01-31"}, "summary": texts[3]}
+    data = {"dataset": {"name": texts[3]}, "split": texts[4], "rights": {"licence": texts[5]}}
+    files = [{"name": t, "sha256": t, "rows": t} for t in texts]
+    tested = {"index": 1, "sha256": "a" * 64, "outcome": "exception", "note": texts[3]}
     more = (
+        build.record(103, "data-provenance", data | {"contents": files}),
+        build.record(104, "monitoring-report", period),
+        build.record(105, "sample-test", {"checkpoint": {"size": 9}, "records": [tested]}),
         build.record(100, "eval-result", evaluation),
         build.record(101, "owner-assignment", roles),
         build.record(102, "approval", approval),
@@ -97,8 +117,40 @@ def hostile(build: ModuleType) -> PacketInput:
         profile_name=texts[3],
         not_included=tuple(texts),
         reviewer=None,
+        outside=tuple(OutsideProof(text, text, None, False, text) for text in texts),
+        key_events=tuple(KeyEvent(1, build.AS_OF, t, replace(build.ASTRID, name=t)) for t in texts),
+        look=Look(Cover(texts[3], texts[4], tuple(texts))),
     )
     return packet
+
+
+@pytest.fixture
+def rich(build: ModuleType, packet: PacketInput) -> PacketInput:
+    """A packet with something in every chapter."""
+    source, target = packet.coverage.controls[2], "iso-42001-2023:A.2.2"
+    pair = Pair(source.id, target, Source.INFERRED, Fit.CLOSE, "a doubt")
+    reason = Reason("evidence.carried", "came over", source.evidence, (pair,))
+    met = replace(source, id=target, reasons=(reason,))
+    catalog = CatalogCoverage("iso-42001-2023", "ISO/IEC 42001:2023", "0" * 64, (met,))
+    report = {"period": {"start": "2026-01-01", "end": "2026-01-31"}, "cadenceDays": 31}
+    test = {"index": 7, "sha256": "a" * 64, "outcome": "exception", "note": "no licence was found"}
+    rights = {"licence": "CC BY 4.0", "holder": "the clinics"}
+    data = {"dataset": {"name": "Intake"}, "split": "train", "rights": rights}
+    more = (
+        build.record(19, "data-provenance", data),
+        build.record(20, "monitoring-report", report),
+        build.record(21, "sample-test", {"checkpoint": {"size": 9}, "records": [test]}),
+    )
+    return replace(
+        packet,
+        records=(*packet.records, *more),
+        coverage=replace(packet.coverage, catalogs=(*packet.coverage.catalogs, catalog)),
+        outside=(OutsideProof("time stamp", "https://tsa.example.com", None, True, "It holds."),),
+        outside_earlier=2,
+        previous=PreviousPacket(build.AS_OF - timedelta(days=30), 12, {State.MET: 1}),
+        look=Look(Cover("Head of Risk", "Since July.", ("The data chain\nis sound.",))),
+        reviewer=None,
+    )
 
 
 class _Page(HTMLParser):
@@ -123,6 +175,111 @@ def test_html_has_our_own_tags_alone(hostile: PacketInput) -> None:
         assert (attributes.get("href") or "#").startswith("#")
         assert tag != "th" or attributes.get("scope") in ("col", "row")
     assert not RAW.search(text.replace("\n", ""))
+
+
+NOT_ON_A_PAGE = {
+    *("Scope and system", "Coverage by area", "Verify this packet yourself", "Sign-off"),
+    "Templates of the workspace",
+}
+"""Chapters of the PDF that a page says otherwise, or that are about printing and signing."""
+
+
+def test_a_page_has_the_chapters_of_the_pdf(build: ModuleType, rich: PacketInput) -> None:
+    """Every chapter of the PDF is on the page, in the same order, and in its list of chapters."""
+    printed = render._context(replace(rich, reviewer=build.CARLA))["toc"]
+    wanted = [title for level, _, title in printed if level == 1 and title not in NOT_ON_A_PAGE]
+    text = to_html(rich, FILES).decode()
+    titles = re.findall(r"<h2 id=[^>]*>(.*?)</h2>", text)
+    assert titles == ["Does this page hold?", *wanted]
+    linked = re.findall(r'<li><a href="#([a-z]+)">', text.partition("</nav>")[0])
+    assert len(linked) == len(titles) and all(f'id="{name}"' in text for name in linked)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Head of Risk wrote this",
+        "is sound.",
+        "Since July.",
+        "7 records were added since the packet of 21 October 2026, checkpoint 12.",
+        "Rights held by the clinics",
+        "close, inferred",
+        "a doubt",
+        "after 31 days",
+        "no licence was found",
+        "https://tsa.example.com",
+        "2 proofs from outside are over earlier checkpoints",
+        "approves by digest",
+    ],
+)
+def test_the_page_says_what_the_pdf_says(build: ModuleType, rich: PacketInput, said: str) -> None:
+    """Trend, cover, crosswalk, data, lineage, monitoring, tests, outside: the same words."""
+    printed = render.render_html(replace(rich, reviewer=build.CARLA))
+    for text in (to_html(rich, FILES).decode(), printed):
+        assert said in " ".join(re.sub("<[^>]*>", " ", text).split())
+
+
+def test_markdown_has_the_new_chapters(rich: PacketInput) -> None:
+    """What a table can say of cover, trend, crosswalk, tests, data, monitoring and outside."""
+    text = unescape(to_markdown(rich))
+    for said in (
+        "| Conclusion | The data chain<br>is sound. |",
+        "| met | 1 | 5 | +4 |",
+        "close, inferred (a doubt)",
+        "| #21 | #7 | no licence was found |",
+        "| #19 | Intake | train | – | CC BY 4.0 | – |",
+        "approves by digest #7",
+        "2026-01-01 to 2026-01-31 | **overdue** by",
+        "| time stamp | https://tsa.example.com | not known | holds | It holds. |",
+    ):
+        assert said in text, said
+
+
+def test_json_has_the_new_parts(rich: PacketInput) -> None:
+    """Cover, trend, tests, lineage, monitoring and outside proofs as data."""
+    data = json.loads(to_json(rich))["data"]
+    assert data["cover"]["conclusions"] == ["The data chain\nis sound."]
+    assert data["previous"]["counts"] == {"met": 1}
+    assert data["sample"] is None
+    assert data["sample_results"][0]["counts"] == {"passed": 0, "exception": 1, "not-tested": 0}
+    assert {tie["proved"] for tie in data["lineage"]} == {True, False}
+    assert data["monitoring"][0]["overdue"] > 0
+    assert data["outside"][0]["held"] is True
+
+
+def test_the_accent_is_the_pages(rich: PacketInput) -> None:
+    """A colour of the cover is in the page's style; a text that is none never gets there."""
+    cover = Cover("Head of Risk", accent="#7a1f3d")
+    text = to_html(replace(rich, look=Look(cover)), FILES).decode()
+    assert ":root { --accent: #7a1f3d }" in text
+    bad = Look(replace(cover, accent="red } #outcome { display: none"))
+    with pytest.raises(ReportError) as caught:
+        to_html(replace(rich, look=bad), FILES)
+    assert caught.value.code == "report.accent"
+
+
+REFUSED: dict[str, tuple[Extras, set[str]]] = {
+    "paper": (Extras(Look(paper="letter")), {"pdf"}),
+    "certificate": (Extras(certificate=Path("chain.pem")), {"pdf"}),
+    "artifacts": (Extras(with_artifacts=True), {"pdf", "html"}),
+    "logo": (Extras(Look(Cover(logo=Logo("image/png", b"")))), {"pdf"}),
+    "accent": (Extras(Look(Cover(accent="#7a1f3d"))), {"pdf", "html"}),
+    "words": (Extras(Look(Cover("R", "S", ("C",)))), set(PacketForm)),
+    "sample": (Extras(sample="2"), set(PacketForm)),
+}
+
+
+@pytest.mark.parametrize("form", PacketForm)
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_form_takes_what_it_shows_and_refuses_the_rest(name: str, form: PacketForm) -> None:
+    """Nothing that is asked for is passed over in silence."""
+    asked, forms = REFUSED[name]
+    if form in forms:
+        form.require_shown(asked)
+        return
+    with pytest.raises(InputError) as caught:
+        form.require_shown(asked)
+    assert caught.value.code == "usage.format" and caught.value.found == str(form)
 
 
 def test_the_policy_lets_nothing_else_run(hostile: PacketInput) -> None:
@@ -176,11 +333,11 @@ def test_markdown_is_text(hostile: PacketInput) -> None:
     found = {tag for tag, _ in _Page(html).seen}
     assert found <= {
         *("h1", "h2", "p", "strong", "b", "code", "table", "thead", "tbody", "tr", "th", "td"),
-        *("details", "summary", "ul", "li"),
+        *("details", "summary", "ul", "li", "br"),
     }
     assert "evil.example" in text and "https://evil" not in text
     headings = {line for line in text.splitlines() if line.startswith("#")}
-    assert len(headings) <= 16
+    assert len(headings) <= 24
 
 
 def test_markdown_says_what_the_packet_says(packet: PacketInput) -> None:
@@ -205,7 +362,11 @@ def test_markdown_is_bounded(build: ModuleType, packet: PacketInput) -> None:
     controls = tuple(control(f"C-{n}", State.FAILED, "why " * 300) for n in range(3000))
     catalogs = tuple(CatalogCoverage(f"own{n}", "Own", "0" * 64, controls) for n in range(9))
     covered = replace(packet.coverage, catalogs=catalogs, left_out=())
-    big = replace(packet, records=records, coverage=covered, blocking=controls)
+    look = Look(Cover("R", "s " * 10_000, ("<" * 20_000,) * 50))
+    outside = (OutsideProof("time stamp", "*" * 600, None, True, "*" * 600),) * 100
+    big = replace(
+        packet, records=records, coverage=covered, blocking=controls, look=look, outside=outside
+    )
     text = to_markdown(big)
     assert len(text.encode()) < 1 << 20
     assert re.search(r"and [\d,]+ more: the packet’s other forms list them", text)
@@ -285,14 +446,14 @@ def test_forms_are_the_same_bytes_every_time(
 ) -> None:
     """No clock and no time zone gets into a form."""
     forms = [form for form in PacketForm if form is not PacketForm.PDF]
-    first = [render(packet, FILES, form) for form in forms]
+    first = [forms_of.render(packet, FILES, form) for form in forms]
     monkeypatch.setenv("TZ", "Pacific/Auckland")
     import time
 
     time.tzset()
     monkeypatch.setattr(time, "time", lambda: 4_000_000_000.0)
     try:
-        assert [render(packet, FILES, form) for form in forms] == first
+        assert [forms_of.render(packet, FILES, form) for form in forms] == first
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -320,4 +481,4 @@ def test_a_name_that_says_another_form(name: str, form: str) -> None:
 def test_a_pdf_is_not_rendered_unsigned(packet: PacketInput) -> None:
     """What is signed has another way."""
     with pytest.raises(ValueError):
-        render(packet, FILES, PacketForm.PDF)
+        forms_of.render(packet, FILES, PacketForm.PDF)
