@@ -1,8 +1,8 @@
 """The same ledger, options and ``--as-of``: the same bytes before signing, wherever that is.
 
 ``data/packet-bytes.json`` holds the digest of one packet and what set it; every machine with the
-same libraries must come to it. Where pages, catalogs or what is embedded change on purpose, record
-it anew with ``.venv/bin/python -m tests.reports.test_determinism``.
+same libraries must come to it. Where pages, catalogs, embedded files or the version change on
+purpose, record it anew with ``.venv/bin/python -m tests.reports.test_determinism``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ AS_OF = START + timedelta(days=30)
 FORMS = ("pdf", "html", "markdown", "json", "xlsx")
 
 _SCRIPT = """
-import hashlib, json, sys
+import json, sys
 from pathlib import Path
 from tests.reports.test_determinism import made
 print(json.dumps(made(Path(sys.argv[1]))))
