@@ -271,24 +271,20 @@ def test_pages_against_the_manifest(packet: Path) -> None:
 @pytest.fixture
 def tools() -> Iterator[tuple[str, ...]]:
     """The PDF tools that are on this machine."""
-    found = tuple(name for name in ("qpdf", "pdfsig", "verapdf") if shutil.which(name))
+    found = tuple(name for name in ("qpdf", "pdfsig") if shutil.which(name))
     if not found:
         pytest.skip("no PDF tool is on this machine")
     yield found
 
 
 def test_other_tools_accept_it(place: Path, cli: Cli, tools: tuple[str, ...]) -> None:
-    """qpdf, pdfsig and veraPDF, as far as they are here, find no fault before signing, after it,
-    and after counter-signing."""
+    """qpdf and pdfsig, as far as they are here, find no fault before signing, after it, and after
+    counter-signing; validators of its standards are asked in ``tests/interop``."""
     cli(*PACKET, "-o", "one.pdf")
     shutil.copy("one.pdf", "two.pdf")
     cli("packet", "sign", "two.pdf", "--key", "risk")
     _write_unsigned(Path("one.pdf"), Path("none.pdf"))
-    commands = {
-        "qpdf": ["qpdf", "--check"],
-        "verapdf": ["verapdf", "3a,ua1"],
-        "pdfsig": ["pdfsig"],
-    }
+    commands = {"qpdf": ["qpdf", "--check"], "pdfsig": ["pdfsig"]}
     for tool in tools:
         for file, signatures in (("none.pdf", 0), ("one.pdf", 1), ("two.pdf", 2)):
             done = subprocess.run([*commands[tool], file], capture_output=True, text=True)
@@ -297,7 +293,6 @@ def test_other_tools_accept_it(place: Path, cli: Cli, tools: tuple[str, ...]) ->
                 assert ("Total document signed" in done.stdout) == bool(signatures)
             else:
                 assert done.returncode == 0, done.stdout + done.stderr
-                assert "FAIL" not in done.stdout
 
 
 def _write_unsigned(signed: Path, target: Path) -> None:
