@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from importlib import resources
+from unicodedata import east_asian_width
 
 from markupsafe import Markup
 
 from .printable import attribute, plain
+from .widefonts import FACES
 
 INK = "#10233f"
 GREY = "#5a6577"
 HAIR = "#b9c2cf"
 GROUND = "#e8ecf1"
 RED = "#a3213c"
-SANS = "Plex Sans"
+SANS = ", ".join(("Plex Sans", *FACES))
 _NS = 'xmlns="http://www.w3.org/2000/svg"'
 _BOLD = 1.06
 """How much wider than regular the heavier weights run, at most."""
@@ -64,7 +66,9 @@ def fitted(words: str, width: float, size: float, weight: int = 400) -> str:
 def _width(words: str) -> float:
     """Width of a line in the regular weight, in units of its size."""
     advances, usual = _advances()
-    return sum(advances.get(ord(char), usual) for char in words)
+    return sum(
+        advances.get(ord(char), 1.0 if east_asian_width(char) in "WF" else usual) for char in words
+    )
 
 
 @cache

@@ -11,6 +11,8 @@ from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherRespons
 
 from muniment.schemas.errors import ReportError
 
+from . import widefonts
+
 _FONTS = frozenset(
     f"fonts/{name}.ttf"
     for name in (
@@ -25,7 +27,8 @@ _SCHEME = "muniment:"
 
 
 class BundledFetcher(URLFetcher):  # type: ignore[misc]
-    """Answers ``muniment:fonts/…`` and ``data:``; anything else ends the rendering."""
+    """Answers ``muniment:fonts/…``, ``muniment:cjk/…`` and ``data:``; anything else ends the
+    rendering."""
 
     def __init__(self) -> None:
         super().__init__(allowed_protocols=["data"], allow_redirects=False, fail_on_errors=True)
@@ -36,6 +39,8 @@ class BundledFetcher(URLFetcher):  # type: ignore[misc]
         if url.startswith(_SCHEME) and name in _FONTS:
             data = resources.files(__package__).joinpath(name).read_bytes()
             return URLFetcherResponse(url, data, {"Content-Type": "font/ttf"})
+        if (wide := widefonts.read(url)) is not None:
+            return URLFetcherResponse(url, wide, {"Content-Type": "font/ttf"})
         if url.startswith("data:"):
             return super().fetch(url, headers)
         raise FatalURLFetchingError(f"the page asks for {url[:200]}")

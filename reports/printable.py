@@ -15,6 +15,8 @@ from importlib import resources
 
 from markupsafe import Markup, escape
 
+from . import widefonts
+
 MAX_TEXT = 64 * 1024
 """Most characters of one text that are printed; the rest stays in the embedded data."""
 RUN = 64
@@ -30,13 +32,19 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 @cache
-def covered() -> frozenset[int]:
+def bundled() -> frozenset[int]:
     """Code points that every weight of the bundled sans serif has; the monospaced face falls back
     on it."""
     from fontTools.ttLib import TTFont
 
     with resources.files(__package__).joinpath("fonts/IBMPlexSans-Regular.ttf").open("rb") as file:
         return frozenset(TTFont(file, lazy=True).getBestCmap())
+
+
+@cache
+def covered() -> frozenset[int]:
+    """Code points that some font here has."""
+    return bundled() | widefonts.covered()
 
 
 def plain(text: str, limit: int = MAX_TEXT) -> str:

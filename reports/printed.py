@@ -25,6 +25,7 @@ from muniment.evidence.trust import KEY_KIND, KeyRing
 from muniment.schemas.record import Record, Signer
 from muniment.schemas.times import format_time, parse_time
 
+from . import widefonts
 from .custody import key_events, key_line
 from .earlier import PACKET_KIND
 from .model import Cover, Look, OutsideProof, PacketInput, PreviousPacket
@@ -131,6 +132,7 @@ def renderer() -> dict[str, str]:
         "code": _code(),
         **{name: metadata.version(name) for name in _LIBRARIES},
         **text_libraries(),
+        **({widefonts.DISTRIBUTION: wide} if (wide := widefonts.version()) else {}),
         "zlib": zlib.ZLIB_RUNTIME_VERSION,
         "machine": os.uname().machine if hasattr(os, "uname") else os.name,
     }

@@ -25,10 +25,21 @@ from muniment.schemas.errors import ReportError
 from muniment.schemas.text import shorten
 from muniment.schemas.times import format_time
 
-from . import carried, charts, lineage, register, sampleview, sources, summary, timeline, views
+from . import (
+    carried,
+    charts,
+    lineage,
+    register,
+    sampleview,
+    sources,
+    summary,
+    timeline,
+    views,
+    widefonts,
+)
 from .model import Embedded, Logo, Override, PacketInput
 from .overrides import NOTICE, STYLE, Sandbox, loader, told
-from .printable import MAX_TEXT, attribute, printable, whole
+from .printable import MAX_TEXT, attribute, bundled, printable, whole
 from .qr import qr
 
 if TYPE_CHECKING:
@@ -137,6 +148,8 @@ class _Style:
         self._packaged = self._sheet(_text(STYLE))
         own = next((item.text for item in overrides if item.name == STYLE), None)
         self._chosen = self._packaged if own is None else self._sheet(own)
+        self._wide = widefonts.covered() - bundled()
+        """Characters whose fonts, large ones, are not read yet."""
 
     def _sheet(self, text: str) -> Any:
         from .fetcher import refusals
@@ -150,6 +163,9 @@ class _Style:
         """A ``weasyprint.Document``."""
         from .fetcher import refusals
 
+        if not self._wide.isdisjoint(map(ord, set(html))):
+            self._sheet(widefonts.style())
+            self._wide = frozenset()
         sheet = self._packaged if part.template == NOTICE else self._chosen
         with refusals():
             source = self._weasyprint.HTML(string=html, url_fetcher=self._fetcher)

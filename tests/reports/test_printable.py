@@ -17,7 +17,7 @@ HOSTILE = {
     "escape code": ("\x1b[31m", "[U+001B][31m"),
     "lone surrogate": ("\ud800", "[U+D800]"),
     "private use": ("\ue000", "[U+E000]"),
-    "not in the fonts": ("証", "[U+8A3C]"),
+    "not in the fonts": ("ก", "[U+0E01]"),
     "line ends": ("a\r\nb\rc\td", "a\nb\nc d"),
     "latin, greek, cyrillic": ("Åse α Ж ≥", "Åse α Ж ≥"),
 }
