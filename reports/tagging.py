@@ -54,7 +54,6 @@ def _mark_artifacts(pdf: Any) -> None:
             if isinstance(operand, dict) and operand.get("MCID") in outside:
                 stream[place - 1 : place + 1] = ["/Artifact", pydyf.Dictionary(_PAGINATION)]
         for mcid in outside:
-            _object(pdf, holders[mcid]).free = "f"
             holders[mcid] = "null"
 
 

@@ -29,6 +29,8 @@ from muniment.schemas.statement import (
     predicate_type,
 )
 
+from .issuing import Issued, issue
+
 AS_OF = datetime(2026, 11, 20, 23, 59, 59, tzinfo=UTC)
 CHECKPOINT_TIME = datetime(2026, 11, 20, 16, 4, 5, tzinfo=UTC)
 ROOT = "3x0FrwRTE4RwgzN0Gfy2fUVUXaBuCyFx+mOkk/lKYw4="
@@ -387,6 +389,12 @@ def signed(packet: PacketInput, unsigned: bytes, reviewer_key: ec.EllipticCurveP
     who = packet.reviewer
     assert who is not None
     return identity(reviewer_key, who, packet.organisation).sign(unsigned, REVIEWER)
+
+
+@pytest.fixture(scope="session")
+def issued(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Issued]:
+    """The demo's packet, and a later one with everything that a packet may have."""
+    return issue(tmp_path_factory.mktemp("issued"))
 
 
 @pytest.fixture
