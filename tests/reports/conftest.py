@@ -29,8 +29,6 @@ from muniment.schemas.statement import (
     predicate_type,
 )
 
-from .issuing import Issued, issue
-
 AS_OF = datetime(2026, 11, 20, 23, 59, 59, tzinfo=UTC)
 CHECKPOINT_TIME = datetime(2026, 11, 20, 16, 4, 5, tzinfo=UTC)
 ROOT = "3x0FrwRTE4RwgzN0Gfy2fUVUXaBuCyFx+mOkk/lKYw4="
@@ -392,8 +390,11 @@ def signed(packet: PacketInput, unsigned: bytes, reviewer_key: ec.EllipticCurveP
 
 
 @pytest.fixture(scope="session")
-def issued(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Issued]:
+def issued(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The demo's packet, and a later one with everything that a packet may have."""
+    # NOTE: another process imports this module as a script.
+    from .issuing import issue
+
     return issue(tmp_path_factory.mktemp("issued"))
 
 
