@@ -23,6 +23,7 @@ from muniment.schemas.errors import ReportError
 from .model import Embedded, PacketInput
 from .pagetext import read_pages
 from .sigfields import add_fields
+from .tagging import mend_tags
 
 MANIFEST = "manifest.json"
 """Embedded file that names every other by its SHA-256, and the pages."""
@@ -62,7 +63,7 @@ def write_pdf(document: Any, packet: PacketInput, attachments: Sequence[Embedded
             pdf_variant="pdf/a-3a",
             pdf_identifier=base64.b64decode(packet.root_hash)[:16],
             attachments=[_attachment(item, packet, document.url_fetcher) for item in ordered],
-            finisher=lambda laid_out, pdf: _finish(laid_out, pdf, ordered),
+            finisher=lambda laid_out, pdf: _finish(laid_out, pdf, packet, ordered),
         )
     return data
 
@@ -124,7 +125,8 @@ def _attachment(item: Embedded, packet: PacketInput, fetcher: Any) -> Any:
     )
 
 
-def _finish(document: Any, pdf: Any, attachments: Sequence[Embedded]) -> None:
+def _finish(document: Any, pdf: Any, packet: PacketInput, attachments: Sequence[Embedded]) -> None:
+    mend_tags(pdf, packet)
     add_fields(document, pdf)
     _finish_attachments(pdf, attachments)
     manifest = next(

@@ -389,6 +389,15 @@ def signed(packet: PacketInput, unsigned: bytes, reviewer_key: ec.EllipticCurveP
     return identity(reviewer_key, who, packet.organisation).sign(unsigned, REVIEWER)
 
 
+@pytest.fixture(scope="session")
+def issued(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The demo's packet, and a later one with everything that a packet may have."""
+    # NOTE: another process imports this module as a script.
+    from .issuing import issue
+
+    return issue(tmp_path_factory.mktemp("issued"))
+
+
 @pytest.fixture
 def grown(make_workspace: Callable[..., Any], clock: Any) -> Callable[..., Workspace]:
     """Makes a workspace whose ledger has so many records, appended in three batches."""
