@@ -26,9 +26,9 @@ from muniment.evidence import withdrawal
 from muniment.evidence import workspace as base
 from muniment.evidence.artifacts import digest_of, is_digest
 from muniment.evidence.draft import Evidence
+from muniment.evidence.filechecks import require_artifacts
 from muniment.evidence.garbage import uncollected
 from muniment.evidence.statements import Holder
-from muniment.evidence.verification import require_artifacts
 from muniment.evidence.verified import VerifiedLedger
 from muniment.evidence.workspace import Attached
 from muniment.schemas.errors import InputError
