@@ -38,8 +38,7 @@ def judge(
         artifact: SHA-256 of the model in question.
         size: number of entries the ledger had at that moment, if that is known.
     """
-    # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
-    moment = as_of or max(workspace.clock(), verified.require().time)
+    moment = as_of or present(workspace, verified)
     records = PastTrust(verified.keys, workspace.kinds).at(verified.records, moment, size)
     # NOTE: files are read for what counts alone, and a later erasure explains one that is gone.
     has_any = any(is_derived(record) for record in records if record.statement.system == system)
@@ -63,6 +62,16 @@ def judge(
         carrying,
         derivations,
     )
+
+
+def present(workspace: Workspace, verified: VerifiedLedger) -> datetime:
+    """Now, UTC.
+
+    Raises:
+        VerificationError: ``ledger.unsound``.
+    """
+    # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
+    return max(workspace.clock(), verified.require().time)
 
 
 def require_begun(
