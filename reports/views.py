@@ -13,7 +13,7 @@ from muniment.controls.soa import CATALOG, Soa, statement_of_applicability
 from muniment.schemas import strictjson
 from muniment.schemas.record import Record
 from muniment.schemas.statement import RecordRef, Subject
-from muniment.schemas.text import figure, shorten
+from muniment.schemas.text import figure, first_up, shorten
 
 from .model import PacketInput
 
@@ -312,8 +312,7 @@ def words(name: str) -> str:
     """``collectionPeriod`` as ``Collection period``."""
     if name in _SPELLED:
         return _SPELLED[name]
-    text = _WORD.sub(" ", name).strip().lower()
-    return text[:1].upper() + text[1:]
+    return first_up(_WORD.sub(" ", name).strip().lower())
 
 
 def body_parts(record: Record) -> Body:
