@@ -318,7 +318,11 @@ def words(name: str) -> str:
 def body_parts(record: Record) -> Body:
     """A record's body, ready to print; an evaluation's tables stand in their own chapter."""
     apart = _APART if record.kind == "eval-result" else ()
-    body = {name: value for name, value in record.statement.body.items() if name not in apart}
+    return parts_of({k: v for k, v in record.statement.body.items() if k not in apart})
+
+
+def parts_of(body: Mapping[str, Any]) -> Body:
+    """A body's fields and lists, ready to print."""
     parts = list(_parts(body, ""))
     kept = parts[:MAX_ROWS]
     return Body(
