@@ -199,12 +199,7 @@ def _key_data(
     since = known.compromised_since
     is_enrolled = known.enrolled >= 0
     return {
-        "fingerprint": signer.fingerprint,
-        "name": signer.name,
-        "email": signer.email,
-        "type": signer.type,
-        "roles": sorted(signer.roles),
-        "functions": sorted(signer.functions),
+        **signer.to_json(),
         "kinds": sorted(known.kinds) if known.kinds is not None else None,
         "record": known.enrolled if is_enrolled else None,
         "state": known.state(now) if is_enrolled else "waits for more roots",

@@ -17,10 +17,11 @@ from .attestation import KIND as ATTESTATION
 from .attestation import verify_attestations
 from .checkpoint import SignedCheckpoint
 from .derivation import verify_derivations
+from .filechecks import verify_artifacts, verify_git_links
 from .keyfiles import config_folder
 from .outside import Outside, conclusion, unchecked
 from .trust import ERASURE_KIND
-from .verification import Progress, verify_artifacts, verify_git_links
+from .verification import Progress
 
 if TYPE_CHECKING:
     from .verified import VerifiedLedger

@@ -106,3 +106,11 @@ def _frameworks(value: Any) -> tuple[str, ...]:
 
 def _malformed(name: str, why: str) -> InputError:
     return InputError("config.malformed", f"{FILE_NAME}: {name} {why}")
+
+
+def make_state_folder(root: Path) -> None:
+    """Make the folder for what belongs to one checkout."""
+    state = root / STATE_FOLDER
+    state.mkdir(parents=True, exist_ok=True)
+    # NOTE: the folder ignores itself, so that the repository's own .gitignore stays untouched.
+    (state / ".gitignore").write_text("*\n")

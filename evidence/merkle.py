@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from typing import Self
 
 from muniment.schemas.errors import ConsistencyError, InclusionError
 
@@ -36,7 +37,7 @@ class Frontier:
         self._stack: list[bytes] = []
 
     @classmethod
-    def of(cls, size: int, node: NodeReader) -> Frontier:
+    def of(cls, size: int, node: NodeReader) -> Self:
         """The tree of the first ``size`` leaves, whose nodes ``node`` reads."""
         frontier, start = cls(), 0
         for level in reversed(range(size.bit_length())):

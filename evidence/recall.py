@@ -70,24 +70,11 @@ def recall(
     return recalling, [*recalling.old, *new]
 
 
-class _Tree:
+class _Tree(Frontier):
     """The tree of the entries from where it was verified before; the tiles are not looked at."""
 
-    def __init__(self, frontier: Frontier) -> None:
-        self._frontier = frontier
-
-    @property
-    def size(self) -> int:
-        return self._frontier.size
-
-    def append(self, leaf_hash: bytes) -> None:
-        self._frontier.append(leaf_hash)
-
-    def root(self) -> bytes:
-        return self._frontier.root()
-
     def finish(self) -> None:
-        pass
+        """Nothing is left to compare."""
 
 
 class _Recall(LedgerVerifier):
@@ -110,17 +97,17 @@ class _Recall(LedgerVerifier):
 
     def _resume(self, size: int) -> int:
         since = self._before
-        frontier = Frontier.of(since.size, node_reader(self._reader.tile))
+        tree = _Tree.of(since.size, node_reader(self._reader.tile))
         keys = [dated for dated in self._keys if dated[0].index < since.size]
         if (
             size < since.size
-            or frontier.root() != since.root
+            or tree.root() != since.root
             or str(self._vkey) != since.ledger
             or digest_of_keys(keys) != since.keys
             or digest_of_rules(self._kinds) != since.rules
         ):
             raise NotRecalledError
-        self._tree = _Tree(frontier)
+        self._tree = tree
         self._time = since.time
         try:
             with uncollected():

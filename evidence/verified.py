@@ -8,7 +8,7 @@ from typing import Self
 
 from muniment.schemas.derivation import Derivation
 from muniment.schemas.errors import VerificationError
-from muniment.schemas.finding import VerificationReport
+from muniment.schemas.finding import Check, Finding, VerificationReport
 from muniment.schemas.record import Record
 
 from .admission import DatedEntry
@@ -40,6 +40,15 @@ class VerifiedLedger:
         """What a verification that went through found."""
         report, ring, last = verifier.report, verifier.ring, verifier.last
         return cls(report, list(records), ring, last, keys=verifier.keys)
+
+    @classmethod
+    def without_genesis(cls, origin: str, error: VerificationError) -> Self:
+        """What can be said of a ledger whose first record does not hold: nothing was verified."""
+        root = Check("root", "the root key is the one that is pinned", checked=1)
+        root.findings.append(Finding(error.code, error.message, 0, error.expected, error.found))
+        rest = Check("entries", "every entry is there, in its one form")
+        rest.not_checked.append("without a sound genesis nothing says which keys hold")
+        return cls(VerificationReport(origin, [root, rest]), [], KeyRing(), None)
 
     def require(self) -> SignedCheckpoint:
         """The checkpoint, if everything held.

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -23,7 +22,7 @@ from muniment.schemas.errors import (
     VerificationError,
 )
 from muniment.schemas.files import read_small
-from muniment.schemas.finding import Check, Finding, VerificationReport
+from muniment.schemas.finding import VerificationReport
 from muniment.schemas.kinds import KindRegistry, check_body, own_kinds
 from muniment.schemas.record import Record, Role
 from muniment.schemas.statement import (
@@ -38,21 +37,20 @@ from muniment.schemas.text import with_article
 
 from .artifacts import ArtifactStore, hash_file
 from .checkpoint import check_origin
-from .config import FILE_NAME, STATE_FOLDER, Config
+from .config import FILE_NAME, STATE_FOLDER, Config, make_state_folder
 from .draft import Draft, Evidence, draft
 from .dsse import Envelope
 from .entry import Entry
 from .keyfiles import AskPassphrase, KeyFiles, config_folder
 from .keys import RecordKey, new_ed25519, new_p256
 from .ledger import Ledger
-from .lookup import find_row
+from .lookup import find_row, find_system
 from .note import ED25519, VerifierKey
 from .people import People
 from .pinned import Pinned
 from .policy import Policy
-from .statements import Holder, approval_statement, key_statement
+from .statements import Holder, key_statement
 from .storage import Storage, check_shareable, translated_errors
-from .trust import ANY_APPROVER, KeyRing
 from .verification import LedgerVerifier, Progress
 from .verified import VerifiedLedger
 from .warnings import warnings_of
@@ -66,9 +64,6 @@ __all__ = ["Attached", "Evidence", "Holder", "Workspace"]
 WORKSPACE_VARIABLE = "MUNIMENT_WORKSPACE"
 KEY_VARIABLE = "MUNIMENT_KEY"
 DEFAULT_KEY = "default"
-_SYSTEM_OPTIONS = (
-    "--name … --purpose … --phase pilot --risk-tier high --owner 'NAME <ADDRESS>' --model FILE"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,42 +353,11 @@ class Workspace:
         statement: str | None = None,
         conditions: Sequence[str] = (),
     ) -> Attached:
-        """Approve (or reject) records, by number or digest prefix, in the name of one function.
+        """Approve (or reject) records, by number or digest prefix; see ``approval``."""
+        from .approval import approve
 
-        Raises:
-            InputError: ``record.unknown``, ``approval.own`` or ``approval.mixed``.
-        """
-        targets = [self.entry(text) for text in records]
-        systems = {target.statement.system for target in targets}
-        for target in targets:
-            if target.statement.system is None:
-                raise InputError(
-                    "approval.no-system",
-                    f"#{target.index} is {with_article(str(target.statement.kind))} record: it "
-                    "speaks of no system, and needs no approval",
-                )
-        if len(systems) != 1:
-            raise InputError(
-                "approval.mixed", "one approval speaks of records of one system version"
-            )
-        own = [target for target in targets if target.key == self.keys.public(self.key_name)]
-        if own:
-            raise InputError(
-                "approval.own",
-                f"#{own[0].index} was signed with this key: approval needs a second person",
-                hint="the approver chooses their own key with --key",
-            )
-        return self.append(
-            approval_statement(
-                targets,
-                next(system for system in systems if system is not None),
-                self.clock(),
-                role=role or self._only_function(),
-                decision=decision,
-                words=statement,
-                conditions=conditions,
-                references=self.references,
-            )
+        return approve(
+            self, records, role=role, decision=decision, words=statement, conditions=conditions
         )
 
     def timestamp(self, url: str | None = None, roots: Path | None = None) -> Timestamp:
@@ -525,7 +489,7 @@ class Workspace:
         try:
             vkey = self.ledger.vkey
         except VerificationError as error:
-            return _no_genesis(self.config.origin, error)
+            return VerifiedLedger.without_genesis(self.config.origin, error)
         config = self.config
         since = Pinned.load(config_folder(), config.origin, config.root) if incremental else None
         with self.storage.read() as reader:
@@ -547,36 +511,7 @@ class Workspace:
         Raises:
             InputError: ``system.unknown``, ``system.none`` or ``system.ambiguous``.
         """
-        known = self.systems()
-        names = ", ".join(map(str, known))
-        if text is not None:
-            wanted = SystemRef.parse(text)
-            if wanted in known:
-                return wanted
-            near = get_close_matches(text, map(str, known), n=1, cutoff=0.8)
-            raise InputError(
-                "system.unknown",
-                f"{wanted} is not registered",
-                expected=names or "a registered system version",
-                found=text,
-                hint=f"did you mean {near[0]}?"
-                if near
-                else f"muniment system add {wanted} {_SYSTEM_OPTIONS}",
-            )
-        if len(known) == 1:
-            return known[0]
-        if not known:
-            raise InputError(
-                "system.none",
-                "no system is registered in this workspace",
-                hint=f"muniment system add ID@VERSION {_SYSTEM_OPTIONS}",
-            )
-        raise InputError(
-            "system.ambiguous",
-            "there are several system versions: say which",
-            hint="--system ID@VERSION",
-            expected=names,
-        )
+        return find_system(self.systems(), text)
 
     def resolve(self, text: str) -> RecordRef:
         """The record called ``#17``, ``17`` or by at least six digits of its digest.
@@ -639,20 +574,6 @@ class Workspace:
         """What binds a statement to this ledger."""
         return ({"relation": GENESIS, **self.ledger.genesis.to_json()},)
 
-    def _only_function(self) -> str:
-        """The function the signing key approves for, if it has exactly one."""
-        fingerprint = self.keys.public(self.key_name).fingerprint
-        known = self.people.ring().get(fingerprint)
-        functions = sorted(known.signer.functions) if known else []
-        if len(functions) > 1:
-            raise InputError(
-                "approval.role",
-                "this key approves for several functions: say which",
-                expected=", ".join(functions),
-                hint="--role FUNCTION",
-            )
-        return functions[0] if functions else ANY_APPROVER
-
 
 @contextmanager
 def as_input_error() -> Iterator[None]:
@@ -672,22 +593,6 @@ def as_input_error() -> Iterator[None]:
         raise InputError(
             error.code, error.message, hint=hint, expected=error.expected, found=error.found
         ) from error
-
-
-def _no_genesis(origin: str, error: VerificationError) -> VerifiedLedger:
-    check = Check("root", "the root key is the one that is pinned", checked=1)
-    check.findings.append(Finding(error.code, error.message, 0, error.expected, error.found))
-    rest = Check("entries", "every entry is there, in its one form")
-    rest.not_checked.append("without a sound genesis nothing says which keys hold")
-    return VerifiedLedger(VerificationReport(origin, [check, rest]), [], KeyRing(), None)
-
-
-def make_state_folder(root: Path) -> None:
-    """Make the folder for what belongs to one checkout."""
-    state = root / STATE_FOLDER
-    state.mkdir(parents=True, exist_ok=True)
-    # NOTE: the folder ignores itself, so that the repository's own .gitignore stays untouched.
-    (state / ".gitignore").write_text("*\n")
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -19,7 +19,7 @@ from muniment.schemas.record import Record
 from muniment.schemas.statement import SystemRef
 from muniment.schemas.times import format_time
 
-from .evaluation import require_begun
+from .evaluation import present, require_begun
 
 if TYPE_CHECKING:
     from muniment.controls.requirement import Requirement
@@ -185,7 +185,7 @@ def known_since(
     then = [item for item in own if item.recorded_at <= coverage.as_of]
     past = PastTrust(verified.keys, workspace.kinds)
     found = hindsight(own, coverage, past.lost_since(then, coverage.as_of, size))
-    now = max(workspace.clock(), verified.require().time)
+    now = present(workspace, verified)
     if own and coverage.as_of.date() > now.date():
         text = (
             f"no more than what was recorded until {now:%Y-%m-%d}: the moment asked about is after "
@@ -199,7 +199,7 @@ def views(
     workspace: Workspace, verified: VerifiedLedger, asked: Asked, judge: Judge
 ) -> list[SystemView]:
     """One view for each system version; see ``Workspace.views``."""
-    now = max(workspace.clock(), verified.require().time)
+    now = present(workspace, verified)
     at, size = (now, None) if asked.as_of is None else _moment(workspace, asked.as_of)
     begun = None if asked.as_of is None else at
     require_begun(verified, begun)

@@ -16,6 +16,7 @@ from muniment.evidence.trust import EnrolledKey, format_since
 from muniment.evidence.witness import source_name
 from muniment.schemas.errors import MunimentError
 from muniment.schemas.record import Record
+from muniment.schemas.text import first_up
 from muniment.schemas.times import parse_time
 
 from .model import KeyEvent, KeyLine, OutsideProof
@@ -71,7 +72,9 @@ def _cosignature(
         note = SignedNote.of(checkpoint.note.text, anchor.proof)
         seconds = cosigned_at(note, known.vkey, (checkpoint.time, now))
     except MunimentError as error:
-        return OutsideProof("cosignature", anchor.source, None, False, _sentence(error.message))
+        return OutsideProof(
+            "cosignature", anchor.source, None, False, f"{first_up(error.message)}."
+        )
     moment = datetime.fromtimestamp(seconds, UTC)
     note_of = f"Its signature holds; the workspace’s policy calls it {known.name}."
     return OutsideProof("cosignature", anchor.source, moment, True, note_of)
@@ -87,7 +90,7 @@ def _stamp(
             return OutsideProof("time stamp", anchor.source, moment, None, _NO_ROOTS)
         moment = verify_token(anchor.proof, note, roots)
     except MunimentError as error:
-        return OutsideProof("time stamp", anchor.source, None, False, _sentence(error.message))
+        return OutsideProof("time stamp", anchor.source, None, False, f"{first_up(error.message)}.")
     words = "It is over this checkpoint, and a trusted root vouches for who signed it."
     return OutsideProof("time stamp", anchor.source, moment, True, words)
 
@@ -139,7 +142,3 @@ def _said(record: Record) -> str:
     if action == "rotate":
         return f"Takes the place of {body['replaces']} for {holder['name']}, as {roles}."
     return f"Enrolled for {holder['name']}, as {roles}."
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."

@@ -27,6 +27,7 @@ from muniment.evidence.note import SignedNote, VerifierKey
 from muniment.evidence.outside import checkpoint_of
 from muniment.evidence.policy import Policy
 from muniment.evidence.timestamp import load_roots, roots_in, verify_token
+from muniment.evidence.trust import PACKET_KIND
 from muniment.schemas.errors import InputError, MunimentError
 from muniment.schemas.files import read_small
 from muniment.schemas.finding import Check, Finding
@@ -44,7 +45,6 @@ ANCHORS = "anchors.json"
 POLICY = "witness-policy.txt"
 ROOTS = "timestamp-roots.pem"
 PREVIOUS = "previous.json"
-PACKET_KIND = "packet"
 MAX_PREVIOUS = 20
 """How many earlier packets are tied to a new one; the latest are."""
 _MAX_TRUSTED = 1 << 20

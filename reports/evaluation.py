@@ -11,7 +11,7 @@ from muniment.controls.evaluator import evaluate
 from muniment.controls.profile import Profile
 from muniment.controls.standing import counting
 from muniment.evidence.admission import PastTrust
-from muniment.evidence.derivation import derive, orders
+from muniment.evidence.derivation import derive, is_derived, orders
 from muniment.evidence.verified import VerifiedLedger
 from muniment.schemas.errors import InputError
 from muniment.schemas.statement import SystemRef
@@ -38,17 +38,11 @@ def judge(
         artifact: SHA-256 of the model in question.
         size: number of entries the ledger had at that moment, if that is known.
     """
-    # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
-    moment = as_of or max(workspace.clock(), verified.require().time)
+    moment = as_of or present(workspace, verified)
     records = PastTrust(verified.keys, workspace.kinds).at(verified.records, moment, size)
     # NOTE: files are read for what counts alone, and a later erasure explains one that is gone.
-    was_read = any(
-        record.statement.source is not None
-        or any(item.is_file for item in record.statement.subjects)
-        for record in records
-        if record.statement.system == system
-    )
-    counted = counting(records, system, moment) if was_read else ()
+    has_any = any(is_derived(record) for record in records if record.statement.system == system)
+    counted = counting(records, system, moment) if has_any else ()
     about = [*counted, *orders(verified.records)]
     named = [workspace.catalog(name) for name in frameworks] or workspace.catalogs
     catalogs = {catalog.id: catalog for catalog in named}
@@ -68,6 +62,16 @@ def judge(
         carrying,
         derivations,
     )
+
+
+def present(workspace: Workspace, verified: VerifiedLedger) -> datetime:
+    """Now, UTC.
+
+    Raises:
+        VerificationError: ``ledger.unsound``.
+    """
+    # NOTE: a clock a little behind the ledger's must not hide what was just recorded.
+    return max(workspace.clock(), verified.require().time)
 
 
 def require_begun(

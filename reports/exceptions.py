@@ -24,6 +24,8 @@ from muniment.evidence.draft import Evidence
 from muniment.schemas.errors import InputError
 from muniment.schemas.statement import SystemRef
 
+from .evaluation import present
+
 if TYPE_CHECKING:
     from muniment.controls.profile import Profile
     from muniment.evidence.workspace import Attached
@@ -210,7 +212,7 @@ def _require_others_evidence(
     if not controls:
         return
     verified = workspace.verified()
-    now = max(workspace.clock(), verified.require().time)
+    now = present(workspace, verified)
     index = build_index(verified.records, system, now, None)
     known = workspace.people.ring().get(workspace.signing_key.public.fingerprint)
     person = known.signer.person if known is not None else ""

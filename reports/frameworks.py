@@ -31,7 +31,7 @@ from muniment.schemas.text import shorten
 from .files import told_as_report_error, write_atomically
 
 if TYPE_CHECKING:
-    from .workspace import Workspace
+    from .rulebook import RuleBook
 
 FOLDER = "frameworks"
 _CROSSWALK = ".crosswalk.json"
@@ -154,7 +154,7 @@ def holds_framework(path: Path) -> bool:
 
 
 def import_frameworks(
-    workspace: Workspace, file: Path, as_id: str | None = None, kinds: Sequence[str] = ()
+    workspace: RuleBook, file: Path, as_id: str | None = None, kinds: Sequence[str] = ()
 ) -> TakenIn:
     """Take what ``file`` holds into ``frameworks/``; all of it, or nothing.
 
@@ -187,7 +187,7 @@ def import_frameworks(
 
 
 def _taken_in(
-    workspace: Workspace, file: Path, as_id: str | None
+    workspace: RuleBook, file: Path, as_id: str | None
 ) -> tuple[tuple[SourceCatalog, ...], tuple[SourceCrosswalk, ...]]:
     value = _read(file)
     if oscal.is_oscal(value):

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from muniment.evidence.anchors import TIMESTAMP, WITNESS
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
+from muniment.evidence.config import make_state_folder
 from muniment.evidence.entry import Entry
 from muniment.evidence.keyfiles import config_folder
 from muniment.evidence.merkle import hash_leaf
@@ -35,7 +36,6 @@ from muniment.evidence.timestamp import verify_timestamps
 from muniment.evidence.trust import ERASURE_KIND
 from muniment.evidence.verification import LedgerVerifier, Progress
 from muniment.evidence.workspace import Workspace as BaseWorkspace
-from muniment.evidence.workspace import make_state_folder
 from muniment.schemas import strictjson
 from muniment.schemas.errors import InputError, MunimentError, VerificationError
 from muniment.schemas.files import read_small

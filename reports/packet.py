@@ -16,7 +16,7 @@ from muniment.evidence.trust import KEY_KIND
 from muniment.evidence.verified import VerifiedLedger
 from muniment.evidence.workspace import as_input_error
 from muniment.schemas.record import Record, Signer
-from muniment.schemas.text import counted
+from muniment.schemas.text import counted, first_up
 
 from .artifactfiles import MAX_BYTES, LeftOut, carry
 from .coverages import known_since
@@ -141,10 +141,7 @@ def gather(
             *(_artifact_words(taken, left_out) if asked.with_artifacts else [_NO_ARTIFACTS]),
             *_not_included(verified.records, used),
             *(f"{words}." for words in [derivation_words(coverage.derivations)] if words),
-            *(
-                f"{_first_up(item.sentence)}."
-                for item in known_since(workspace, verified, coverage)
-            ),
+            *(f"{first_up(item.sentence)}." for item in known_since(workspace, verified, coverage)),
         ],
         *outside_proofs(workspace, checkpoint),
         asked.look,
@@ -214,10 +211,6 @@ def _artifact_words(taken: Sequence[Embedded], left_out: Sequence[LeftOut]) -> l
         rest = counted(len(left_out) - MAX_ROWS, "further file")
         words.append(f"{rest} left out are listed in manifest.json.")
     return words or ([] if taken else ["No record names a file."])
-
-
-def _first_up(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _not_included(records: list[Record], used: list[Record]) -> list[str]:

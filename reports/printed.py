@@ -21,13 +21,12 @@ from muniment import __version__
 from muniment.controls.coverage import Coverage, State
 from muniment.controls.gate import GateDecision
 from muniment.evidence.checkpoint import SignedCheckpoint
-from muniment.evidence.trust import KEY_KIND, KeyRing
+from muniment.evidence.trust import KEY_KIND, PACKET_KIND, KeyRing
 from muniment.schemas.record import Record, Signer
 from muniment.schemas.times import format_time, parse_time
 
 from . import widefonts
 from .custody import key_events, key_line
-from .earlier import PACKET_KIND
 from .model import Cover, Look, OutsideProof, PacketInput, PreviousPacket
 from .sampleview import Drawing
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from muniment.schemas import strictjson
 from muniment.schemas.record import Record
-from muniment.schemas.statement import Subject
+from muniment.schemas.statement import GATE_DECISION, Subject
 from muniment.schemas.text import counted
 
 from . import views
@@ -30,6 +32,7 @@ _BETWEEN = "  ·  "
 _WITHIN = " / "
 _SHORT = 90
 """Characters up to which phrases share a line."""
+_OVER_ALL = "SHA-256 of the embedded list (RFC 8785)"
 _HELD = {True: "holds", False: "FAILS", None: "no threshold"}
 
 
@@ -98,12 +101,13 @@ class Rows:
         self.share = share(len(packet.records))
         self._apart = frozenset(apart)
         self._replaced = views.replaced(packet)
+        self._places = {record.sha256: record.index for record in packet.records}
         self._keys = {key.fingerprint: key.enrolled for key in packet.keys}
         self._descriptor = packet.coverage.system.descriptor().sha256
 
     def __call__(self, record: Record) -> Row:
         """One row."""
-        phrases = list(_phrases(record, record.index in self._apart)) if self.share else []
+        phrases = list(self._phrases(record)) if self.share else []
         shown = record.statement.subjects[: max(1, min(views.MAX_ROWS, self.share // _PER_FILE))]
         body = list(_lines(phrases, self.share))
         lines = (*self._signed(record), *body, *self._files(record, shown, body))
@@ -136,6 +140,15 @@ class Rows:
             parts.append(f"read from {tool}, format {views.text_of(said.source.get('format'))}")
         yield Line("", _BETWEEN.join(parts))
         yield Line("Record digest", record.sha256)
+
+    def _phrases(self, record: Record) -> Iterator[Phrase]:
+        """Everything in a record's body."""
+        if record.kind == GATE_DECISION:
+            yield from _decision(record.statement.body, self._places)
+            return
+        yield from _parts(views.body_parts(record))
+        if record.kind == "eval-result" and record.index not in self._apart:
+            yield from _measurements(record)
 
     def _files(
         self, record: Record, shown: Sequence[Subject], body: Sequence[Line]
@@ -177,9 +190,8 @@ def _lines(phrases: Sequence[Phrase], limit: int) -> Iterator[Line]:
     yield from rest
 
 
-def _phrases(record: Record, apart: bool) -> Iterator[Phrase]:
-    """Everything in a record's body."""
-    body = views.body_parts(record)
+def _parts(body: views.Body) -> Iterator[Phrase]:
+    """A body, field by field and list by list."""
     yield from (Phrase(field.label, field.value) for field in _together(body.fields))
     for grid in body.grids:
         yield Phrase(f"{grid.label} ({' | '.join(grid.columns)})", "", True)
@@ -188,8 +200,39 @@ def _phrases(record: Record, apart: bool) -> Iterator[Phrase]:
             yield Phrase("", _only_embedded(grid.more, "row"), True)
     if body.more:
         yield Phrase("", _only_embedded(body.more, "part"), True)
-    if record.kind == "eval-result" and not apart:
-        yield from _measurements(record)
+
+
+def _decision(body: Mapping[str, Any], places: Mapping[str, int]) -> Iterator[Phrase]:
+    """A gate decision's body; of the digests that it lists, what they are of and one over all."""
+    rest = {**body["muniment_decision"], **body}
+    del rest["muniment_decision"]
+    inputs, catalogs = rest.pop("inputAttestations"), rest.pop("catalogs", {})
+    counts = rest.pop("counts")
+    yield Phrase("Verdict", rest.pop("verificationResult"))
+    yield Phrase(
+        "Controls", ", ".join(f"{n:,} {state}" for state, n in counts.items() if n) or "none"
+    )
+    yield from _parts(views.parts_of({name: value for name, value in rest.items() if value != []}))
+    yield Phrase("Rests on", _named({item["digest"]["sha256"] for item in inputs}, places), True)
+    yield from _digested(inputs)
+    yield Phrase("By the catalogs", ", ".join(catalogs) or "none", True)
+    yield from _digested(catalogs)
+
+
+def _named(digests: Set[str], places: Mapping[str, int]) -> str:
+    """How many records, and which of them stand in the packet."""
+    known = sorted(places[digest] for digest in digests if digest in places)
+    named = [f": {', '.join(f'#{place}' for place in known)}"] if known else []
+    if others := len(digests) - len(known):
+        named.append(f"{others:,} not in this packet")
+    return counted(len(digests), "record") + "; ".join(named)
+
+
+def _digested(listed: Any) -> Iterator[Phrase]:
+    """One digest for a list that has a digest in every line."""
+    if listed:
+        digest = hashlib.sha256(strictjson.canonical(listed)).hexdigest()
+        yield Phrase(_OVER_ALL, digest)
 
 
 def _together(fields: Iterable[views.Field]) -> list[views.Field]:

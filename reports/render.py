@@ -22,7 +22,7 @@ from markupsafe import Markup
 from muniment.controls.coverage import State
 from muniment.controls.crosswalk import Source
 from muniment.schemas.errors import ReportError
-from muniment.schemas.text import shorten
+from muniment.schemas.text import first_up, shorten
 from muniment.schemas.times import format_time
 
 from . import (
@@ -279,6 +279,7 @@ def _environment(overrides: tuple[Override, ...]) -> Sandbox:
         trim_blocks=True,
     )
     environment.filters["attr"] = attribute
+    environment.filters["first_up"] = first_up
     environment.filters["whole"] = whole
     # NOTE: what records say is never taken for markup, whatever a workspace's template asks.
     del environment.filters["safe"]

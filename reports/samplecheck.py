@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from muniment.controls.index import SAMPLE_TEST
-from muniment.controls.sample import By, Seed, differences, draw
+from muniment.controls.sample import By, Sample, Seed, differences, draw
 from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.schemas.errors import InputError
 from muniment.schemas.finding import Check, Finding
@@ -62,8 +62,7 @@ def _check(
         check.findings.append(Finding("sample.seed-differs", text, place, known, root))
         return
     try:
-        seed = Seed(size, root, stated.get("salt", ""))
-        sample = draw(records, system, seed, stated["n"], By(stated["by"]))
+        sample = _drawn_again(stated, records, system)
     except InputError as error:
         check.findings.append(Finding.of(error, place))
         return
@@ -97,6 +96,15 @@ def printed_sample(
     """
     signed = seeding[stated["checkpoint"]["size"]]
     system = SystemRef(stated["system"]["id"], stated["system"]["version"])
-    seed = Seed(signed.size, signed.root.hex(), stated.get("salt", ""))
-    sample = draw(records, system, seed, stated["n"], By(stated["by"]))
-    return drawn(sample, records, signed, size)
+    return drawn(_drawn_again(stated, records, system), records, signed, size)
+
+
+def _drawn_again(stated: Mapping[str, Any], records: Sequence[Record], system: SystemRef) -> Sample:
+    """The sample that the rule draws from what was stated of it.
+
+    Raises:
+        InputError: what is stated is nothing to draw by.
+    """
+    checkpoint = stated["checkpoint"]
+    seed = Seed(checkpoint["size"], checkpoint["root"], stated.get("salt", ""))
+    return draw(records, system, seed, stated["n"], By(stated["by"]))

@@ -13,7 +13,7 @@ from muniment.controls.soa import CATALOG, Soa, statement_of_applicability
 from muniment.schemas import strictjson
 from muniment.schemas.record import Record
 from muniment.schemas.statement import RecordRef, Subject
-from muniment.schemas.text import figure, shorten
+from muniment.schemas.text import figure, first_up, shorten
 
 from .model import PacketInput
 
@@ -312,14 +312,17 @@ def words(name: str) -> str:
     """``collectionPeriod`` as ``Collection period``."""
     if name in _SPELLED:
         return _SPELLED[name]
-    text = _WORD.sub(" ", name).strip().lower()
-    return text[:1].upper() + text[1:]
+    return first_up(_WORD.sub(" ", name).strip().lower())
 
 
 def body_parts(record: Record) -> Body:
     """A record's body, ready to print; an evaluation's tables stand in their own chapter."""
     apart = _APART if record.kind == "eval-result" else ()
-    body = {name: value for name, value in record.statement.body.items() if name not in apart}
+    return parts_of({k: v for k, v in record.statement.body.items() if k not in apart})
+
+
+def parts_of(body: Mapping[str, Any]) -> Body:
+    """A body's fields and lists, ready to print."""
     parts = list(_parts(body, ""))
     kept = parts[:MAX_ROWS]
     return Body(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from muniment.schemas.statement import RecordRef, Statement
 
@@ -38,6 +39,17 @@ class Signer:
     def person(self) -> str:
         """What two keys of one holder have in common: the e-mail address, in lower case."""
         return self.email.casefold()
+
+    def to_json(self) -> dict[str, Any]:
+        """The signer in the product's JSON documents; roles and functions in order."""
+        return {
+            "fingerprint": self.fingerprint,
+            "name": self.name,
+            "email": self.email,
+            "type": self.type,
+            "roles": sorted(self.roles),
+            "functions": sorted(self.functions),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,11 @@ def with_article(word: str) -> str:
     return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
 
 
+def first_up(text: str) -> str:
+    """Return ``text`` with its first letter a capital; the others stay as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def said_by(error: Exception) -> str:
     """What a network or system error says, in words for a person: ``connection refused``."""
     reason = getattr(error, "reason", None)

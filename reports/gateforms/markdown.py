@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from muniment.reports.inert import escape, said
 from muniment.reports.markup import cell, cut, details, table
+from muniment.schemas.text import first_up
 from muniment.schemas.times import format_time
 
 from .form import headline, recorded, summary, why
@@ -26,7 +27,7 @@ def to_markdown(gated: Gated) -> str:
     model = f"model <code>{coverage.artifact}</code>" if coverage.artifact else "model not named"
     left_out = [reason.full() for reason in coverage.left_out]
     parts = [
-        f"## {escape(headline(decision)[0].upper() + headline(decision)[1:])}",
+        f"## {escape(first_up(headline(decision)))}",
         f"{model}, as of {escape(format_time(coverage.as_of))}; {escape(recorded(gated))}.",
         *(f"**{escape(said(reason.text))}**" for reason in decision.reasons),
         f"{escape(summary(decision))}.",

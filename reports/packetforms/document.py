@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from muniment.reports.sampleview import Tested
     from muniment.reports.timeline import Report, Series
     from muniment.reports.views import Metric
-    from muniment.schemas.record import Record, Signer
+    from muniment.schemas.record import Record
 
 SCHEMA_VERSION = 1
 """Version of the document; it rises when a field changes its meaning or goes."""
@@ -80,7 +80,7 @@ def _record(facts: RecordFacts) -> dict[str, Any]:
         **record.ref.to_json(),
         "kind": record.kind,
         "about": views.headline(record),
-        "signer": _signer(record.signer),
+        "signer": record.signer.to_json(),
         "recorded_at": format_time(record.recorded_at),
         "distrusted": record.distrusted,
         "counts_for": list(facts.counts_for),
@@ -88,17 +88,6 @@ def _record(facts: RecordFacts) -> dict[str, Any]:
         "superseded_by": facts.superseded_by,
         "fresh_until": format_time(facts.fresh_until) if facts.fresh_until else None,
         "statement": record.statement.to_json(),
-    }
-
-
-def _signer(signer: Signer) -> dict[str, Any]:
-    return {
-        "fingerprint": signer.fingerprint,
-        "name": signer.name,
-        "email": signer.email,
-        "type": signer.type,
-        "roles": sorted(signer.roles),
-        "functions": sorted(signer.functions),
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from muniment.reports.signature import read_attachments
 from muniment.reports.workspace import Workspace
 from muniment.schemas.times import parse_time
 
-from .conftest import ADD_SYSTEM, SYSTEM, Cli
+from .conftest import ADD_SYSTEM, SYSTEM, Cli, change_ledger
 
 NIST = ("--framework", "nist-ai-rmf-1.0")
 CONTROL = "nist-ai-rmf-1.0:MEASURE 2.3"
@@ -412,16 +411,6 @@ def test_as_much_is_verified_whatever_system_is_asked_about(place: Path) -> None
     assert [item for item in own.records if item.statement.system is not None] == about
 
 
-def behind_the_triggers(place: Path, *statements: str) -> None:
-    """Change the database past what keeps it append-only."""
-    with sqlite3.connect(place / ".muniment" / "ledger.db") as database:
-        triggers = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-        for (name,) in triggers.fetchall():
-            database.execute(f"DROP TRIGGER {name}")
-        for statement in statements:
-            database.execute(statement)
-
-
 HIDING = {
     "of an evaluation": (
         "UPDATE entry SET system_version = 'x' WHERE number = "
@@ -444,7 +433,7 @@ def test_a_record_hidden_after_verification(place: Path, cli: Cli, what: str) ->
     assert cli("verify").code == 0
     if what == "of an evaluation":
         assert cli(*asked).json == before
-    behind_the_triggers(place, HIDING[what])
+    change_ledger(place, HIDING[what])
     answer = cli(*asked)
     assert (answer.code, answer.json["error"]["code"]) == (1, "ledger.unsound")
 
@@ -460,7 +449,7 @@ def test_a_ledger_that_was_cut_back(place: Path, cli: Cli, command: tuple[str, .
     again = ("attach", "policy", "policy.md", "--body", "policy.yaml", "--set", "title=Newer")
     assert cli(*again).code == 0
     assert cli("verify").code == 0
-    behind_the_triggers(
+    change_ledger(
         place,
         f"DELETE FROM subject WHERE number >= {size}",
         f"DELETE FROM entry WHERE number >= {size}",

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 
-from .conftest import Cli
+from .conftest import Cli, change_ledger
 
 LEDGER = Path(".muniment/ledger.db")
-
-
-def change(statement: str) -> None:
-    """Change the ledger's database as whoever holds the file can."""
-    connection = sqlite3.connect(LEDGER)
-    for (name,) in connection.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-    ).fetchall():
-        connection.execute(f"DROP TRIGGER {name}")
-    connection.execute(statement)
-    connection.commit()
-    connection.close()
 
 
 def test_fsck_finds_and_repairs(place: Path, cli: Cli) -> None:
     """Exit 1 while there are differences and when they are repaired, 0 from then on."""
     said = cli("fsck")
     assert (said.code, "nothing differs" in said.out, "HOLDS" in said.out) == (0, True, False)
-    change("UPDATE entry SET kind = 'decision' WHERE number = 5")
+    change_ledger(place, "UPDATE entry SET kind = 'decision' WHERE number = 5")
     said = cli("fsck", "--json")
     assert (said.code, said.json["ok"]) == (1, False)
     assert "column.differs" in said.out
@@ -58,9 +45,9 @@ def test_other_versions_say_what_to_do(place: Path, cli: Cli, version: str) -> N
     """An older ledger asks for ``muniment migrate``; a newer one for a newer Muniment."""
     assert "version 2 already" in cli("migrate").out
     if version == "1":
-        change("DROP TABLE anchor")
-        change("DROP TABLE erasure")
-    change(f"UPDATE meta SET value = '{version}' WHERE key = 'schema'")
+        change_ledger(place, "DROP TABLE anchor")
+        change_ledger(place, "DROP TABLE erasure")
+    change_ledger(place, f"UPDATE meta SET value = '{version}' WHERE key = 'schema'")
     said = cli("verify")
     assert (said.code, "store.version" in said.err) == (3, True)
     if version == "3":

@@ -20,7 +20,7 @@ from muniment.evidence.storage import AnchorRow
 from muniment.evidence.workspace import Workspace
 from muniment.reports.verify import verify_packet
 
-from .conftest import ATTACH_POLICY, INIT, Cli, Said
+from .conftest import ATTACH_POLICY, INIT, Cli, Said, change_ledger
 
 WITNESS = "witness.example.com"
 
@@ -30,14 +30,6 @@ def check(said: Said, name: str) -> dict[str, Any]:
     (found,) = (item for item in said.json["data"]["checks"] if item["name"] == name)
     assert isinstance(found, dict)
     return found
-
-
-def edit(place: Path, statement: str) -> None:
-    """Change the database under the triggers."""
-    opened = Workspace(place)
-    with opened.storage.rebuild() as writer:
-        writer._session.connection().exec_driver_sql(statement)
-    opened.storage.close()
 
 
 def forget() -> None:
@@ -67,11 +59,11 @@ def test_incremental_finds_what_changed_below(place: Path, cli: Cli) -> None:
     """A leaf from before that was changed is found against what was pinned; an envelope from before
     only by the full audit, which is why the two are labelled apart."""
     assert cli("verify", "--incremental").code == 0
-    edit(place, "UPDATE entry SET signer = 'x' WHERE number = 3")
+    change_ledger(place, "UPDATE entry SET signer = 'x' WHERE number = 3")
     assert cli("verify", "--incremental").code == 0
     full = cli("verify", "--json")
     assert (full.code, check(full, "columns")["findings"][0]["code"]) == (1, "column.differs")
-    edit(place, "UPDATE entry SET leaf = x'00' WHERE number = 3")
+    change_ledger(place, "UPDATE entry SET leaf = x'00' WHERE number = 3")
     found = cli("verify", "--incremental", "--json")
     assert (found.code, check(found, "pinned")["findings"][0]["code"]) == (1, "pinned.root")
 
@@ -187,7 +179,7 @@ def test_the_same_name_and_root_with_another_ledger(
 def test_a_row_that_can_be_no_cosignature(place: Path, cli: Cli, tmp_path: Path) -> None:
     """What SQLite takes where cosignatures are, and is none, is a fault, with a policy or without;
     and such a ledger is not exported."""
-    edit(place, "INSERT INTO anchor VALUES ('abc', 'witness', 'x', x'00')")
+    change_ledger(place, "INSERT INTO anchor VALUES ('abc', 'witness', 'x', x'00')")
     (place / "p").write_text("quorum none\n")
     for options in ([], ["--policy", "p"]):
         said = cli("verify", *options, "--json")

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from muniment.evidence.dsse import Envelope
 from muniment.evidence.keys import SigningKey, new_ed25519, new_p256
@@ -124,6 +125,19 @@ class Lab:
             verifier = LedgerVerifier(reader, self.vkey, self.root.public.fingerprint, self.kinds)
             list(verifier.records())
         return verifier.report
+
+    def change(self, *statements: str) -> None:
+        """Change the database past its triggers, as whoever holds it can."""
+        engine = create_engine(self.url)
+        with engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+                first = [f"DROP TRIGGER {name}" for (name,) in connection.execute(text(query))]
+            else:
+                first = ["SET LOCAL session_replication_role = replica"]
+            for statement in (*first, *statements):
+                connection.execute(text(statement))
+        engine.dispose()
 
     def assert_sound(self, size: int) -> None:
         """The ledger verifies and has ``size`` entries, no more and no fewer."""

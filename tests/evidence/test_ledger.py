@@ -406,33 +406,15 @@ def test_a_locked_ledger(
 )
 def test_a_damaged_ledger_takes_nothing_more(lab: Any, statement: str) -> None:
     """Where tiles or checkpoint no longer fit, an append is refused rather than signed over."""
-    engine = create_engine(lab.url)
-    with engine.begin() as connection:
-        disarm(connection)
-        connection.execute(text(statement))
-    engine.dispose()
+    lab.change(statement)
     assert code_of(lambda: lab.append(lab.statement())) == "ledger.damaged"
     assert code_of(lab.ledger.checkpoint) == "ledger.damaged"
     assert lab.size() == 1
 
 
-def disarm(connection: Any) -> None:
-    """Put the triggers out of force, as whoever holds the database can."""
-    if connection.dialect.name == "sqlite":
-        found = connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'"))
-        for (name,) in found.all():
-            connection.execute(text(f"DROP TRIGGER {name}"))
-    else:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
-
-
 def test_another_schema_version_is_refused(lab: Any) -> None:
     """A ledger of another version of the tables is left alone."""
-    engine = create_engine(lab.url)
-    with engine.begin() as connection:
-        disarm(connection)
-        connection.execute(text("UPDATE meta SET value = '99' WHERE key = 'schema'"))
-    engine.dispose()
+    lab.change("UPDATE meta SET value = '99' WHERE key = 'schema'")
     assert code_of(lab.size) == "store.version"
     assert code_of(lambda: lab.append(lab.statement())) == "store.version"
 

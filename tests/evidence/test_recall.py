@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
 
 from muniment.evidence.pinned import Pinned
 from muniment.evidence.recall import NotRecalledError, recall
@@ -45,21 +44,6 @@ def own(records: list[Record], *about: SystemRef) -> list[Record]:
     return [item for item in records if item.statement.system in (about or (ONE,))]
 
 
-def change(lab: Any, *statements: str) -> None:
-    """Change the database past its triggers."""
-    engine = lab.storage._engine
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            names = connection.execute(text("SELECT name FROM sqlite_master WHERE type='trigger'"))
-            dropped = [f"DROP TRIGGER {name}" for (name,) in names.all()]
-        else:
-            dropped = ["SET session_replication_role = replica"]
-        for statement in (*dropped, *statements):
-            connection.execute(text(statement))
-        connection.commit()
-    engine.dispose()
-
-
 @pytest.fixture
 def old(lab: Any, clock: Any) -> Pinned:
     """What is remembered of a ledger: #1 to #3 about one system, #4 a key, #5 about the other."""
@@ -88,7 +72,7 @@ def test_what_is_recalled_is_what_verification_gives(lab: Any, old: Pinned) -> N
 def test_what_came_since_is_verified(lab: Any, old: Pinned) -> None:
     """A fault in a new record is a finding, though all the old ones are as they were."""
     lab.append(lab.statement(title="Five"))
-    change(lab, "UPDATE entry SET kind = 'approval' WHERE number = 6")
+    lab.change("UPDATE entry SET kind = 'approval' WHERE number = 6")
     report = recalled(lab, old)[0].report
     assert [item.code for item in report.findings] == ["column.differs"]
 
@@ -124,14 +108,14 @@ CHANGES = {
 @pytest.mark.parametrize("what", CHANGES)
 def test_nothing_is_recalled_of_what_was_changed(lab: Any, old: Pinned, what: str) -> None:
     """Whatever is not as it was, the whole ledger has to be verified again."""
-    change(lab, *CHANGES[what].split(";"))
+    lab.change(*CHANGES[what].split(";"))
     with pytest.raises(NotRecalledError):
         recalled(lab, old)
 
 
 def test_a_system_that_was_not_touched_is_recalled(lab: Any, old: Pinned) -> None:
     """Each system stands for itself: the rows of another are not looked at."""
-    change(lab, HIDDEN)
+    lab.change(HIDDEN)
     assert [str(item) for item in recalled(lab, old, TWO)[1]] == ["#5"]
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from muniment.evidence.keys import new_ed25519
 from muniment.evidence.note import ED25519, VerifierKey
@@ -45,21 +44,6 @@ def run(lab: Any, since: Pinned | None = None) -> tuple[LedgerVerifier, Pinned |
 def codes(report: VerificationReport) -> list[str]:
     """Codes of every fault."""
     return [finding.code for finding in report.findings]
-
-
-def change(lab: Any, *statements: str) -> None:
-    """Change the database past its triggers."""
-    engine = lab.storage._engine
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            names = connection.execute(text("SELECT name FROM sqlite_master WHERE type='trigger'"))
-            dropped = [f"DROP TRIGGER {name}" for (name,) in names.all()]
-        else:
-            dropped = ["SET session_replication_role = replica"]
-        for statement in (*dropped, *statements):
-            connection.execute(text(statement))
-        connection.commit()
-    engine.dispose()
 
 
 @pytest.fixture
@@ -99,7 +83,7 @@ def test_new_records_are_verified_in_full(lab: Any, pinned: Pinned) -> None:
     assert codes(report) == []
     counted = {check.name: check.checked for check in report.checks}
     assert counted["signatures"] == counted["columns"] == counted["trust"] == 2
-    change(lab, "UPDATE entry SET kind = 'approval' WHERE number = 5")
+    lab.change("UPDATE entry SET kind = 'approval' WHERE number = 5")
     verifier, again = run(lab, pinned)
     assert codes(verifier.report) == ["column.differs"]
     assert again is None
@@ -126,7 +110,7 @@ def test_what_was_verified_before_is_changed(
     lab: Any, pinned: Pinned, statements: list[str], expected: str
 ) -> None:
     """A changed leaf, checkpoint, tile or key record, and a cut end, are found by hashes alone."""
-    change(lab, *statements)
+    lab.change(*statements)
     verifier, again = run(lab, pinned)
     assert expected in codes(verifier.report)
     assert not verifier.report.ok
@@ -137,7 +121,7 @@ def test_a_hidden_key_record(lab: Any) -> None:
     """A key record whose column was changed, so that no query finds it, is missed at once."""
     lab.enrol(["contributor"], name="Bea Example")
     _, found = run(lab)
-    change(lab, "UPDATE entry SET kind = 'x' WHERE number = 1")
+    lab.change("UPDATE entry SET kind = 'x' WHERE number = 1")
     assert "pinned.keys" in codes(run(lab, found)[0].report)
 
 
@@ -172,8 +156,7 @@ def test_a_damaged_memory_is_refused(tmp_path: Path, data: bytes) -> None:
 
 def test_a_ledger_that_went_back_is_told_in_true_numbers(lab: Any, pinned: Pinned) -> None:
     """Where entries are gone, nobody says that all of those verified before are held."""
-    change(
-        lab,
+    lab.change(
         "DELETE FROM subject WHERE number > 1",
         "DELETE FROM entry WHERE number > 1",
         "DELETE FROM checkpoint WHERE size > 2",

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from muniment.evidence import verification, workers
 from muniment.evidence.verification import LedgerVerifier
@@ -22,22 +21,11 @@ def ledger(lab: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         lab.append(lab.statement(title=f"Root's {number}"))
         lab.append(lab.statement(title=f"Bea's {number}"), key=bea)
     monkeypatch.setattr(verification, "_CHUNK", 3)
-    engine = lab.storage._engine
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            names = connection.execute(text("SELECT name FROM sqlite_master WHERE type='trigger'"))
-            for (name,) in names.all():
-                connection.execute(text(f"DROP TRIGGER {name}"))
-        else:
-            connection.execute(text("SET session_replication_role = replica"))
-        for change in (
-            "UPDATE entry SET leaf = substr(leaf, 2) WHERE number = 4",
-            "UPDATE entry SET signer = 'x' WHERE number = 7",
-            "UPDATE subject SET name = 'x' WHERE number = 11",
-        ):
-            connection.execute(text(change))
-        connection.commit()
-    engine.dispose()
+    lab.change(
+        "UPDATE entry SET leaf = substr(leaf, 2) WHERE number = 4",
+        "UPDATE entry SET signer = 'x' WHERE number = 7",
+        "UPDATE subject SET name = 'x' WHERE number = 11",
+    )
     return lab
 
 

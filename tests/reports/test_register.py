@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from types import ModuleType
 
 import pytest
 
 from muniment.reports import register, views
 from muniment.reports.printable import MAX_TEXT
+from muniment.schemas import strictjson
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,55 @@ def test_charted_evaluations_are_not_printed_twice(build: ModuleType) -> None:
     packet = build.make_packet()
     failed = next(item for item in packet.records if item.index == 9)
     assert "FAILS" not in register.Rows(packet, [9])(failed).text
+
+
+def test_a_decision_names_what_it_rests_on(build: ModuleType) -> None:
+    """A gate decision's row has every fact but the digests of its records and catalogs: it says
+    which they are, and one digest over each list, as who has the record can compute it."""
+    packet = build.make_packet()
+    known = [item for item in packet.records if item.index in (9, 12)]
+    digests = [*(item.sha256 for item in known), "f" * 64]
+    inputs = [{"uri": "muniment:record/0", "digest": {"sha256": item}} for item in digests]
+    catalogs = {"nist-ai-rmf-1.0": "a" * 64, "readiness-gate": "b" * 64}
+    blocking = [{"control": "readiness-gate:RG-1", "state": "failed", "unblock": "mend it"}]
+    body = {
+        "verifier": {"id": "https://muniment.dev", "version": {"muniment": "1"}},
+        "policy": {"uri": "muniment:profile/production@1", "digest": {"sha256": "c" * 64}},
+        "inputAttestations": inputs,
+        "verificationResult": "FAILED",
+        "verifiedLevels": ["FAILED"],
+        "muniment_decision": {
+            "profile": "production",
+            "ledger": {"origin": "evidence.example.com", "size": 1200, "sha256": "d" * 64},
+            "catalogs": catalogs,
+            "crosswalk": "e" * 64,
+            "asOf": "2026-11-21T09:30:00Z",
+            "counts": {"failed": 1, "met": 1023, "stale": 0},
+            "blocking": blocking,
+        },
+    }
+    text = register.Rows(packet, ())(build.record(30, "gate-decision", body)).text
+    assert "Verdict: FAILED  ·  Controls: 1 failed, 1,023 met" in text and "stale" not in text
+    assert "Rests on: 3 records: #9, #12; 1 not in this packet" in text
+    assert "By the catalogs: nist-ai-rmf-1.0, readiness-gate" in text
+    assert not [item for item in (*digests, *catalogs.values()) if item in text]
+    for listed in (inputs, catalogs):
+        over_all = hashlib.sha256(strictjson.canonical(listed)).hexdigest()
+        assert f"SHA-256 of the embedded list (RFC 8785): {over_all}" in text
+    facts = ("production@1", "2026-11-21T09:30:00Z", "evidence.example.com", "1200", "mend it")
+    assert all(fact in text for fact in (*facts, "c" * 64, "d" * 64, "e" * 64))
+
+
+def test_a_decision_on_nothing(build: ModuleType) -> None:
+    """A gate decision without evidence says that it rests on no record, and digests no list."""
+    body = {
+        "inputAttestations": [],
+        "verificationResult": "PASSED",
+        "muniment_decision": {"profile": "p", "counts": {"met": 0}, "blocking": []},
+    }
+    row = register.Rows(build.make_packet(), ())(build.record(30, "gate-decision", body))
+    assert "Rests on: 0 records" in row.text and "Controls: none" in row.text
+    assert "RFC 8785" not in row.text and "Blocking" not in row.text
 
 
 def test_a_long_body_is_cut_and_says_so(build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

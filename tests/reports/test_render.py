@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
@@ -209,8 +210,29 @@ def test_hostile_text_makes_a_plain_pdf(build: ModuleType, tmp_path: Path) -> No
 
 def test_a_packet_of_nothing_says_so(build: ModuleType, tmp_path: Path) -> None:
     """Without records the packet still renders and does not claim anything."""
-    text = " ".join(text_of(render_pdf(build.make_packet(records=(), keys=()), ()), tmp_path))
+    pdf = render_pdf(build.make_packet(records=(), keys=()), ())
+    text = " ".join(text_of(pdf, tmp_path))
     assert "There is no verified record about this system." in text
+    assert "No key is known at this checkpoint." in text
+    with pikepdf.open(io.BytesIO(pdf)) as document:
+        parts = [item for item in document.objects if isinstance(item, pikepdf.Dictionary)]
+        bodies = [item for item in parts if item.get("/S") == "/TBody"]
+        assert bodies and all(len(item.get("/K", [])) for item in bodies)
+
+
+@pytest.mark.parametrize(
+    "emptied", [{"keys": ()}, {"covered": "controls"}, {"covered": "catalogs"}]
+)
+def test_no_table_is_empty(build: ModuleType, emptied: dict[str, Any]) -> None:
+    """Where there is nothing to list there is no table: one without rows breaks PDF/UA."""
+    if asked := emptied.get("covered"):
+        whole = build.coverage(build.ledger())
+        bare = tuple(replace(item, controls=()) for item in whole.catalogs)
+        found = replace(whole, catalogs=bare if asked == "controls" else (), left_out=())
+        emptied = {"covered": found}
+    pages = render_html(build.make_packet(records=(), **emptied))
+    assert pages.count("<tbody>") > 5
+    assert not re.findall(r"<(tbody|tr|thead)[^>]*>\s*</\1>", pages)
 
 
 @pytest.mark.parametrize(
