@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import re
 import warnings
@@ -21,9 +20,9 @@ from xml.etree.ElementTree import Element, SubElement, fromstring, register_name
 from muniment.schemas.errors import ReportError
 
 from .model import Embedded, PacketInput
-from .pagetext import read_pages
+from .pagetext import PageContent
 from .sigfields import add_fields
-from .tagging import mend_tags
+from .tagging import mend_tags, object_at, pages_of
 
 MANIFEST = "manifest.json"
 """Embedded file that names every other by its SHA-256, and the pages."""
@@ -129,22 +128,37 @@ def _finish(document: Any, pdf: Any, packet: PacketInput, attachments: Sequence[
     mend_tags(pdf, packet)
     add_fields(document, pdf)
     _finish_attachments(pdf, attachments)
-    manifest = next(
-        (
-            pdf.objects[int(item["EF"]["F"].split()[0])]
-            for item in filter(_is_filespec, pdf.objects)
-            if item["UF"].string == MANIFEST
-        ),
-        None,
-    )
+    _fix_pages(pdf)
     _settle(pdf)
-    if manifest is not None:
-        _fix_pages(pdf, manifest)
+
+
+def _fix_pages(pdf: Any) -> None:
+    """Write the digest of the pages into the embedded manifest, if there is one."""
+    named = {item["UF"].string: item["EF"]["F"] for item in filter(_is_filespec, pdf.objects)}
+    if MANIFEST not in named:
+        return
+    manifest = object_at(pdf, named[MANIFEST])
+    content = PageContent.of(_content(object_at(pdf, page["Contents"])) for page in pages_of(pdf))
+    listed = json.loads(b"".join(manifest.stream)) | {"pages": content.to_json()}
+    data = json.dumps(listed, ensure_ascii=False, indent=1).encode()
+    manifest.stream = [data]
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    manifest.extra["Params"] |= {"CheckSum": f"<{digest}>", "Size": len(data)}
+
+
+def _content(stream: Any) -> bytes:
+    """What a stream holds, without a filter."""
+    import pydyf
+
+    written: bytes = pydyf.Stream(stream.stream).data
+    data = written.partition(b"\nstream\n")[2].removesuffix(b"\nendstream")
+    stream.stream = [data]
+    return data
 
 
 def _settle(pdf: Any) -> None:
-    """Put each object's bytes in its place: pydyf would make and compress them anew three times,
-    to read the pages, for the file's identifier and for the file."""
+    """Put each object's bytes in its place: pydyf would make and compress them anew for the file
+    and for the file's identifier."""
     import pydyf
 
     class Settled(pydyf.Object):  # type: ignore[misc]
@@ -159,22 +173,6 @@ def _settle(pdf: Any) -> None:
             pdf.objects[number] = settled
 
 
-def _fix_pages(pdf: Any, manifest: Any) -> None:
-    """Write the digests of the pages into the embedded manifest."""
-    output, known = io.BytesIO(), len(pdf.objects)
-    pdf.write(output)
-    # NOTE: written once more by WeasyPrint, which must find it as if it never had been.
-    del pdf.objects[known:]
-    pdf.current_position, pdf.xref_position = 0, None
-    content, _ = read_pages(output.getvalue())
-    listed = json.loads(b"".join(manifest.stream)) | {"pages": content.to_json()}
-    data = json.dumps(listed, ensure_ascii=False, indent=1).encode()
-    manifest.stream = [data]
-    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    manifest.extra["Params"] |= {"CheckSum": f"<{digest}>", "Size": len(data)}
-    pdf.objects[manifest.number] = manifest
-
-
 def _finish_attachments(pdf: Any, attachments: Sequence[Embedded]) -> None:
     """Set each file's media type and relationship, which WeasyPrint guesses from the machine's
     tables and from an MD5 that two files may share; and name each file once in /AF."""
@@ -184,7 +182,7 @@ def _finish_attachments(pdf: Any, attachments: Sequence[Embedded]) -> None:
     references = []
     for item in filter(_is_filespec, pdf.objects):
         known = by_name[item["UF"].string]
-        stream = pdf.objects[int(item["EF"]["F"].split()[0])]
+        stream = object_at(pdf, item["EF"]["F"])
         stream.extra["Subtype"] = _pdf_name(known.media_type)
         item["AFRelationship"] = f"/{known.relationship}"
         references.append(item.reference)

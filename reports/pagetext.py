@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,16 +48,20 @@ class PageContent:
     count: int
     content_sha256: str
     """SHA-256 over every page's decoded content, each after its length (8 bytes, big-endian)."""
-    text_sha256: str
-    """SHA-256 over the UTF-8 of the text in structure order."""
+
+    @classmethod
+    def of(cls, pages: Iterable[bytes]) -> PageContent:
+        """What the decoded contents of all pages come to."""
+        count, digest = 0, hashlib.sha256()
+        for data in pages:
+            count += 1
+            digest.update(len(data).to_bytes(8, "big"))
+            digest.update(data)
+        return cls(count, digest.hexdigest())
 
     def to_json(self) -> dict[str, Any]:
         """As the manifest has it."""
-        return {
-            "count": self.count,
-            "content_sha256": self.content_sha256,
-            "text_sha256": self.text_sha256,
-        }
+        return {"count": self.count, "content_sha256": self.content_sha256}
 
 
 def read_pages(pdf: bytes) -> tuple[PageContent, Element]:
@@ -79,23 +83,16 @@ def read_pages(pdf: bytes) -> tuple[PageContent, Element]:
 
 
 def _read(document: Any) -> tuple[PageContent, Element]:
-    content = hashlib.sha256()
+    content = PageContent.of(_content(page.obj) for page in document.pages)
     spoken: dict[tuple[Any, int], str] = {}
     fonts: dict[Any, Mapping[bytes, str]] = {}
-    count = 0
     for page in document.pages:
-        data = _content(page.obj)
-        content.update(len(data).to_bytes(8, "big"))
-        content.update(data)
         for mcid, text in _marked(page, fonts).items():
             spoken[page.obj.objgen, mcid] = text
-        count += 1
     tree = document.Root.get("/StructTreeRoot")
     if tree is None:
         raise _malformed("it has no structure tree")
-    root = _TreeReader(spoken).read(tree)
-    digest = hashlib.sha256(root.text.encode("utf-8", "surrogatepass")).hexdigest()
-    return PageContent(count, content.hexdigest(), digest), root
+    return content, _TreeReader(spoken).read(tree)
 
 
 def _content(page: Any) -> bytes:

@@ -31,8 +31,8 @@ def mend_tags(pdf: Any, packet: PacketInput) -> None:
 def _set_scopes(pdf: Any) -> None:
     """A header in a table's head is that of its column, any other that of its row."""
     for item in _elements(pdf, "/TH"):
-        row = _object(pdf, item["P"])
-        is_head = _object(pdf, row["P"])["S"] == "/THead"
+        row = object_at(pdf, item["P"])
+        is_head = object_at(pdf, row["P"])["S"] == "/THead"
         item["A"]["Scope"] = "/Column" if is_head else "/Row"
 
 
@@ -40,16 +40,15 @@ def _mark_artifacts(pdf: Any) -> None:
     """Make an artifact of all text that no element in the structure tree holds."""
     import pydyf
 
-    root = _object(pdf, pdf.catalog["StructTreeRoot"])
+    root = object_at(pdf, pdf.catalog["StructTreeRoot"])
     held = _reachable(pdf, root)
-    pages = [item for item in pdf.objects if isinstance(item, dict) and _is_page(item)]
-    by_key = {page["StructParents"]: page for page in pages}
-    numbers = _object(pdf, root["ParentTree"])["Nums"]
+    by_key = {page["StructParents"]: page for page in pages_of(pdf)}
+    numbers = object_at(pdf, root["ParentTree"])["Nums"]
     for key, holders in zip(numbers[::2], numbers[1::2], strict=True):
         if not isinstance(holders, list):
             continue
         outside = {mcid for mcid, holder in enumerate(holders) if holder not in held}
-        stream = _object(pdf, by_key[key]["Contents"]).stream
+        stream = object_at(pdf, by_key[key]["Contents"]).stream
         for place, operand in enumerate(stream):
             if isinstance(operand, dict) and operand.get("MCID") in outside:
                 stream[place - 1 : place + 1] = ["/Artifact", pydyf.Dictionary(_PAGINATION)]
@@ -65,7 +64,7 @@ def _reachable(pdf: Any, root: Any) -> set[bytes]:
         kid = waiting.pop()
         if isinstance(kid, bytes):
             found.add(kid)
-            item = _object(pdf, kid)
+            item = object_at(pdf, kid)
             waiting.extend(item.get("K", ()))
     return found
 
@@ -101,9 +100,11 @@ def _elements(pdf: Any, tag: str) -> Iterator[Any]:
             yield item
 
 
-def _is_page(item: Mapping[str, Any]) -> bool:
-    return item.get("Type") == "/Page"
+def pages_of(pdf: Any) -> list[Any]:
+    """The pages of a PDF that is about to be written, in order."""
+    return [item for item in pdf.objects if isinstance(item, dict) and item.get("Type") == "/Page"]
 
 
-def _object(pdf: Any, reference: bytes) -> Any:
+def object_at(pdf: Any, reference: bytes | str) -> Any:
+    """The object that a reference names."""
     return pdf.objects[int(reference.split()[0])]
