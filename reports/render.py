@@ -394,6 +394,7 @@ def _logo(logo: Logo | None) -> Markup | None:
 def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int, str, str]]:
     """Level, anchor and title of every line of the contents."""
     cover, crossing = packet.look.cover, context["crossing"]
+    monitoring = (1, "monitoring", "Monitoring over time")
     gaps = [
         ("gaps-blocking", "Controls that block the gate", True),
         ("gaps-other", "Open with some evidence", context["other_gaps"]),
@@ -419,8 +420,9 @@ def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int
         (1, "people", "Owners and approvals"),
         (1, "evaluations", "Evaluation results"),
         (1, "data", "Data provenance"),
+        *([] if context["series"] else [monitoring]),
         *([(1, "lineage", "From data to gate")] if context["lineage"].ties else []),
-        (1, "monitoring", "Monitoring over time"),
+        *([monitoring] if context["series"] else []),
         (1, "register", "Evidence register"),
         (1, "omissions", "What this packet leaves out"),
         (1, "custody", "Chain of custody"),
