@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, NamedTuple
 
 from muniment.schemas import strictjson
@@ -21,7 +22,7 @@ BUDGET = 2_000_000
 LEAST = 400
 """A share below this many characters is not worth its space: rows then show headlines only."""
 AT_ONCE = 500
-"""Records that are laid out together; each lot begins a page."""
+"""Most records that are laid out together; each lot begins a page."""
 ROOMY = 500
 """Records up to which what a line is about stands out from it, which costs a tenth of the time."""
 _TALL = 1500
@@ -84,8 +85,9 @@ def share(records: int) -> int:
 
 
 def lots(records: Sequence[Record]) -> list[Sequence[Record]]:
-    """The records in the lots that are laid out together; one empty lot where there are none."""
-    return [records[at : at + AT_ONCE] for at in range(0, max(len(records), 1), AT_ONCE)]
+    """The records in lots of one size, laid out together; one empty lot where there are none."""
+    size = ceil(len(records) / ceil(len(records) / AT_ONCE)) if records else 1
+    return [records[at : at + size] for at in range(0, max(len(records), 1), size)]
 
 
 class Rows:

@@ -144,6 +144,15 @@ def test_faults_and_the_latest_are_charted(
     assert [item.index for item in charted] == [21, 23]
 
 
-def test_lots() -> None:
-    """Records are laid out in lots of a fixed number; no record makes one empty lot."""
+@pytest.mark.parametrize(("records", "lots"), [(1, [1]), (500, [500]), (501, [251, 250])])
+def test_lots(build: ModuleType, records: int, lots: list[int]) -> None:
+    """Records are laid out in lots of one size, so that none is left with a page to itself."""
+    ledger = [build.record(number, "policy", {}) for number in range(records)]
+    found = register.lots(ledger)
+    assert [len(lot) for lot in found] == lots
+    assert [item for lot in found for item in lot] == ledger
+
+
+def test_no_record_is_one_lot() -> None:
+    """An empty register is a chapter as well."""
     assert register.lots([]) == [[]]
