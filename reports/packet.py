@@ -139,6 +139,7 @@ def gather(
         workspace.config.organisation,
         [
             *(_artifact_words(taken, left_out) if asked.with_artifacts else [_NO_ARTIFACTS]),
+            *_frameworks_left_out(workspace, coverage),
             *_not_included(verified.records, used),
             *(f"{words}." for words in [derivation_words(coverage.derivations)] if words),
             *(f"{first_up(item.sentence)}." for item in known_since(workspace, verified, coverage)),
@@ -211,6 +212,15 @@ def _artifact_words(taken: Sequence[Embedded], left_out: Sequence[LeftOut]) -> l
         rest = counted(len(left_out) - MAX_ROWS, "further file")
         words.append(f"{rest} left out are listed in manifest.json.")
     return words or ([] if taken else ["No record names a file."])
+
+
+def _frameworks_left_out(workspace: Workspace, coverage: Coverage) -> list[str]:
+    """The workspace's frameworks that nobody asked this packet about."""
+    shown = {item.catalog for item in coverage.catalogs}
+    others = [name for name in workspace.config.frameworks if name not in shown]
+    if not others:
+        return []
+    return [f"Of the workspace’s frameworks this packet was not asked about {', '.join(others)}."]
 
 
 def _not_included(records: list[Record], used: list[Record]) -> list[str]:

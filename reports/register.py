@@ -46,6 +46,8 @@ class Row:
 
     kind: str
     """Kind, and what the record replaces or is replaced by."""
+    elsewhere: str
+    """How many controls it claims that the packet does not show; empty if none."""
     lines: tuple[Line, ...]
     """Who signed, when, the record's digest, its body and its files."""
     loud: tuple[str, ...]
@@ -104,6 +106,7 @@ class Rows:
         self._apart = frozenset(apart)
         self._replaced = views.replaced(packet)
         self._places = {record.sha256: record.index for record in packet.records}
+        self._controls = {control.id for control in packet.coverage.controls}
         self._keys = {key.fingerprint: key.enrolled for key in packet.keys}
         self._descriptor = packet.coverage.system.descriptor().sha256
 
@@ -114,7 +117,9 @@ class Rows:
         body = list(_lines(phrases, self.share))
         lines = (*self._signed(record), *body, *self._files(record, shown, body))
         length = sum(len(line.lead) + len(line.text) for line in lines)
-        return Row(self._kind(record), lines, _loud(shown), length > _TALL)
+        others = sum(claim not in self._controls for claim in record.statement.controls)
+        elsewhere = counted(others, "control") if others else ""
+        return Row(self._kind(record), elsewhere, lines, _loud(shown), length > _TALL)
 
     def _kind(self, record: Record) -> str:
         old, new = record.statement.supersedes, self._replaced.get(record.index)

@@ -378,7 +378,7 @@ def _register(packet: PacketInput) -> dict[str, Any]:
         "roomy": len(packet.records) <= register.ROOMY,
         "known": {record.index for record in packet.records},
         "anchors": views.control_anchors(packet),
-        "counted": views.counted_for(packet),
+        "ties": views.ties(packet),
         "replaced": views.replaced(packet),
         "approved": views.approved(packet),
         "approvers": views.approvers(packet),
@@ -400,7 +400,7 @@ def _contents(packet: PacketInput, context: Mapping[str, Any]) -> list[tuple[int
         ("gaps-other", "Open with some evidence", context["other_gaps"]),
         ("gaps-soon", "Met, but lapsing within 30 days", context["soon_stale"]),
         ("gaps-exceptions", "Waived or not applicable", context["exceptions"]),
-        ("gaps-missing", "No evidence at all", context["missing"]),
+        ("gaps-missing", "Nothing that carries the control", context["missing"]),
     ]
     return [
         (1, "summary", "Summary"),

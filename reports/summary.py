@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from muniment.controls.coverage import CatalogCoverage, State
+from muniment.schemas.text import counted
 
 from . import views
 from .charts import ORDER
@@ -17,7 +18,7 @@ MAX_LINES = 7
 _MAX_GROUPS = 6
 """A framework with more areas than this is one line there."""
 _NAME = 172.0
-"""Points of room for a name, at 8.5 points."""
+"""Points of room in a line for a name, at 8.5 points; a framework's may take two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def heat(packet: PacketInput) -> Heat:
     lines: list[HeatLine] = []
     is_whole = len(catalogs) <= MAX_LINES
     for catalog in catalogs[:MAX_LINES]:
-        lines.append(HeatLine(fitted(catalog.name, _NAME, 8.5, 600), catalog.counts(), True))
+        lines.append(HeatLine(fitted(catalog.name, _NAME * 1.8, 8.5, 600), catalog.counts(), True))
         areas = _areas(catalog)
         if len(areas) <= min(room, _MAX_GROUPS):
             lines.extend(areas)
@@ -98,8 +99,11 @@ def trend_sentence(packet: PacketInput) -> str:
     """What changed since the packet before, in one sentence; that there was none, if so."""
     before = packet.previous
     if before is None:
-        return "No packet was issued for this system version before, so there is no trend yet."
+        return (
+            "No packet over these frameworks was issued for this system version before, so there "
+            "is no trend yet."
+        )
     return (
-        f"{packet.tree_size - before.size:,} records were added since the packet of "
+        f"{counted(packet.tree_size - before.size, 'record')} came since the packet of "
         f"{views.long_date(before.issued)}, checkpoint {before.size:,}."
     )

@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 
 from muniment.controls.coverage import CatalogCoverage, ControlResult, State
 from muniment.controls.soa import CATALOG, Soa, statement_of_applicability
+from muniment.evidence.trust import PACKET_KIND
 from muniment.schemas import strictjson
 from muniment.schemas.record import Record
 from muniment.schemas.statement import RecordRef, Subject
@@ -218,6 +219,20 @@ def control_anchors(packet: PacketInput) -> dict[str, str]:
     return {control.id: f"control-{n}" for n, control in enumerate(packet.coverage.controls)}
 
 
+def considered(packet: PacketInput) -> str:
+    """How many of the packet's records the evaluation looked at, and why not at the others."""
+    every, seen = len(packet.records), packet.coverage.considered
+    issued = len(of_kind(packet, PACKET_KIND))
+    parts = [f"{seen:,} of {every:,}"]
+    if issued:
+        parts.append(f"that a packet was issued, as {issued:,} of them say, is no evidence")
+    if later := every - seen - issued:
+        parts.append(f"{later:,} came later")
+    if packet.coverage.left_out:
+        parts.append("“What this packet leaves out” names those that were set aside")
+    return "; ".join(parts)
+
+
 def short_id(control: str) -> str:
     """A control id without its catalog."""
     return control.partition(":")[2] or control
@@ -242,10 +257,61 @@ def counted_for(packet: PacketInput) -> dict[int, tuple[str, ...]]:
     return {index: tuple(ids) for index, ids in found.items()}
 
 
-def idle(record: Record, counted: Mapping[int, tuple[str, ...]]) -> tuple[str, ...]:
-    """Controls that a record claims and does not count for."""
-    counts = counted.get(record.index, ())
-    return tuple(control for control in record.statement.controls if control not in counts)
+COUNTS_FOR = "counts for"
+CLAIMS = "claims without effect"
+_TIES = {
+    "evidence.failed": "speaks against",
+    "evidence.rule-failed": "speaks against",
+    "evidence.rejected": "speaks against",
+    "threshold.failed": "speaks against",
+    "derivation.differs": "speaks against",
+    "derivation.refused": "speaks against",
+    "control.waived": "excuses",
+    "control.risk-accepted": "excuses",
+    "control.not-applicable": "decides on",
+    "evidence.helps": "helps",
+    "evidence.stale": "is too old for",
+    "evidence.unapproved": "waits for an approval for",
+    "evidence.other-model": "is about another model than asked for",
+    "evidence.owner": "names an owner of",
+}
+"""A reason's code to what the record it names does to the control; of others it is weighed."""
+
+
+def ties(packet: PacketInput) -> dict[int, dict[str, tuple[str, ...]]]:
+    """What each record does to which of the packet's controls, by the record's place.
+
+    A record has one tie to a control: it counts for it, or what the first reason says that names
+    it, or it claims the control without effect.
+    """
+    found: dict[int, dict[str, dict[str, None]]] = {}
+    tied: set[tuple[int, str]] = set()
+
+    def tie(words: str, control: ControlResult, refs: Iterable[RecordRef]) -> None:
+        for ref in refs:
+            if (ref.index, control.id) not in tied:
+                tied.add((ref.index, control.id))
+                found.setdefault(ref.index, {}).setdefault(words, {})[control.id] = None
+
+    for control in packet.coverage.controls:
+        tie(COUNTS_FOR, control, (*control.evidence, *control.approvals))
+        if control.applicability is not None:
+            tie("decides on", control, (control.applicability.record,))
+        for reason in control.reasons:
+            tie(_TIES.get(reason.code, "is weighed for"), control, reason.records)
+    controls = {control.id: control for control in packet.coverage.controls}
+    for record in packet.records:
+        claims = filter(None, map(controls.get, record.statement.controls))
+        for control in claims:
+            tie(CLAIMS, control, (record.ref,))
+    first = {COUNTS_FOR: 0, CLAIMS: 2}
+    return {
+        index: {
+            words: tuple(ids)
+            for words, ids in sorted(by.items(), key=lambda item: first.get(item[0], 1))
+        }
+        for index, by in found.items()
+    }
 
 
 def of_kind(packet: PacketInput, *kinds: str) -> tuple[Record, ...]:

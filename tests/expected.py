@@ -102,7 +102,8 @@ class Expected:
             return Scope()
         entry = facts.records[place]
         counts = [name for name, c in facts.controls.items() if place in _weighing(c)]
-        idle = set(entry.statement["predicate"].get("controls", [])) - set(counts)
+        claims = set(entry.statement["predicate"].get("controls", []))
+        ties = self._tied_to(place)
         around = [place, facts.replaced().get(place), *self._naming(entry)]
         enrolled = facts.keys[entry.fingerprint]
         return scope(
@@ -115,9 +116,25 @@ class Expected:
             [f"#{number}" for number in refs(_without_genesis(entry))],
             [f"#{enrolled.index}", enrolled.body["holder"]],
             _counted(entry.body),
-            [f"and {len(ids) - 12} more" for ids in (counts, idle) if len(ids) > 12],
+            [f"and {len(ids) - 12} more" for ids in (counts, *ties) if len(ids) > 12],
+            list(ties),
+            [f"claims {len(claims - set(facts.controls))} control"],
             [reason for reason in facts.coverage["left_out"] if place in [*refs(reason)][:1]],
         )
+
+    def _tied_to(self, place: int) -> list[list[str]]:
+        """The controls that a record does something else to than count, by what it does."""
+        found: dict[str, list[str]] = {}
+        for name, control in self.facts.controls.items():
+            said = control.get("applicability") or {}
+            codes = [r["code"] for r in control["reasons"] if place in refs(r)]
+            if place in _weighing(control):
+                continue
+            if place in refs(said):
+                found.setdefault("applicability", []).append(name)
+            elif codes:
+                found.setdefault(codes[0], []).append(name)
+        return list(found.values())
 
     def _naming(self, entry: Entry) -> list[int]:
         """Places of the approvals that name a record, and of what an approval names."""
@@ -179,7 +196,7 @@ class Expected:
         return found
 
     def _in_open_gaps(self, block: Block) -> Scope:
-        if block.section != "No evidence at all" or block.tag != "TR":
+        if block.section != "Nothing that carries the control" or block.tag != "TR":
             return Scope()
         here = [c for c in self.facts.catalogs if c["name"] == block.part]
         bare_ = [c for item in here for c in item["controls"] if c["state"] == "missing"]

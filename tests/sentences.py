@@ -25,7 +25,8 @@ class Sentences:
         """Chapter to the sentences with counts in it."""
         facts = self.facts
         coverage = facts.coverage
-        left, others = len(coverage["left_out"]), len(facts.about)
+        others = len(facts.about)
+        issued = sum(entry.kind == "packet" for entry in facts.about.values())
         yield "", [self.verdict, f"{facts.size:,} records, signed"]
         yield "Contents", [f"{facts.manifest['pages']['count']} pages in all."]
         yield (
@@ -37,14 +38,16 @@ class Sentences:
             [
                 f"It rests on {others} verified records under checkpoint {facts.size:,} of the "
                 f"ledger {facts.origin}.",
-                f"{coverage['considered']}; {left} of them count for nothing",
+                f"{coverage['considered']} of {others}",
+                f"as {issued:,} of them say",
             ],
         )
         blocking = {item["control"] for item in facts.gate["blocking"]}
         bare_ = [
             c for n, c in facts.controls.items() if c["state"] == "missing" and n not in blocking
         ]
-        yield "Open gaps", [f"{len(bare_)} further controls have no evidence", "within 30 days"]
+        carries = "have no evidence of a kind that carries them"
+        yield "Open gaps", [f"{len(bare_)} further controls {carries}", "within 30 days"]
         yield "Evidence carried over", self._crossing()
         yield "Statement of applicability", [self._applicability(), "ISO/IEC 42001"]
         yield "Evidence register", [f"up to {self.share:,} characters of the record’s body"]
@@ -79,10 +82,10 @@ class Sentences:
     def _trend(self) -> str:
         before = self.facts.previous
         if before is None:
-            return "No packet was issued for this system version before, so there is no trend yet."
+            return "No packet over these frameworks was issued for this system version before"
         size = before.body["checkpoint"]["size"]
         return (
-            f"{self.facts.size - size:,} records were added since the packet of "
+            f"{self.facts.size - size:,} records came since the packet of "
             f"{day(before.recorded)}, checkpoint {size:,}."
         )
 

@@ -13,6 +13,7 @@ from muniment.evidence.keyfiles import KeyFiles
 from muniment.evidence.keys import PublicKey, new_p256
 from muniment.evidence.workspace import Holder
 from muniment.reports.files import write_atomically
+from muniment.reports.issued import record_packet
 from muniment.reports.verify import verify_packet
 from muniment.reports.workspace import Gated, Workspace
 from muniment.schemas import times
@@ -151,6 +152,7 @@ def _end(workspace: Workspace, pilot_size: int, say: Callable[[str], None]) -> T
     changed = bytearray(pdf)
     changed[at] ^= 1
     write_atomically(packet, pdf)
+    record_packet(workspace, pdf, packet.name)
     write_atomically(flipped, bytes(changed))
     pinned = workspace.config.root
     return Told(

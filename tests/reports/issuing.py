@@ -42,7 +42,9 @@ def issue(folder: Path) -> dict[str, Issued]:
     """``demo`` and ``rich``; pages are set in this process, whose environment is kept."""
     made: list[PacketInput] = []
 
-    def render(packet: PacketInput, files: list[Embedded], progress: Any = None) -> bytes:
+    def render(
+        _: object, packet: PacketInput, files: list[Embedded], progress: Any = None
+    ) -> bytes:
         made.append(packet)
         return render_pdf(packet, files, progress)
 
@@ -53,7 +55,7 @@ def issue(folder: Path) -> dict[str, Issued]:
             if name.startswith(("GIT_", "MUNIMENT_", "XDG_", "EMAIL")):
                 patch.delenv(name)
         patch.setenv("HOME", str(home))
-        patch.setattr(worker, "render", render)
+        patch.setattr(worker.Renderer, "render", render)
         told = tell(folder / "story", lambda _: None)
         demo = Issued(told.packet.read_bytes(), made[0])
         rich = _rich(told.workspace, told.packet)
