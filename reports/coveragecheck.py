@@ -8,11 +8,13 @@ from typing import Any
 from muniment.schemas.finding import Check, Finding
 
 
-def compare_coverage(check: Check, computed: Mapping[str, Any], stated: Any) -> None:
-    """Hold states, reasons, records and dates against each other; wording may differ.
+def compare_coverage(check: Check, computed: Mapping[str, Any], stated: Any, by_same: bool) -> None:
+    """Hold states, reasons, records and dates against each other, and the words as well where the
+    same program chose them.
 
     Args:
         stated: the coverage document of the packet.
+        by_same: whether the program that wrote it is this one.
     """
     said = {item["id"]: item for item in _controls(stated)}
     for control in _controls(computed):
@@ -35,6 +37,16 @@ def compare_coverage(check: Check, computed: Mapping[str, Any], stated: Any) -> 
                 expected=str(_frame(computed)),
                 found=str(_frame(stated)),
             )
+        )
+
+    if check.findings or stated == computed:
+        return
+    if by_same:
+        text = "the packet words its coverage otherwise than the same program does"
+        check.findings.append(Finding("coverage.words", text))
+    else:
+        check.not_checked.append(
+            "the words of titles and reasons in coverage.json: another version chose them"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -39,26 +39,36 @@ def outside_proofs(
         InputError: the policy or the file of roots cannot be read.
     """
     with workspace.storage.read() as reader:
-        witnesses, _ = stored_anchors(reader, WITNESS)
-        stamps, _ = stored_anchors(reader, TIMESTAMP)
-    every = (*witnesses, *stamps)
+        rows = [row for kind in (WITNESS, TIMESTAMP) for row in stored_anchors(reader, kind)[0]]
     policy = workspace.policy() if workspace.config.policy is not None else None
     named = workspace.config.timestamp_roots
     roots = load_roots(workspace.root / named) if named is not None else ()
-    now = workspace.clock()
+    return judged(latest(rows, checkpoint.size), checkpoint, policy, roots, workspace.clock())
+
+
+def latest(rows: Iterable[StoredAnchor], size: int) -> list[StoredAnchor]:
+    """The last word of each witness and authority on a ledger of at most ``size`` entries.
+
+    Args:
+        rows: smallest size first.
+    """
+    return list({(row.kind, row.source): row for row in rows if row.size <= size}.values())
+
+
+def judged(
+    anchors: Sequence[StoredAnchor],
+    checkpoint: SignedCheckpoint,
+    policy: Policy | None,
+    roots: tuple[Certificate, ...],
+    now: datetime,
+) -> tuple[tuple[OutsideProof, ...], int]:
+    """What proofs over a checkpoint are worth, and how many are over earlier ones."""
+    on = [anchor for anchor in anchors if anchor.size == checkpoint.size]
     found = [
-        *(
-            _cosignature(item, checkpoint, policy, now)
-            for item in witnesses
-            if _is_on(item, checkpoint)
-        ),
-        *(_stamp(item, checkpoint, roots) for item in stamps if _is_on(item, checkpoint)),
+        *(_cosignature(item, checkpoint, policy, now) for item in on if item.kind == WITNESS),
+        *(_stamp(item, checkpoint, roots) for item in on if item.kind != WITNESS),
     ]
-    return tuple(found), sum(item.size < checkpoint.size for item in every)
-
-
-def _is_on(anchor: StoredAnchor, checkpoint: SignedCheckpoint) -> bool:
-    return anchor.size == checkpoint.size
+    return tuple(found), len(anchors) - len(on)
 
 
 def _cosignature(

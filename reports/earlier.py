@@ -17,6 +17,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from muniment.evidence.anchors import TIMESTAMP, WITNESS, stored_anchors
@@ -26,6 +27,7 @@ from muniment.evidence.merkle import verify_consistency
 from muniment.evidence.note import SignedNote, VerifierKey
 from muniment.evidence.outside import checkpoint_of
 from muniment.evidence.policy import Policy
+from muniment.evidence.storage import StoredAnchor
 from muniment.evidence.timestamp import load_roots, roots_in, verify_token
 from muniment.evidence.trust import PACKET_KIND
 from muniment.schemas.errors import InputError, MunimentError
@@ -35,6 +37,7 @@ from muniment.schemas.record import Record
 from muniment.schemas.text import counted
 from muniment.schemas.times import format_time
 
+from .custody import judged, latest
 from .model import Embedded
 from .proofs import document_file
 
@@ -99,15 +102,9 @@ def previous_file(
 
 def _anchors(ledger: Ledger, checkpoint: SignedCheckpoint) -> list[dict[str, Any]]:
     with ledger.storage.read() as reader:
-        rows = [
-            row
-            for kind in (WITNESS, TIMESTAMP)
-            for row in stored_anchors(reader, kind)[0]
-            if row.size <= checkpoint.size
-        ]
-    latest = {(row.kind, row.source): row for row in rows}  # the smallest size comes first
+        rows = [row for kind in (WITNESS, TIMESTAMP) for row in stored_anchors(reader, kind)[0]]
     found = []
-    for row in latest.values():
+    for row in latest(rows, checkpoint.size):
         step = _step(ledger, row.size, checkpoint)
         if step is not None:
             proof = base64.b64encode(row.proof).decode()
@@ -192,6 +189,36 @@ def check_outside(
             "whether those who saw it deserve trust: witnesses and roots are those that the "
             f"packet's maker named in {POLICY} and {ROOTS}"
         )
+
+
+def check_said(
+    check: Check,
+    files: Mapping[str, bytes],
+    document: Mapping[str, Any],
+    said: Mapping[str, Any],
+    last: SignedCheckpoint,
+    now: datetime,
+) -> None:
+    """Hold what the pages say of proofs from outside against those that the packet embeds.
+
+    Args:
+        document: ``anchors.json``.
+        said: ``pages.json``.
+        now: UTC.
+    """
+    anchors = [
+        StoredAnchor(item["size"], item["kind"], item["source"], base64.b64decode(item["proof"]))
+        for item in document["anchors"]
+    ]
+    policy = Policy.parse(files[POLICY]) if POLICY in files else None
+    roots = roots_in(files[ROOTS], ROOTS) if ROOTS in files else ()
+    proofs, earlier = judged(anchors, last, policy, roots, now)
+    found = {"outside": [item.to_json() for item in proofs], "outside_earlier": earlier}
+    for name, expected in found.items():
+        if said[name] != expected:
+            text = "the pages say something else of witnesses and authorities than their proofs do"
+            finding = Finding("pages.outside", text, None, str(expected), str(said[name]))
+            check.findings.append(finding)
 
 
 def _cosigned(

@@ -228,7 +228,7 @@ def self_issued(key: RecordKey, signer: Signer, organisation: str, signed_at: da
 
     public: Any = load_der_public_key(key.public.spki)
     names = {
-        NameOID.COMMON_NAME: signer.name or signer.email,
+        NameOID.COMMON_NAME: certified_name(signer),
         NameOID.ORGANIZATION_NAME: organisation,
     }
     subject = x509.Name(
@@ -257,6 +257,11 @@ def self_issued(key: RecordKey, signer: Signer, organisation: str, signed_at: da
     parts = asn1.Certificate.load(drawn.public_bytes(Encoding.DER))
     parts["signature_value"] = key.sign(drawn.tbs_certificate_bytes)
     return bytes(parts.dump(force=True))
+
+
+def certified_name(signer: Signer) -> str:
+    """What a certificate that the signer's key issues to itself calls them."""
+    return _clipped(signer.name or signer.email)
 
 
 def _clipped(text: str) -> str:

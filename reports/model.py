@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from muniment.controls.coverage import ControlResult, Coverage, State
 from muniment.schemas.record import Record, Role, Signer
+from muniment.schemas.times import format_time
 
 from .sampleview import Drawing
 
@@ -58,6 +59,17 @@ class OutsideProof:
     """Whether the signature is that of somebody the workspace trusts; None if that is unknown."""
     note: str
     """What was checked, or why it was not, in one sentence."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``pages.json`` has it."""
+        when = None if self.time is None else format_time(self.time)
+        return {
+            "kind": self.kind,
+            "source": self.source,
+            "time": when,
+            "held": self.held,
+            "note": self.note,
+        }
 
 
 @dataclass(frozen=True, slots=True)

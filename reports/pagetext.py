@@ -15,6 +15,8 @@ from typing import Any
 
 from muniment.schemas.errors import VerificationError
 
+from .streams import unpacked
+
 _INLINE = frozenset({"Span", "Link", "NonStruct", "Lbl", "LBody", "Form"})
 """Structure types after which the line of text goes on."""
 _DEEPEST = 100
@@ -22,6 +24,9 @@ _OPERATORS = "BDC BMC EMC Tf Tj TJ q Q"
 _MAP_BLOCK = re.compile(rb"begin(bfchar|bfrange)(.*?)end(?:bfchar|bfrange)", re.S)
 _MAP_ITEM = re.compile(rb"<([0-9A-Fa-f\s]*)>|(\[)|(\])")
 _MOST_CODES = 1 << 16
+_MAX_PAGES = 256 << 20
+"""Most bytes that the contents of all pages may have together."""
+_MAX_MAP = 4 << 20
 
 
 @dataclass(slots=True)
@@ -83,7 +88,12 @@ def read_pages(pdf: bytes) -> tuple[PageContent, Element]:
 
 
 def _read(document: Any) -> tuple[PageContent, Element]:
-    content = PageContent.of(_content(page.obj) for page in document.pages)
+    contents, room = [], _MAX_PAGES
+    for page in document.pages:
+        contents.append(_content(page.obj, room))
+        room -= len(contents[-1])
+    content = PageContent.of(contents)
+    del contents
     spoken: dict[tuple[Any, int], str] = {}
     fonts: dict[Any, Mapping[bytes, str]] = {}
     for page in document.pages:
@@ -95,15 +105,23 @@ def _read(document: Any) -> tuple[PageContent, Element]:
     return content, _TreeReader(spoken).read(tree)
 
 
-def _content(page: Any) -> bytes:
-    """A page's content streams, decoded; several are one, with a line feed between them."""
+def _content(page: Any, room: int) -> bytes:
+    """A page's content streams, decoded; several are one, with a line feed between them.
+
+    Raises:
+        VerificationError: as ``unpacked``.
+    """
     import pikepdf
 
     streams = page.get("/Contents")
     if streams is None:
         return b""
     parts = list(streams) if isinstance(streams, pikepdf.Array) else [streams]
-    return b"\n".join(bytes(part.read_bytes()) for part in parts)
+    found: list[bytes] = []
+    for part in parts:
+        found.append(unpacked(part, "a page's content", room))
+        room -= len(found[-1])
+    return b"\n".join(found)
 
 
 def _marked(page: Any, fonts: dict[Any, Mapping[bytes, str]]) -> dict[int, str]:
@@ -150,7 +168,7 @@ def _font(page: Any, name: str, fonts: dict[Any, Mapping[bytes, str]]) -> Mappin
     """Two-byte code to text, by the ToUnicode map of a font of the page's resources."""
     font = page.resources.Font[name]
     if font.objgen not in fonts:
-        fonts[font.objgen] = _to_unicode(bytes(font.ToUnicode.read_bytes()))
+        fonts[font.objgen] = _to_unicode(unpacked(font.ToUnicode, "a font's map", _MAX_MAP))
     return fonts[font.objgen]
 
 
@@ -167,7 +185,7 @@ def _to_unicode(data: bytes) -> dict[bytes, str]:
             first, last = items[at], items[at + step - 2]
             start = int.from_bytes(first, "big")
             end = int.from_bytes(last, "big")
-            if end - start > _MOST_CODES:
+            if end - start + len(found) > _MOST_CODES:
                 raise _malformed("a font names too many characters")
             target = items[at + step - 1]
             for code in range(start, end + 1):

@@ -23,7 +23,7 @@ from muniment.controls.gate import GateDecision
 from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.evidence.trust import KEY_KIND, PACKET_KIND, KeyRing
 from muniment.schemas.record import Record, Signer
-from muniment.schemas.times import format_time, parse_time
+from muniment.schemas.times import parse_time
 
 from . import widefonts
 from .custody import key_events, key_line
@@ -99,7 +99,7 @@ def pages_document(
         "schema_version": 1,
         "organisation": organisation,
         "not_included": list(not_included),
-        "outside": list(map(_outside_to_json, outside)),
+        "outside": [item.to_json() for item in outside],
         "outside_earlier": outside_earlier,
         "look": _look_to_json(look),
         "renderer": dict(made_by),
@@ -137,6 +137,16 @@ def renderer() -> dict[str, str]:
     }
 
 
+def same_program(stated: Mapping[str, Any]) -> bool:
+    """Whether a packet was written by this very Muniment, whatever set its pages.
+
+    Args:
+        stated: ``renderer`` of its ``pages.json``.
+    """
+    here = written_by()
+    return all(stated.get(name) == here[name] for name in ("muniment", "code"))
+
+
 def _code() -> str:
     """SHA-256 over every file of the package: two states of it may go by one version."""
     root = Path(__file__).parent.parent
@@ -168,17 +178,6 @@ def _previous(records: Iterable[Record], coverage: Coverage) -> PreviousPacket |
             counts.update({State(name): number for name, number in item["counts"].items()})
         return PreviousPacket(record.recorded_at, body["checkpoint"]["size"], counts)
     return None
-
-
-def _outside_to_json(proof: OutsideProof) -> dict[str, Any]:
-    when = None if proof.time is None else format_time(proof.time)
-    return {
-        "kind": proof.kind,
-        "source": proof.source,
-        "time": when,
-        "held": proof.held,
-        "note": proof.note,
-    }
 
 
 def _outside(value: Mapping[str, Any]) -> OutsideProof:

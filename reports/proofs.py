@@ -214,15 +214,29 @@ def _history(
     return document_file(HISTORY, {"checkpoints": steps}, "Checkpoints that date the records")
 
 
-def _keys(ring: KeyRing) -> Iterator[Embedded]:
+def key_files(ring: KeyRing) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the file of each enrolled key."""
     for enrolled in ring:
-        yield Embedded(
-            f"key-{enrolled.enrolled:06d}.pem",
-            enrolled.key.pem().encode(),
-            "application/x-pem-file",
-            "Data",
-            f"Public key of {enrolled.signer.name}",
-        )
+        yield f"key-{enrolled.enrolled:06d}.pem", enrolled.key.pem().encode()
+
+
+def names(given: Mapping[str, Any]) -> set[str]:
+    """Names of the proofs that a packet may have, but for keys and the Sigstore root.
+
+    Args:
+        given: ``input.json``.
+    """
+    return {
+        *(receipt_name(index) for index in (*given["records"], *given["keys"])),
+        *(catalog_name(name) for name in (*given["catalogs"], *given["sources"])),
+        *(INPUT, COVERAGE, GATE, CROSSWALK, CHECKPOINT, VKEY, HISTORY, SAMPLE),
+    }
+
+
+def _keys(ring: KeyRing) -> Iterator[Embedded]:
+    for enrolled, (name, data) in zip(ring, key_files(ring), strict=True):
+        words = f"Public key of {enrolled.signer.name}"
+        yield Embedded(name, data, "application/x-pem-file", "Data", words)
 
 
 def _own_kinds(records: Sequence[Record], kinds: KindRegistry) -> Iterator[Embedded]:

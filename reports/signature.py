@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,6 +25,7 @@ from muniment.schemas.text import shorten, visible
 
 from .model import Embedded
 from .sigfields import COUNTER, REVIEWER
+from .streams import unpacked
 
 MAX_FILE = 512 << 20
 """Most bytes that the embedded files of one packet may have together."""
@@ -123,14 +123,35 @@ def _check(pdf: bytes) -> SignatureStatus:
             found=", ".join(map(visible, names)) or "no signature",
         )
         return SignatureStatus(False, None, None, None, (finding,))
+    faults = list(_revision_faults(reader, found))
     if len(found) == 1:
-        return _status(found[0], list(_coverage_faults(pdf, found[0])))
+        return _status(found[0], [*_coverage_faults(pdf, found[0]), *faults])
     first, last = found
     counter = _status(last, list(_coverage_faults(pdf, last)))
     end = sum([int(number) for number in first.byte_range][-2:])
-    faults = [*_coverage_faults(pdf[:end], first), *_update_faults(reader, first)]
-    faults.extend(counter.faults)
+    faults = [*_coverage_faults(pdf[:end], first), *faults, *counter.faults]
     return replace(_status(first, faults), counter=counter)
+
+
+def first_revision(pdf: bytes) -> bytes:
+    """The pages as they were before the first signature.
+
+    Raises:
+        VerificationError: ``packet.malformed``.
+    """
+    from pyhanko.pdf_utils.reader import PdfFileReader
+
+    try:
+        place = PdfFileReader(io.BytesIO(pdf)).xrefs.get_startxref_for_revision(0)
+    except Exception as error:  # the same boundary as in check_signature
+        raise VerificationError(
+            "packet.malformed", "the PDF cannot be read", found=_words(error)
+        ) from error
+    # NOTE: where the first revision's own table of objects lies decides which bytes are its own;
+    # a file may begin with others that no reader looks at.
+    mark = b"startxref\n%d\n%%%%EOF\n" % place
+    found = pdf.find(mark, place)
+    return b"" if found < 0 else pdf[: found + len(mark)]
 
 
 def _status(signature: Any, faults: list[Finding]) -> SignatureStatus:
@@ -175,48 +196,60 @@ def _tokens(signature: Any) -> list[Any]:
     ]
 
 
-def _update_faults(reader: Any, first: Any) -> Iterator[Finding]:
-    """What follows the first signature must fill the field of the second and do nothing else.
+def _revision_faults(reader: Any, signatures: list[Any]) -> Iterator[Finding]:
+    """Each signature must be all that its revision of the file brings.
 
     NOTE: pyHanko's own rules take minutes on a large structure tree, and stumble over a field that
-    stands in it. Ours are narrower: of the objects that were there, only that field and the list
-    of fields may be written anew, and of them only what a signature brings.
+    stands in it. Ours are narrower: of the objects that were there, only the signature's field, the
+    list of fields and, at first, the catalog may be written anew, and of them only what a signature
+    brings. So no page can be changed, covered or noted on, by a signer either.
     """
     from pyhanko.sign.fields import MDPPerm
 
-    last, files = first.signed_revision, reader.xrefs
-    before = reader.get_historical_resolver(last)
+    numbers = [signature.signed_revision for signature in signatures]
+    files = reader.xrefs
+    if (
+        numbers != list(range(1, len(signatures) + 1))
+        or files.total_revisions != len(signatures) + 1
+        or files.hybrid_xrefs_present
+        or signatures[0].docmdp_level != MDPPerm.FILL_FORMS
+        or not all(_brings_only(reader, item) for item in signatures)
+    ):
+        yield Finding("packet.updated", "more was changed in the file than its signatures' fields")
+
+
+def _brings_only(reader: Any, signature: Any) -> bool:
+    """Whether the revision that a signature made fills its field and does nothing else."""
+    at, files = signature.signed_revision, reader.xrefs
+    before, after = (reader.get_historical_resolver(number) for number in (at - 1, at))
     form = before.root.raw_get("/AcroForm")
     fields = before.root["/AcroForm"]["/Fields"]
-    places = [fields.raw_get(at) for at in range(len(fields))]
-    (field,) = (item for item in places if before.get_object(item.reference)["/T"] == COUNTER)
+    places = [fields.raw_get(place) for place in range(len(fields))]
+    name = str(signature.field_name)
+    (field,) = (item for item in places if before.get_object(item.reference)["/T"] == name)
     may_change = {
         _number(form): frozenset({"/SigFlags"}),
         _number(field): frozenset({"/V", "/AP"}),
     }
-    there = {_number(ref) for at in range(last + 1) for ref in files.explicit_refs_in_revision(at)}
-    written = [ref for ref in files.explicit_refs_in_revision(last + 1) if _number(ref) in there]
-    same = (
-        files.total_revisions == last + 2
-        and not files.refs_freed_in_revision(last + 1)
+    if at == 1:
+        catalog = _number(before.trailer_view.raw_get("/Root"))
+        may_change[catalog] = frozenset({"/Perms", "/Extensions", "/Version"})
+    there = {_number(ref) for old in range(at) for ref in files.explicit_refs_in_revision(old)}
+    written = [ref for ref in files.explicit_refs_in_revision(at) if _number(ref) in there]
+    return (
+        not files.refs_freed_in_revision(at)
         and all(
-            _number(before.trailer_view.raw_get(name)) == _number(reader.trailer_view.raw_get(name))
+            _number(before.trailer_view.raw_get(name)) == _number(after.trailer_view.raw_get(name))
             for name in ("/Root", "/Info")
         )
-        and first.docmdp_level == MDPPerm.FILL_FORMS
         and "/V" not in before.get_object(field.reference)
         and all(
             _number(ref) in may_change
             and _but(before, ref, may_change[_number(ref)])
-            == _but(reader, ref, may_change[_number(ref)])
+            == _but(after, ref, may_change[_number(ref)])
             for ref in written
         )
     )
-    if not same:
-        yield Finding(
-            "packet.updated",
-            "after the first signature more was changed than the field of the second",
-        )
 
 
 def _number(reference: Any) -> tuple[int, int]:
@@ -379,7 +412,7 @@ def _attachments(document: Any) -> list[Embedded]:
             raise VerificationError(
                 "packet.malformed", f"the embedded file {visible(text)} has another name as well"
             )
-        data = _content(entry.EF.F, text, room)
+        data = unpacked(entry.EF.F, text, room)
         room -= len(data)
         media, relation = (str(name).removeprefix("/") for name in _kinds(entry))
         found[text] = Embedded(text, data, media, relation, str(entry.get("/Desc", "")))
@@ -389,25 +422,3 @@ def _attachments(document: Any) -> list[Embedded]:
 def _kinds(entry: Any) -> tuple[Any, Any]:
     """Media type and relationship of an embedded file, as PDF names."""
     return entry.EF.F.get("/Subtype", ""), entry.get("/AFRelationship", "")
-
-
-def _content(stream: Any, name: str, room: int) -> bytes:
-    """Bytes of one embedded file, never more than ``room``, whatever the stream unpacks to."""
-    raw = bytes(stream.read_raw_bytes())
-    packed = stream.get("/Filter")
-    if packed is None:
-        data = raw
-    elif str(packed) == "/FlateDecode" and "/DecodeParms" not in stream:
-        unpacker = zlib.decompressobj()
-        data = unpacker.decompress(raw, room + 1)
-        if len(data) <= room and not unpacker.eof:
-            raise VerificationError("packet.malformed", f"{visible(name)} is cut off")
-    else:
-        raise VerificationError("packet.malformed", f"{visible(name)} is packed in another way")
-    if len(data) > room:
-        raise VerificationError(
-            "packet.too-large",
-            "the embedded files are too large to read",
-            expected=f"at most {MAX_FILE:,} bytes together",
-        )
-    return data

@@ -23,7 +23,7 @@ import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -40,7 +40,7 @@ from muniment.evidence.entry import Entry
 from muniment.evidence.keys import is_fingerprint
 from muniment.evidence.merkle import verify_consistency, verify_inclusion
 from muniment.evidence.note import VerifierKey
-from muniment.evidence.receipt import Receipt
+from muniment.evidence.receipt import Receipt, trusted_root
 from muniment.evidence.timestamp import roots_in, verify_token
 from muniment.evidence.trust import KEY_KIND, KeyRing
 from muniment.schemas import strictjson
@@ -56,10 +56,21 @@ from muniment.schemas.times import format_time, parse_time
 
 from . import proofs
 from .archival import MANIFEST
+from .artifactfiles import PREFIX as ARTIFACT
 from .coveragecheck import compare_coverage
-from .earlier import ANCHORS, PREVIOUS, ROOTS, check_outside, check_previous, check_since
+from .earlier import (
+    ANCHORS,
+    POLICY,
+    PREVIOUS,
+    ROOTS,
+    check_outside,
+    check_previous,
+    check_said,
+    check_since,
+)
 from .erased import erased_words, erasures
-from .printed import PAGES, packet_input
+from .identity import certified_name
+from .printed import PAGES, packet_input, same_program
 from .samplecheck import check_samples, printed_sample
 from .signature import SignatureStatus, check_signature, read_embedded
 from .since import old_checkpoint
@@ -116,7 +127,8 @@ _CLAIMS = {
     "signature-time": "the packet was signed when an authority outside says that it was",
     "outside": "others saw the ledger as it was",
     "previous": "the ledger is that of the packets before this one, with records added",
-    "pages": "the pages say of every control what the coverage says",
+    "pages": "the pages' text, as a screen reader is given it, says of every control what the "
+    "coverage says",
     "rendering": "the pages are those that follow from the embedded data, to the last byte",
     "artifacts": "every artifact in the packet is a file that a record names",
 }
@@ -146,7 +158,7 @@ class PacketVerifier:
         self._ring = KeyRing()
         self._past = PastTrust((), KindRegistry())
         self._files: dict[str, bytes] = {}
-        self._read: set[str] = set()
+        self._names: dict[str | None, str] = {}
         self._records: dict[int, Record] = {}
 
     def run(self, pdf: bytes) -> VerificationReport:
@@ -229,6 +241,7 @@ class PacketVerifier:
         self._inclusion(receipts, vkey, checkpoint)
         times = self._history(vkey, checkpoint)
         self._admit(receipts, times, checkpoint)
+        self._only_known(given, vkey)
         judged = self._coverage(given)
         self._samples(given, times, checkpoint)
         reviewer = self._reviewer(status, checkpoint.time)
@@ -358,6 +371,25 @@ class PacketVerifier:
                 check.note_distrust(record)
             genesis = genesis or entry.sha256
 
+    def _only_known(self, given: Mapping[str, Any], vkey: VerifierKey) -> None:
+        """No embedded file may be one that no check reads."""
+        check = next(item for item in self.report.checks if item.name == "manifest")
+        fixed = dict(proofs.key_files(self._ring))
+        if genesis := self._records.get(0):
+            fixed[proofs.TRUSTED_ROOT] = trusted_root(vkey, genesis.recorded_at)
+        others = {MANIFEST, PAGES, ANCHORS, POLICY, ROOTS, PREVIOUS}
+        known = {*proofs.names(given), *others, *fixed}
+        used = {record.kind for record in self._records.values()}
+        known |= {proofs.kind_name(kind) for kind in used}
+        known |= {name for name in self._files if name.startswith(ARTIFACT)}
+        for name in sorted(set(self._files) - known):
+            text = f"the embedded file {visible(name)} is none that a packet has"
+            check.findings.append(Finding("packet.unknown-file", text))
+        for name, data in fixed.items():
+            if self._files.get(name) != data:
+                text = f"the embedded file {name} is not what the records say"
+                check.findings.append(Finding("packet.file-differs", text))
+
     # (8) and (9)
     def _coverage(self, given: Mapping[str, Any]) -> GateDecision:
         catalogs = {
@@ -383,7 +415,13 @@ class PacketVerifier:
             [catalogs[name] for name in given["sources"]],
             self._derivations(given, records, system, as_of),
         )
-        compare_coverage(check, coverage.to_json(), self._json(proofs.COVERAGE))
+        by_same = same_program(self._json(PAGES)["renderer"])
+        compare_coverage(check, coverage.to_json(), self._json(proofs.COVERAGE), by_same)
+        if late := [str(record) for record in named if record.recorded_at > as_of]:
+            self.report.conclusions.append(
+                f"{', '.join(late)} came after that moment, by the checkpoints that the packet's "
+                "maker chose to show, and were not considered"
+            )
         verdict = decide(coverage, profile)
         self.report.conclusions.append(
             f"computed again: gate {profile} for {coverage.system} as of "
@@ -504,12 +542,15 @@ class PacketVerifier:
                 found.append(self._ring.reviewer(one.fingerprint or "", moment))
             except MunimentError as error:
                 check.findings.append(Finding.of(error))
+                continue
+            name = self._names[one.fingerprint] = f"{found[-1].name} <{found[-1].email}>"
+            text = f"signed by {name}, says the ledger"
+            if one.name != certified_name(found[-1]):
+                text += f"; the certificate calls them {visible(one.name or 'nothing')}"
+            check.notes.append(Finding("packet.signer", text))
         if len(found) > 1 and found[0].person == found[1].person:
             text = "both signatures are of one person"
             check.findings.append(Finding("packet.same-person", text, None, None, found[0].person))
-        names = [f"{signer.name} <{signer.email}>" for signer in found]
-        if len(names) > 1:
-            check.notes.append(Finding("packet.countersigned", f"counter-signed by {names[1]}"))
         return found[0] if found else None
 
     def _signed_when(self, status: SignatureStatus) -> None:
@@ -518,7 +559,7 @@ class PacketVerifier:
         for one in (status, status.counter):
             if one is None:
                 continue
-            name = visible(one.name or "the signer")
+            name = self._names.get(one.fingerprint, "a key that the ledger does not know")
             if one.stamp is None:
                 check.not_checked.append(
                     f"the time of the signature of {name} is its own word: PAdES B-B, no time stamp"
@@ -538,12 +579,14 @@ class PacketVerifier:
                 text = f"{name} signed by {format_time(time)}, says the time stamp"
                 check.notes.append(Finding("signature.stamped", text))
 
-    # (11)
+    # (12)
     def _past_of(
         self, vkey: VerifierKey, checkpoint: SignedCheckpoint, times: list[SignedCheckpoint]
     ) -> None:
         outside = self._check("outside")
-        check_outside(outside, self._files, self._json(ANCHORS), vkey, checkpoint)
+        anchors, now = self._json(ANCHORS), datetime.now(UTC)
+        check_outside(outside, self._files, anchors, vkey, checkpoint)
+        check_said(outside, self._files, anchors, self._json(PAGES), checkpoint, now)
         previous = check_previous(self._check("previous"), self._json(PREVIOUS), vkey, checkpoint)
         if self._old is not None:
             check = Check("since", "the ledger is the old one with records added")
@@ -573,6 +616,10 @@ class PacketVerifier:
         said = self._json(PAGES)
         if (why := cannot_set(said)) is not None:
             check.not_checked.append(why)
+            self.report.conclusions.append(
+                "the pages were not set again, so that what they show beside the text compared is "
+                f"the signer's word: {why}"
+            )
             return
         records = self._printed(given)
         sample = None
@@ -603,6 +650,10 @@ class PacketVerifier:
                 "packet; that none of them revokes a key or speaks of this system, only the ledger "
                 "can show"
             )
+        check.not_checked.append(
+            "the organisation's name, the reviewer's words and what the pages say is not included: "
+            "nobody can compute these"
+        )
         check.not_checked.append("git commits: their digests are here, their bytes are not")
         check.not_checked.append(
             "that no other history was shown to somebody else: compare checkpoints"

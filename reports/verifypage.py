@@ -73,7 +73,7 @@ class _PageVerifier(PacketVerifier):
         said = self._json(PAGES)
         here = written_by()
         if said["renderer"]["muniment"] != here["muniment"]:
-            check.not_checked.append(_other_program(said["renderer"], here))
+            check.findings.append(_other_program(said["renderer"], here))
             return
         try:
             again = to_html(self._said_again(decision, given, times, checkpoint), self._listed())
@@ -82,7 +82,7 @@ class _PageVerifier(PacketVerifier):
             check.findings.append(Finding("page.differs", text))
             return
         if again != self._pdf and said["renderer"] != here:
-            check.not_checked.append(_other_program(said["renderer"], here))
+            check.findings.append(_other_program(said["renderer"], here))
             return
         check.checked = 1
         if again != self._pdf:
@@ -121,20 +121,17 @@ class _PageVerifier(PacketVerifier):
     def _signed_when(self, status: SignatureStatus) -> None:
         self._check("signature-time").not_checked.append("nobody signs a web page")
 
-    def _limits(self, checkpoint: SignedCheckpoint, shown: int) -> None:
-        super()._limits(checkpoint, shown)
-        self.report.checks[-1].not_checked.append(
-            "the organisation's name, the reviewer's words, what the page says is not included and "
-            "what it says of witnesses and authorities: nobody signed these words"
-        )
 
-
-def _other_program(stated: Mapping[str, Any], here: Mapping[str, str]) -> str:
+def _other_program(stated: Mapping[str, Any], here: Mapping[str, str]) -> Finding:
+    """Nobody signed the page: what cannot be written again proves nothing of what it shows."""
     names = sorted({*stated, *here})
-    other = [visible(str(name)) for name in names if stated.get(name) != here.get(name)]
-    return (
-        f"the page was written by other versions than are here: {', '.join(other)}; verify with "
-        "those, or read the page against what is computed here"
+    other = [name for name in names if stated.get(name) != here.get(name)]
+    return Finding(
+        "page.not-compared",
+        "the page says that other versions wrote it, so it cannot be compared here: verify it with "
+        "those, or ask for the packet as a PDF, which is signed",
+        expected=", ".join(f"{name} {here.get(name)}" for name in other),
+        found=visible(", ".join(f"{name} {stated.get(name)}" for name in other))[:500],
     )
 
 

@@ -16,7 +16,7 @@ from .model import PacketInput
 from .pagecheck import compare_pages
 from .pagetext import read_pages
 from .printed import renderer
-from .signature import read_embedded
+from .signature import first_revision, read_embedded
 from .worker import render
 
 
@@ -63,13 +63,13 @@ def cannot_set(said: Mapping[str, Any]) -> str | None:
 
 
 def check_rendering(check: Check, pdf: bytes, packet: PacketInput) -> None:
-    """Set the pages again: the signed file must begin with the same bytes.
+    """Set the pages again: what was signed must be the same bytes, before anything else.
 
     Raises:
         ReportError: they cannot be set.
     """
     check.checked = 1
-    if not pdf.startswith(render(packet, read_embedded(pdf))):
+    if first_revision(pdf) != render(packet, read_embedded(pdf)):
         text = "the same program sets other pages from the embedded data"
         check.findings.append(Finding("pages.not-these", text))
 

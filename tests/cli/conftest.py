@@ -17,6 +17,9 @@ import pytest
 
 from muniment.cli import app
 from muniment.evidence.storage import Storage
+from muniment.reports import verifypages, worker
+from muniment.reports.model import Embedded, PacketInput
+from muniment.reports.render import render_pdf
 
 SYSTEM = "support@1.0.0"
 MUNIMENT = "import json, sys\nfrom muniment.cli.app import run\n"
@@ -215,3 +218,22 @@ def change_ledger(place: Path, *statements: str) -> None:
         connection.execute(statement)
     connection.commit()
     connection.close()
+
+
+class _Here:
+    """Sets pages in this process: a fresh one for each packet would be most of the time."""
+
+    def __enter__(self) -> _Here:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def render(self, packet: PacketInput, files: list[Embedded], progress: Any = None) -> bytes:
+        return render_pdf(packet, files, progress)
+
+
+def set_pages_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have packets made and verified without another process."""
+    monkeypatch.setattr(worker, "Renderer", _Here)
+    monkeypatch.setattr(verifypages, "render", lambda packet, files: render_pdf(packet, files))

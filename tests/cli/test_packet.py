@@ -20,16 +20,14 @@ from muniment.evidence.keys import new_ed25519
 from muniment.evidence.note import COSIGNATURE_V1, VerifierKey, cosign_note
 from muniment.evidence.storage import AnchorRow
 from muniment.evidence.workspace import Workspace
-from muniment.reports import artifactfiles, printed, verifypages, worker
+from muniment.reports import artifactfiles, printed, verifypages
 from muniment.reports.artifactfiles import carry
-from muniment.reports.model import Embedded, PacketInput
-from muniment.reports.render import render_pdf
 from muniment.reports.signature import check_signature, read_attachments
 from muniment.reports.verify import verify_packet
 from muniment.schemas.finding import Check, Outcome
 
 from ..tsa import Chain, OpenSsl, serve
-from .conftest import Cli, Said
+from .conftest import Cli, Said, set_pages_here
 
 PACKET = ("packet", "--framework", "nist-ai-rmf-1.0")
 
@@ -37,12 +35,7 @@ PACKET = ("packet", "--framework", "nist-ai-rmf-1.0")
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages are set in this process: a fresh one for each packet would be most of the time."""
-
-    def render(packet: PacketInput, files: list[Embedded], progress: Any = None) -> bytes:
-        return render_pdf(packet, files, progress)
-
-    monkeypatch.setattr(worker, "render", render)
-    monkeypatch.setattr(verifypages, "render", render)
+    set_pages_here(monkeypatch)
 
 
 def checks(said: Said) -> dict[str, dict[str, Any]]:

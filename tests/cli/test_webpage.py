@@ -490,26 +490,26 @@ def _page_check(path: Path) -> Check:
 
 
 def test_a_page_of_another_version(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another version's page is not compared, and that is said; all else is checked."""
+    """Another version's page cannot be compared, and nobody signed it: that is no pass."""
     monkeypatch.setattr("muniment.reports.verifypage.written_by", lambda: {"muniment": "99"})
-    assert verify_page(page).ok
-    check = _page_check(page)
-    assert str(check.outcome) == "not-checked" and "muniment" in check.not_checked[0]
+    assert not verify_page(page).ok
+    (finding,) = _page_check(page).findings
+    assert finding.code == "page.not-compared" and "muniment" in str(finding.found)
 
 
 def test_a_page_set_by_other_libraries(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where another library comes to the same bytes the page holds; where it does not, that it was
-    another is said, and nothing is called changed."""
+    """Where another library comes to the same bytes the page holds; where it does not, the page
+    cannot be compared, and that is no pass."""
     here = {**written_by(), "jinja2": "0.0"}
     monkeypatch.setattr("muniment.reports.verifypage.written_by", lambda: here)
     assert str(_page_check(page).outcome) == "held"
     copy = tmp_path / "packet.html"
     copy.write_bytes(page.read_bytes().replace(b"</html>\n", b"</html>\n\n"))
     check = _page_check(copy)
-    assert str(check.outcome) == "not-checked"
-    assert "by other versions than are here: jinja2;" in check.not_checked[0]
+    assert [item.code for item in check.findings] == ["page.not-compared"]
+    assert check.findings[0].expected == "jinja2 0.0"
 
 
 def test_a_page_whose_accent_is_no_colour(page: Path, tmp_path: Path) -> None:
