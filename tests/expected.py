@@ -253,7 +253,7 @@ class Expected:
         found: list[Any] = [self._ties]
         for kind in _DRAWN:
             number = sum(e.kind == kind and e.index not in old for e in every)
-            found += [min(number, 7), max(number - 7, 0)]
+            found += [min(number, 10), max(number - 10, 0)]
         models = {
             e.body.get("model", {}).get("sha256", "") for e in every if e.kind == "eval-result"
         }

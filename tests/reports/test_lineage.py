@@ -56,19 +56,15 @@ def story(build: ModuleType, evaluations: int = 1) -> PacketInput:
     return packet
 
 
-def ties(found: lineage.Lineage) -> set[tuple[str, str, bool]]:
-    return {(tie.start.title, str(tie.end.record), tie.proved) for tie in found.ties}
-
-
 def test_ties_are_those_of_digests(build: ModuleType) -> None:
     """A line joins records of which one names the other's digest; training is told apart."""
     found = lineage.lineage(story(build))
     assert [len(found.column(n)) for n in range(5)] == [2, 1, 1, 1, 1]
-    proved = {(t.start.column, t.end.column) for t in found.ties if t.proved}
+    proved = {(s.column, t.end.column) for t in found.ties if t.proved for s in t.starts}
     assert proved == {(0, 2), (1, 2), (2, 3), (2, 4), (3, 4)}
     (word,) = [tie for tie in found.ties if not tie.proved]
-    assert (word.start.record.index if word.start.record else None, word.end.column) == (1, 1)
-    assert "no digest" in word.how
+    assert [node.record.index for node in word.starts if node.record] == [1]
+    assert word.end.column == 1 and "no digest" in word.how
 
 
 def test_another_digest_is_no_tie(build: ModuleType) -> None:
@@ -85,17 +81,92 @@ def test_another_digest_is_no_tie(build: ModuleType) -> None:
     )
     found = lineage.lineage(replace(packet, records=(*packet.records, other)))
     (tie,) = [tie for tie in found.ties if tie.end.key == other.sha256]
-    assert tie.start.title == "other"
+    assert [node.title for node in tie.starts] == ["other"]
 
 
 def test_the_drawing_is_bounded_and_says_so(build: ModuleType) -> None:
-    """Of a thousand evaluations the latest are drawn, and the rest is counted."""
+    """Of a thousand evaluations some are drawn, and the rest is counted."""
     found = lineage.lineage(story(build, 1000))
     assert len(found.column(2)) == lineage.MAX_NODES
-    assert found.left_out is not None and "993 evaluations" in found.left_out
+    assert found.left_out is not None and "990 evaluations" in found.left_out
     drawn = fromstring(lineage.drawing(found))
     assert drawn[0].tag == f"{SVG}title"
     assert len(list(drawn.iter(f"{SVG}rect"))) == len(found.nodes)
+
+
+def test_what_bears_on_a_control_is_drawn_first(build: ModuleType) -> None:
+    """An evaluation that counts for a control, or against one, comes before the later ones of the
+    model in question, and those before the later ones of another model."""
+    packet = story(build, 12)
+    first, second = packet.coverage.controls[2], packet.coverage.controls[5]
+    counts, against = packet.records[2].ref, packet.records[4].ref
+    other = [
+        build.record(
+            40 + n,
+            "eval-result",
+            {"model": {"name": "o", "sha256": "0" * 64}, "dataset": {"name": "h"}, "evaluated": 1},
+        )
+        for n in range(5)
+    ]
+    unheard = Reason("evidence.other-model", "of another model", (other[0].ref,))
+    changed = {
+        first.id: replace(first, evidence=(counts,)),
+        second.id: replace(
+            second, reasons=(Reason("evidence.failed", "says no", (against,)), unheard)
+        ),
+    }
+    catalogs = tuple(
+        replace(
+            item, controls=tuple(changed.get(c.id, replace(c, evidence=())) for c in item.controls)
+        )
+        for item in packet.coverage.catalogs
+    )
+    coverage = replace(packet.coverage, catalogs=catalogs, left_out=(unheard,))
+    coverage = replace(coverage, artifact=build.digest("model.onnx"))
+    packet = replace(packet, records=(*packet.records, *other), coverage=coverage)
+    drawn = [node.record.index for node in lineage.lineage(packet).column(2) if node.record]
+    assert drawn == [10, 12, *range(14, 22)]
+    few = replace(packet, records=(*packet.records[:8], *other))
+    drawn = [node.record.index for node in lineage.lineage(few).column(2) if node.record]
+    assert drawn == [*range(10, 16), 41, 42, 43, 44]
+
+
+def test_what_is_not_drawn_is_in_words(build: ModuleType) -> None:
+    """A gate decision's row names every record that it weighs: those without a box, and those of
+    kinds that have none; the row of an evaluation that is not drawn is there as well."""
+    packet = story(build, 15)
+    plan = build.record(3, "decision", {"title": "Why"})
+    weighed = [item for item in (plan, *packet.records) if item.kind != "gate-decision"]
+    decision = build.record(
+        6000,
+        "gate-decision",
+        {
+            "verificationResult": "FAILED",
+            "inputAttestations": [{"uri": "x", "digest": {"sha256": r.sha256}} for r in weighed],
+        },
+    )
+    found = lineage.lineage(replace(packet, records=(plan, *packet.records, decision)))
+    rows = {node.record.index: by for node, by in found.rests if node.record}
+    (tie,) = rows[6000]
+    assert [node.record.index for node in tie.listed if node.record] == sorted(
+        record.index for record in weighed
+    )
+    assert {*range(10, 25)} < rows.keys() and found.unlisted == tie.more == 0
+
+
+def test_the_words_are_bounded_and_say_so(build: ModuleType) -> None:
+    """Above 200 rows and 200 records in a row the rest is counted, and no kind is crowded out."""
+    packet = story(build, 1000)
+    weighed = [{"uri": "x", "digest": {"sha256": item.sha256}} for item in packet.records]
+    decision = build.record(
+        6000, "gate-decision", {"verificationResult": "FAILED", "inputAttestations": weighed}
+    )
+    found = lineage.lineage(replace(packet, records=(*packet.records, decision)))
+    assert len(found.rests) == lineage.MAX_LISTED
+    assert found.unlisted == 1000 + 1 + 1 + 2 - lineage.MAX_LISTED
+    (tie,) = found.rests[-1][1]
+    assert tie.end.key == decision.sha256
+    assert (len(tie.listed), tie.more) == (200, len(packet.records) - 200)
 
 
 def report(build: ModuleType, index: int, start: str, end: str, **more: Any) -> Any:
