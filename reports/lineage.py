@@ -21,6 +21,7 @@ from muniment.schemas.text import counted
 from . import views
 from .drawing import GREY, INK, fitted, svg, text
 from .model import PacketInput
+from .outcomes import tally
 
 COLUMNS = ("Data", "Model", "Evaluations", "Approvals", "Gate decisions")
 MAX_NODES = 10
@@ -48,6 +49,8 @@ class Node:
     record: Record | None
     good: bool | None = None
     """Whether what it says is good; None where it says neither."""
+    short: str | None = None
+    """The detail in the words that a box has room for, where those are other ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ class Lineage:
         return f"Not drawn: {', '.join(parts)}; {order}." if parts else None
 
 
-_WORDS = ("source of data", "model", "evaluation", "approval", "gate decision")
+_WORDS = ("data source", "model", "evaluation", "approval", "gate decision")
 
 
 def lineage(packet: PacketInput) -> Lineage:
@@ -140,7 +143,7 @@ def _columns(packet: PacketInput) -> list[list[Node]]:
     def ranked(records: Iterable[Record], near: Callable[[Record], object]) -> list[Record]:
         return sorted(records, key=lambda r: (r.index not in bearing, not near(r), -r.index))
 
-    data = ranked(data, lambda record: _files(record) & measured)
+    data = ranked(data, lambda r: _split(r) in dict(_TRAINED) or _files(r) & measured)
     evaluations = ranked(evaluations, lambda r: packet.coverage.artifact in _models_of(r))
     approvals = ranked(approvals, lambda record: _approved(record) & named)
     return [
@@ -200,18 +203,24 @@ def _data(record: Record) -> Node:
 
 
 def _evaluation(record: Record) -> Node:
-    faults = sum(metric.held is False for metric in views.metrics(record))
-    bad = sum(check.get("outcome") != "pass" for check in views.checks(record))
-    count = faults + bad
-    judged = bool(views.checks(record)) or any(m.held is not None for m in views.metrics(record))
-    good = False if count else True if judged else None
-    said = counted(count, "failure") if count else "all hold" if judged else "no threshold"
-    return Node(record.sha256, 2, views.headline(record), f"{_cases(record)}; {said}", record, good)
+    found, cases = tally(record), _cases(record)
+    short = found.short if found.good is False else f"{cases}; {found.short}"
+    return Node(
+        record.sha256,
+        2,
+        views.headline(record),
+        f"{cases}; {found.full}",
+        record,
+        found.good,
+        short,
+    )
 
 
 def _cases(record: Record) -> str:
     number = record.statement.body.get("evaluated")
-    return f"{views.text_of(number)} cases" if number is not None else "cases not counted"
+    if number is None:
+        return "cases not counted"
+    return "1 case" if number == 1 else f"{views.text_of(number)} cases"
 
 
 def _approval(record: Record) -> Node:
@@ -273,11 +282,7 @@ def _tied(
 
 def _trained(end: Node, data: Sequence[Node]) -> Iterator[Tie]:
     for split, word in _TRAINED if end.detail == _ASKED else ():
-        starts = [
-            node
-            for node in data
-            if node.record and node.record.statement.body.get("split") == split
-        ]
+        starts = [node for node in data if node.record and _split(node.record) == split]
         if starts:
             how = f"was {word}, by the record’s word and no digest, on"
             yield Tie(end, how, starts, False)
@@ -285,6 +290,10 @@ def _trained(end: Node, data: Sequence[Node]) -> Iterator[Tie]:
 
 def _other(record: Record) -> Node:
     return Node(record.sha256, None, views.headline(record), "", record)
+
+
+def _split(record: Record) -> str:
+    return views.text_of(record.statement.body.get("split"))
 
 
 def _files(record: Record) -> frozenset[str]:
@@ -402,5 +411,5 @@ def _box(node: Node, x: float, y: float) -> Iterator[str]:
     title = node.title if node.record is None else f"#{node.record.index} {node.title}"
     title = fitted(title, _WIDE - 16, 10, 600)
     yield text(x + 8, y + 16, title, size=10, weight=600, anchor="start", fill=INK)
-    detail = fitted(node.detail, _WIDE - 16, 9)
+    detail = fitted(node.short or node.detail, _WIDE - 16, 9)
     yield text(x + 8, y + 30, detail, size=9, anchor="start", fill=GREY)

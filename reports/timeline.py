@@ -15,6 +15,7 @@ from muniment.schemas.text import counted, shorten
 from . import views
 from .drawing import GREY, HAIR, INK, RED, fitted, svg, text
 from .model import PacketInput
+from .outcomes import tally
 
 MAX_SERIES = 12
 """Series that are drawn."""
@@ -47,12 +48,11 @@ class Report:
     @property
     def about(self) -> str:
         """The record's own words, if it has any, and what was looked at."""
-        checks = views.checks(self.record)
-        failed = sum(check.get("outcome") != "pass" for check in checks)
+        found = tally(self.record)
         number = shorten(views.text_of(self.record.statement.body.get("evaluated")), 40)
         parts = [f"{number} cases observed"]
-        if checks:
-            parts.append(f"{failed} of {counted(len(checks), 'check')} did not pass")
+        if found.checks:
+            parts.append(found.checked)
         summary = self.record.statement.body.get("summary")
         words = (
             [shorten(" ".join(summary.split()), 200).rstrip(".")]

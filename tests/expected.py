@@ -369,18 +369,22 @@ def _digits(models: Iterable[str]) -> list[list[str]]:
 
 
 def _counted(body: dict[str, Any]) -> list[str]:
-    """How many checks there are, how many of them and of the metrics do not hold, and the numbers
-    of the entries in its lists."""
-    checks = body.get("checks", [])
-    bad = sum(check["outcome"] != "pass" for check in checks)
-    failing = 0
+    """How many checks there are and how each number of them ended, how many limits there are and
+    how many are not kept, and the numbers of the entries in its lists."""
+    ended = [check["outcome"] for check in body.get("checks", [])]
+    every = f"{len(ended)} checks"
+    failed, passed = ended.count("fail") + ended.count("error"), ended.count("pass")
+    unshown = [ended.count("skipped"), ended.count("not-run")]
+    limits = failing = 0
     for metric in body.get("metrics", []):
         limit, value = metric.get("threshold"), metric.get("value")
         if limit is not None and metric.get("direction") in ("higher", "lower"):
             holds = value is not None and (
                 value >= limit if metric["direction"] == "higher" else value <= limit
             )
+            limits += 1
             failing += not holds
     longest = max((len(value) for value in body.values() if isinstance(value, list)), default=0)
     numbers = [str(number) for number in range(1, longest + 1)]
-    return [f"{bad} of {len(checks)} checks", f"{bad + failing} failures", *numbers]
+    checks = [f"{some} of {every}" for some in (failed, passed, sum(unshown))]
+    return [*checks, f"{failing} of {limits} limits", *map(str, (failed, *unshown)), *numbers]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
 from xml.etree.ElementTree import fromstring
 
+import pytest
+
 from muniment.controls.coverage import Reason
 from muniment.controls.crosswalk import Fit, Pair, Source
 from muniment.reports import carried, lineage, sources, timeline
-from muniment.reports.model import PacketInput
+from muniment.reports.model import Look, PacketInput
+from muniment.reports.render import render_html, render_pdf
+
+from ..structure import bare, read
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -154,6 +160,33 @@ def test_what_is_not_drawn_is_in_words(build: ModuleType) -> None:
     assert {*range(10, 25)} < rows.keys() and found.unlisted == tie.more == 0
 
 
+@pytest.mark.parametrize("paper", ["a4", "letter"])
+def test_a_full_drawing_has_a_page_with_its_heading_and_note(build: ModuleType, paper: str) -> None:
+    """Heading, drawing with every column full, and what it says of itself stand on one page."""
+    (packet, body) = (story(build, 15), {"dataset": {"name": "h"}, "evaluated": 1})
+    evaluation = packet.records[2]
+    weighs = [{"uri": "x", "digest": {"sha256": evaluation.sha256}}]
+    approval = {"decision": "approved", "role": "risk", "records": [evaluation.ref.to_json()]}
+    made = {"profile": "p", "counts": {}}
+    gate = {"verificationResult": "FAILED", "inputAttestations": weighs, "muniment_decision": made}
+    records = [record for record in packet.records if record.kind != "gate-decision"]
+    for n in range(15):
+        model = {"name": "o", "sha256": build.digest(f"m{n}")}
+        records += [
+            build.record(100 + n, "data-provenance", {"dataset": {"name": f"D{n}"}}),
+            build.record(200 + n, "eval-result", body | {"model": model}),
+            build.record(5100 + n, "approval", approval, by=build.CARLA),
+            build.record(7000 + n, "gate-decision", gate),
+        ]
+    full = replace(packet, records=tuple(records), reviewer=build.CARLA, look=Look(paper=paper))
+    assert all(lineage.lineage(full).more)
+    root = read(render_pdf(full, ())).root
+    (heading,) = [n for n in root.walk("H2") if bare(n.text) == "Fromdatatogate"]
+    (note,) = [n for n in root.walk("P") if "Notdrawn:" in bare(n.text)]
+    (drawn,) = [n for n in root.walk("Figure") if bare(n.text).startswith("Fromdatatogate")]
+    assert heading.page == drawn.page == note.page
+
+
 def test_the_words_are_bounded_and_say_so(build: ModuleType) -> None:
     """Above 200 rows and 200 records in a row the rest is counted, and no kind is crowded out."""
     packet = story(build, 1000)
@@ -167,6 +200,74 @@ def test_the_words_are_bounded_and_say_so(build: ModuleType) -> None:
     (tie,) = found.rests[-1][1]
     assert tie.end.key == decision.sha256
     assert (len(tie.listed), tie.more) == (200, len(packet.records) - 200)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "values", "good", "short", "full"),
+    [
+        (
+            "pass fail pass pass skipped skipped error",
+            (0.5, 0.95),
+            False,
+            "1 metric, 2 checks failed",
+            "7 cases; 1 of 2 limits not kept; 2 of 7 checks failed, 2 skipped",
+        ),
+        ("", (0.5,), False, "1 metric failed", "7 cases; 1 of 1 limit not kept"),
+        ("", (None,), False, "1 metric failed", "7 cases; 1 of 1 limit not kept"),
+        (
+            "pass skipped",
+            (),
+            None,
+            "7 cases; 1 of 2 checks not run",
+            "7 cases; 1 of 2 checks passed, 1 skipped",
+        ),
+        (
+            "not-run",
+            (0.95,),
+            None,
+            "7 cases; 1 of 1 check not run",
+            "7 cases; 1 limit kept; 0 of 1 check passed, 1 not run",
+        ),
+        ("pass pass", (0.95,), True, "7 cases; all hold", "7 cases; 1 limit kept; 2 checks passed"),
+        ("", (), None, "7 cases; no threshold", "7 cases; no threshold"),
+    ],
+)
+def test_an_evaluation_is_counted_by_what_came_of_it(
+    build: ModuleType,
+    outcomes: str,
+    values: tuple[float | None, ...],
+    good: bool | None,
+    short: str,
+    full: str,
+) -> None:
+    """Limits and checks are counted apart; what was skipped or not run is neither a failure nor a
+    pass."""
+    limit = {"name": "AUC", "threshold": 0.9, "direction": "higher"}
+    body = {
+        "evaluated": 7,
+        "dataset": {"name": "h"},
+        "model": {"name": "m", "sha256": "0" * 64},
+        "metrics": [limit | {"value": value} for value in values],
+        "checks": [{"name": "c", "outcome": outcome} for outcome in outcomes.split()],
+    }
+    packet = build.make_packet((build.record(1, "eval-result", body),))
+    (node,) = lineage.lineage(packet).column(2)
+    assert (node.good, node.short, node.detail) == (good, short, full)
+
+
+def test_a_skipped_check_is_not_red(build: ModuleType) -> None:
+    """On the pages a check that was skipped or not run has a colour of its own."""
+    outcomes = ("pass", "fail", "error", "skipped", "not-run")
+    body = {
+        "evaluated": 7,
+        "dataset": {"name": "h"},
+        "checks": [{"name": f"c {outcome}", "outcome": outcome} for outcome in outcomes],
+    }
+    packet = build.make_packet((build.record(1, "eval-result", body),))
+    found = re.findall(r'pill ([\w-]+)">(pass|fail|error|skipped|not-run)<', render_html(packet))
+    assert {outcome: colour for colour, outcome in found} == {
+        "pass": "met", "fail": "failed", "error": "failed", "skipped": "stale", "not-run": "stale",
+    }  # fmt: skip
 
 
 def report(build: ModuleType, index: int, start: str, end: str, **more: Any) -> Any:
