@@ -287,9 +287,36 @@ def test_gaps_are_longer_than_planned(build: ModuleType) -> None:
     assert series.reports[2].after == 2
     assert series.overdue == 37  # 7 October to 20 November are 44 days, 7 of them planned
     assert timeline.summary([series]) == (
-        "3 reports in 1 series: 1 gap longer than planned; "
-        "1 of them waits for a report that is due."
+        "3 reports in 1 series: 2 gaps longer than planned, "
+        "1 of them at the end, where a report is overdue."
     )
+
+
+def test_sentence_rows_and_drawing_agree_on_gaps(build: ModuleType) -> None:
+    """As many frames, and rows with a gap, as the sentence counts, an overdue report among them;
+    where no next report is planned none of them says that there is no gap."""
+    records = (
+        report(build, 1, "2026-11-01", "2026-11-10"),
+        report(build, 2, "2026-09-01", "2026-09-07", cadenceDays=None),
+    )
+    other = replace(records[1].statement, controls=("readiness-gate:RG-15",))
+    packet = build.make_packet((records[0], replace(records[1], statement=other)))
+    series = timeline.monitoring(packet)
+    said = [one.gap(row) for one in series for row in one.reports]
+    assert said == [
+        ("10 days", "since, overdue by 3 days"),
+        (None, "no later report; none planned, so no gap is known"),
+    ]
+    assert timeline.summary(series) == (
+        "2 reports in 2 series: 1 gap longer than planned, at the end, where a report is overdue; "
+        "for 1 of the series no next report is planned."
+    )
+    frames = [
+        rect
+        for rect in fromstring(timeline.drawing(series, packet)).iter(f"{SVG}rect")
+        if rect.get("stroke-dasharray")
+    ]
+    assert len(frames) == 1
 
 
 def test_a_replaced_report_closes_nothing(build: ModuleType) -> None:
