@@ -377,3 +377,12 @@ def test_sources_say_split_and_right(build: ModuleType) -> None:
     fields = {field.label: field.value for field in found[0].fields}
     assert fields["Licence"] == "CC-BY-4.0" and fields["Rows"] == "7"
     assert found[0].files == (("t", "–", build.digest("t")),)
+
+
+def test_a_table_of_files_names_their_data(build: ModuleType) -> None:
+    """Its head, which each page repeats, says of what the files are, wherever the table begins."""
+    packet = story(build)
+    data = tuple(record for record in packet.records if record.kind == "data-provenance")
+    pages = render_html(replace(packet, records=data))
+    heads = re.findall('<th scope="col">File of ([^<]*)</th>', pages)
+    assert heads == ["Applications", "Applications"]
