@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, timedelta
 
 from markupsafe import Markup
@@ -15,6 +15,7 @@ from muniment.schemas.text import counted, shorten
 from . import views
 from .drawing import GREY, HAIR, INK, RED, fitted, svg, text
 from .model import PacketInput
+from .outcomes import tally
 
 MAX_SERIES = 12
 """Series that are drawn."""
@@ -47,12 +48,11 @@ class Report:
     @property
     def about(self) -> str:
         """The record's own words, if it has any, and what was looked at."""
-        checks = views.checks(self.record)
-        failed = sum(check.get("outcome") != "pass" for check in checks)
+        found = tally(self.record)
         number = shorten(views.text_of(self.record.statement.body.get("evaluated")), 40)
         parts = [f"{number} cases observed"]
-        if checks:
-            parts.append(f"{failed} of {counted(len(checks), 'check')} did not pass")
+        if found.checks:
+            parts.append(found.checked)
         summary = self.record.statement.body.get("summary")
         words = (
             [shorten(" ".join(summary.split()), 200).rstrip(".")]
@@ -75,6 +75,28 @@ class Series:
         """Places of the first and last report."""
         first, last = self.reports[0].record.index, self.reports[-1].record.index
         return f"#{first}" if len(self.reports) == 1 else f"#{first} to #{last}"
+
+    @property
+    def last(self) -> Report:
+        """The report that covers the latest day."""
+        return max(self.reports, key=lambda report: report.end)
+
+    @property
+    def since(self) -> int | None:
+        """Days without any report at the end, where there are more than planned."""
+        return None if self.overdue is None else self.overdue + (self.last.cadence or 0)
+
+    def gap(self, report: Report) -> tuple[str | None, str]:
+        """What a report's row says of gaps: a gap that is longer than planned, and the rest."""
+        if report.gap is not None:
+            return counted(report.gap, "day"), f"after #{report.after}"
+        if report is self.last and self.since is not None and self.overdue is not None:
+            late = counted(self.overdue, "day")
+            return counted(self.since, "day"), f"since, overdue by {late}"
+        if report.cadence is None:
+            no_more = "no later report; " if report is self.last else ""
+            return None, f"{no_more}none planned, so no gap is known"
+        return None, "none"
 
     @property
     def plan(self) -> str:
@@ -118,12 +140,11 @@ def _series(records: Sequence[Record], packet: PacketInput) -> Series:
             gap = (start - before[1]).days - 1 if before else None
         reports.append(Report(record, start, end, cadence, gap, after))
     reports.sort(key=lambda report: (report.start, report.end, report.record.index))
-    last = max(reports, key=lambda report: report.end)
-    overdue = None
-    if last.cadence is not None:
-        late = (as_of.astimezone(UTC).date() - last.end).days - last.cadence
-        overdue = late if late > 0 else None
-    return Series(tuple(reports), overdue)
+    series = Series(tuple(reports), None)
+    if series.last.cadence is None:
+        return series
+    late = (as_of.astimezone(UTC).date() - series.last.end).days - series.last.cadence
+    return replace(series, overdue=late if late > 0 else None)
 
 
 def _period(record: Record) -> tuple[date, date, int | None] | None:
@@ -141,13 +162,17 @@ def _is_late(series: Series) -> bool:
 
 
 def summary(series: Sequence[Series]) -> str:
-    """All series in one sentence."""
+    """All series in one sentence; a report that is overdue leaves a gap at the end."""
     reports = sum(len(one.reports) for one in series)
-    gaps = sum(report.gap is not None for one in series for report in one.reports)
     late = sum(one.overdue is not None for one in series)
+    gaps = late + sum(report.gap is not None for one in series for report in one.reports)
     kept = f"{counted(gaps, 'gap') if gaps else 'no gap is'} longer than planned"
-    due = f"; {late} of them {'waits' if late == 1 else 'wait'} for a report that is due"
-    return f"{counted(reports, 'report')} in {len(series)} series: {kept}{due if late else ''}."
+    if late:
+        which = "" if late == gaps else f"{late} of them "
+        kept += f", {which}at the end, where a report is overdue"
+    free = sum(one.last.cadence is None for one in series)
+    plan = f"; for {free} of the series no next report is planned" if free else ""
+    return f"{counted(reports, 'report')} in {len(series)} series: {kept}{plan}."
 
 
 def drawing(series: Sequence[Series], packet: PacketInput) -> Markup:
@@ -222,9 +247,9 @@ def _lane(series: Series, top: float, scale: _Scale, today: date) -> Iterator[st
         label = f"#{report.record.index}"
         if wide > 5.2 * len(label):
             yield text(x + wide / 2, middle + 3, label, size=8, fill="#ffffff", weight=600)
-    if series.overdue is not None:
-        due = scale.at(today - timedelta(days=series.overdue))
-        yield from _gap(due, scale.at(today), middle, f"{series.overdue} d late")
+    if series.since is not None:
+        begin = series.last.end + timedelta(days=1)
+        yield from _gap(scale.at(begin), scale.at(today), middle, f"{series.since} d")
 
 
 def _gap(begin: float, end: float, middle: float, label: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 from typing import Any
 
 from .accounting import Scope, scope
@@ -253,7 +254,7 @@ class Expected:
         found: list[Any] = [self._ties]
         for kind in _DRAWN:
             number = sum(e.kind == kind and e.index not in old for e in every)
-            found += [min(number, 7), max(number - 7, 0)]
+            found += [min(number, 10), max(number - 10, 0)]
         models = {
             e.body.get("model", {}).get("sha256", "") for e in every if e.kind == "eval-result"
         }
@@ -266,7 +267,8 @@ class Expected:
         return _union(self._record(e.index) for e in reports) | scope(self._days(), self._series())
 
     def _days(self) -> list[int]:
-        """Days between the end of any report and the next, or the packet's date."""
+        """Days between the end of any report and the next, or the packet's date: all of them, and
+        those beyond the cadence."""
         ends, starts = [], [datetime.fromisoformat(self.facts.coverage["as_of"]).date()]
         for entry in self.facts.about.values():
             if entry.kind == "monitoring-report":
@@ -275,7 +277,8 @@ class Expected:
                     (datetime.fromisoformat(period["end"]).date(), entry.body.get("cadenceDays"))
                 )
                 starts.append(datetime.fromisoformat(period["start"]).date())
-        return [(s - e).days - (c or 0) for e, c in ends for s in starts if s > e]
+        apart = [((s - e).days, c or 0) for e, c in ends for s in starts if s > e]
+        return [number for days, c in apart for number in (days, days - 1, days - c)]
 
     def _series(self) -> list[Any]:
         out = {n for r in self.facts.coverage["left_out"] for n in list(refs(r))[:1]}
@@ -283,12 +286,26 @@ class Expected:
             e for e in self.facts.about.values()
             if e.kind == "monitoring-report" and e.index not in out
         ]  # fmt: skip
-        lines = {tuple(sorted(e.statement["predicate"].get("controls", []))) for e in found}
+        lines: dict[tuple[str, ...], list[Any]] = {}
+        for e in sorted(found, key=lambda e: e.body["period"]["end"]):
+            named = tuple(sorted(e.statement["predicate"].get("controls", [])))
+            lines.setdefault(named, []).append((e.body["period"], e.body.get("cadenceDays")))
         months = sorted({f"{at[:7]}" for e in found for at in e.body["period"].values()})
         year, first = map(int, months[0].split("-"))
         scale = [f"{year + (first - 1 + n) // 12}-{(first - 1 + n) % 12 + 1:02}" for n in range(12)]
-        late = [f"{number} of them" for number in range(len(lines) + 1)]
-        return [f"{len(found)} reports in {len(lines)} series", late, scale]
+        free = [line for line in lines.values() if line[-1][1] is None]
+        late = sum(self._is_late(*line[-1]) for line in lines.values())
+        gaps = late + sum(
+            _days_between(one["end"], other["start"]) - 1 > (cadence or 999)
+            for line in lines.values()
+            for (one, _), (other, cadence) in pairwise(line)
+        )
+        said = [f"{gaps} gap", f"{late} of them at the end", f"for {len(free)} of the series"]
+        return [f"{len(found)} reports in {len(lines)} series", said, scale]
+
+    def _is_late(self, period: dict[str, str], cadence: int | None) -> bool:
+        today = self.facts.coverage["as_of"][:10]
+        return cadence is not None and _days_between(period["end"], today) > cadence
 
     def _in_evidence_register(self, block: Block) -> Scope:
         return self.document if block.tag == "P" else Scope()
@@ -368,19 +385,27 @@ def _digits(models: Iterable[str]) -> list[list[str]]:
     return [re.findall(r"\d+", f"256{name[:8]}") for name in models]
 
 
+def _days_between(one: str, other: str) -> int:
+    return (datetime.fromisoformat(other) - datetime.fromisoformat(one)).days
+
+
 def _counted(body: dict[str, Any]) -> list[str]:
-    """How many checks there are, how many of them and of the metrics do not hold, and the numbers
-    of the entries in its lists."""
-    checks = body.get("checks", [])
-    bad = sum(check["outcome"] != "pass" for check in checks)
-    failing = 0
+    """How many checks there are and how each number of them ended, how many limits there are and
+    how many are not kept, and the numbers of the entries in its lists."""
+    ended = [check["outcome"] for check in body.get("checks", [])]
+    every = f"{len(ended)} checks"
+    failed, passed = ended.count("fail") + ended.count("error"), ended.count("pass")
+    unshown = [ended.count("skipped"), ended.count("not-run")]
+    limits = failing = 0
     for metric in body.get("metrics", []):
         limit, value = metric.get("threshold"), metric.get("value")
         if limit is not None and metric.get("direction") in ("higher", "lower"):
             holds = value is not None and (
                 value >= limit if metric["direction"] == "higher" else value <= limit
             )
+            limits += 1
             failing += not holds
     longest = max((len(value) for value in body.values() if isinstance(value, list)), default=0)
     numbers = [str(number) for number in range(1, longest + 1)]
-    return [f"{bad} of {len(checks)} checks", f"{bad + failing} failures", *numbers]
+    checks = [f"{some} of {every}" for some in (failed, passed, sum(unshown))]
+    return [*checks, f"{failing} of {limits} limits", *map(str, (failed, *unshown)), *numbers]

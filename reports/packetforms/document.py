@@ -69,7 +69,7 @@ def document(packet: PacketInput) -> dict[str, Any]:
         "cover": _cover(packet.look.cover),
         "sample": None if packet.sample is None else packet.sample.to_json(),
         "sample_results": [_tested(test) for test in sampleview.results(packet.records)],
-        "lineage": [_tie(tie) for tie in lineage.lineage(packet).ties],
+        "lineage": [one for tie in lineage.lineage(packet).ties for one in _tie(tie)],
         "monitoring": [_series(series) for series in timeline.monitoring(packet)],
     }
 
@@ -147,9 +147,12 @@ def _tested(test: Tested) -> dict[str, Any]:
     }
 
 
-def _tie(tie: Tie) -> dict[str, Any]:
-    """Digests of two records, or of a model and a record."""
-    return {"from": tie.start.key, "to": tie.end.key, "how": tie.how, "proved": tie.proved}
+def _tie(tie: Tie) -> list[dict[str, Any]]:
+    """Digests of two records, or of a model and a record, each."""
+    return [
+        {"from": start.key, "to": tie.end.key, "how": tie.how, "proved": tie.proved}
+        for start in tie.starts
+    ]
 
 
 def _series(series: Series) -> dict[str, Any]:

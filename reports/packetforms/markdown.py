@@ -271,15 +271,20 @@ def _data(packet: PacketInput) -> str:
 
 
 def _lineage(packet: PacketInput) -> str:
+    found = lineage.lineage(packet)
     rows = [
-        [
-            cell(_node(node)),
-            cell(node.detail),
-            cell("; ".join(f"{how} {', '.join(map(_node, nodes))}" for how, nodes in by.items())),
-        ]
-        for node, by in lineage.lineage(packet).rests()
+        [cell(_node(node)), cell(node.detail), cell("; ".join(map(_tie, by)))]
+        for node, by in found.rests
     ]
-    return _table(["what", "says", "rests on"], rows)
+    more = f"\n\n{found.unlisted:,} further rows are not listed." if found.unlisted else ""
+    return _table(["what", "says", "rests on"], rows) + more
+
+
+def _tie(tie: lineage.Tie) -> str:
+    """The records by their places alone, since there may be many."""
+    named = (str(node.record) if node.record else node.title for node in tie.listed)
+    more = f" and {tie.more:,} more" if tie.more else ""
+    return f"{tie.how} {', '.join(named)}{more}"
 
 
 def _node(node: lineage.Node) -> str:
