@@ -73,10 +73,14 @@ class Lineage:
     @property
     def left_out(self) -> str | None:
         """How many of what is not drawn, in one sentence."""
-        parts = [
-            f"{counted(more, word)}" for more, word in zip(self.more, _WORDS, strict=True) if more
-        ]
-        return f"Not drawn: {', '.join(parts)}; the latest in force come first." if parts else None
+        beyond = self.beyond
+        return f"Not drawn: {beyond}; the latest in force come first." if beyond else None
+
+    @property
+    def beyond(self) -> str:
+        """What there is beside the nodes, counted: ``3 evaluations, 1 approval``."""
+        parts = zip(self.more, _WORDS, strict=True)
+        return ", ".join(counted(more, word) for more, word in parts if more)
 
     def rests(self) -> Iterator[tuple[Node, dict[str, tuple[Node, ...]]]]:
         """Each node that rests on others, with those by what ties them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,12 @@ def test_another_page_is_no_packet(place: Path, cli: Cli) -> None:
     (place / "other.html").write_text("<!DOCTYPE html><p>Verified!")
     said = cli("verify", "other.html")
     assert said.code == 1 and "packet.malformed" in said.out
+
+
+def test_markdown_begins_with_what_the_gate_blocks_on(place: Path, cli: Cli) -> None:
+    """The matrix of the profile's own framework stands first, wherever it was asked for."""
+    asked = ("--framework", "nist-ai-rmf-1.0", "--framework", "readiness-gate")
+    assert cli("packet", *asked, "--format", "markdown", "-o", "packet.md").code == 0
+    matrix = (place / "packet.md").read_text("utf-8").partition("## Control matrix")[2]
+    first, second = re.findall("<summary>(.*?) controls</summary>", matrix)
+    assert first.startswith("Production-readiness gate") and second.startswith("NIST AI RMF")

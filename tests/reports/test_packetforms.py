@@ -364,13 +364,79 @@ def test_markdown_is_bounded(build: ModuleType, packet: PacketInput) -> None:
     covered = replace(packet.coverage, catalogs=catalogs, left_out=())
     look = Look(Cover("R", "s " * 10_000, ("<" * 20_000,) * 50))
     outside = (OutsideProof("time stamp", "*" * 600, None, True, "*" * 600),) * 100
+    checks = [{"name": "*" * 600, "outcome": "pass", "message": "\n" * 600}] * 100
+    measured = tuple(build.record(n, "eval-result", {"checks": checks}) for n in range(5000, 5040))
     big = replace(
-        packet, records=records, coverage=covered, blocking=controls, look=look, outside=outside
+        packet,
+        records=(*records, *measured),
+        coverage=covered,
+        blocking=controls,
+        look=look,
+        outside=outside,
+        not_included=("*" * 600,) * 50,
     )
     text = to_markdown(big)
     assert len(text.encode()) < 1 << 20
-    assert re.search(r"and [\d,]+ more: the packet’s other forms list them", text)
-    assert "and 5 more frameworks" in text
+    assert re.search(r"and [\d,]+ more: see the packet’s other forms", text)
+    assert "and 4 further frameworks: see the packet’s other forms" in text
+    assert re.search(r"and \d+ further evaluations: see the packet’s other forms", text)
+
+
+def test_markdown_cuts_by_size_alone(build: ModuleType, packet: PacketInput) -> None:
+    """Twenty small frameworks and evaluations are all there: those that the verdict is about come
+    first, and results with a fault before others of later date."""
+    rows = (control("own:C-1", State.MET, ""),)
+    catalogs = tuple(CatalogCoverage(f"own{n}", f"Own {n}", "0" * 64, rows) for n in range(20))
+    covered = replace(packet.coverage, catalogs=catalogs)
+    fault = {"checks": [{"name": "smoke", "outcome": "fail", "message": "one\ntwo"}]}
+    measured = tuple(
+        build.record(n, "eval-result", {"title": f"Run {n}"} | (fault if n == 103 else {}))
+        for n in range(100, 120)
+    )
+    text = unescape(
+        to_markdown(replace(packet, records=measured, coverage=covered, gated=("own7",)))
+    )
+    frameworks = re.findall(r"<summary>Own (\d+): 1 control</summary>", text)
+    assert frameworks == ["7", *(str(n) for n in range(20) if n != 7)]
+    runs = re.findall(r"<summary>#(\d+) Run", text)
+    assert runs == ["103", *(str(n) for n in range(119, 99, -1) if n != 103)]
+    assert "| smoke | fail | one<br>two |" in text
+    assert "other forms" not in text.partition("## Evaluation results")[2].partition("## ")[0]
+
+
+def test_markdown_counts_one_as_one(build: ModuleType, packet: PacketInput) -> None:
+    """A single framework that has no room is said in the singular."""
+    rows = tuple(control(f"own:C-{n}", State.MET, "") for n in range(400))
+    rows = tuple(replace(row, title="t" * 400) for row in rows)
+    catalogs = tuple(CatalogCoverage(f"own{n}", "Own", "0" * 64, rows) for n in range(6))
+    text = to_markdown(replace(packet, coverage=replace(packet.coverage, catalogs=catalogs)))
+    assert "and 1 further framework: see the packet’s other forms" in text
+
+
+def test_markdown_breaks_lines_in_cells(build: ModuleType, packet: PacketInput) -> None:
+    """Where a record's text has lines, a cell has them too, and no code point in their place."""
+    body = {
+        "dataset": {"name": "Intake"},
+        "split": "train",
+        "knownGaps": ["no night shifts", "few children"],
+        "source": {"origin": "two clinics\nin <one> town"},
+    }
+    record = build.record(19, "data-provenance", body)
+    text = to_markdown(replace(packet, records=(*packet.records, record)))
+    assert "no night shifts<br>few children" in text
+    assert "two clinics<br>in &#60;one&#62; town" in text and "U+000A" not in text
+
+
+def test_markdown_counts_what_the_lineage_leaves_out(
+    build: ModuleType, packet: PacketInput
+) -> None:
+    """Records of a column beyond the seventh are counted; nothing is said where all are there."""
+    digest = packet.coverage.artifact
+    body = {"title": "Run", "model": {"sha256": digest}}
+    measured = tuple(build.record(n, "eval-result", body) for n in range(100, 109))
+    few, many = (to_markdown(replace(packet, records=r)) for r in (measured[:7], measured))
+    assert "Not listed: 2 evaluations; the latest in force come first." in many
+    assert "Not listed" not in few
 
 
 def test_json_says_what_the_packet_says(packet: PacketInput) -> None:
