@@ -41,6 +41,7 @@ from muniment.reports.packetforms.form import PacketForm
 from muniment.reports.packetforms.html import read_page, to_html
 from muniment.reports.packetforms.markdown import to_markdown
 from muniment.reports.packetforms.spreadsheet import to_xlsx
+from muniment.reports.printed import written_by
 from muniment.schemas.errors import InputError, ReportError, VerificationError
 from muniment.schemas.statement import Subject
 from muniment.schemas.times import format_time
@@ -175,6 +176,13 @@ def test_html_has_our_own_tags_alone(hostile: PacketInput) -> None:
         assert (attributes.get("href") or "#").startswith("#")
         assert tag != "th" or attributes.get("scope") in ("col", "row")
     assert not RAW.search(text.replace("\n", ""))
+
+
+def test_the_formats_name_what_writes_a_page() -> None:
+    """The document on formats lists each field of ``renderer`` in ``pages.json``."""
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+    told = text.partition("names\nwhat writes such a page: ")[2].partition(". It has")[0]
+    assert re.findall("`([a-z0-9]+)`", told) == list(written_by())
 
 
 NOT_ON_A_PAGE = {
