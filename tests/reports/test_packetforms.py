@@ -266,13 +266,12 @@ def test_the_accent_is_the_pages(rich: PacketInput) -> None:
     assert caught.value.code == "report.accent"
 
 
+COVER = Cover("R", "S", ("C",), Logo("image/png", b""), "#7a1f3d")
 REFUSED: dict[str, tuple[Extras, set[str]]] = {
     "paper": (Extras(Look(paper="letter")), {"pdf"}),
     "certificate": (Extras(certificate=Path("chain.pem")), {"pdf"}),
     "artifacts": (Extras(with_artifacts=True), {"pdf", "html"}),
-    "logo": (Extras(Look(Cover(logo=Logo("image/png", b"")))), {"pdf"}),
-    "accent": (Extras(Look(Cover(accent="#7a1f3d"))), {"pdf", "html"}),
-    "words": (Extras(Look(Cover("R", "S", ("C",)))), set(PacketForm)),
+    "cover": (Extras(Look(COVER)), set(PacketForm)),
     "sample": (Extras(sample="2"), set(PacketForm)),
 }
 
@@ -288,6 +287,21 @@ def test_a_form_takes_what_it_shows_and_refuses_the_rest(name: str, form: Packet
     with pytest.raises(InputError) as caught:
         form.require_shown(asked)
     assert caught.value.code == "usage.format" and caught.value.found == str(form)
+
+
+@pytest.mark.parametrize("form", PacketForm)
+def test_a_form_leaves_out_looks_and_never_words(form: PacketForm) -> None:
+    """One cover does for every form: what a form cannot show of the look goes, and is named."""
+    shown = {"pdf": {"logo", "accent"}, "html": {"accent"}}.get(form, set())
+    fitted = form.fitted(COVER)
+    assert (fitted.reviewer, fitted.scope, fitted.conclusions) == ("R", "S", ("C",))
+    assert {name for name in ("logo", "accent") if getattr(fitted, name)} == shown
+    gone = [name for name in ("logo", "accent") if name not in shown]
+    assert form.warnings(COVER) == tuple(
+        f"the cover's {name} has no place in a packet that is {form}; it is left out"
+        for name in gone
+    )
+    assert form.warnings(fitted) == ()
 
 
 def test_the_policy_lets_nothing_else_run(hostile: PacketInput) -> None:
