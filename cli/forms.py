@@ -28,7 +28,7 @@ def require_form(form: StrEnum, screen: StrEnum, output: Path | None, *, as_json
         screen: the form that a person is shown on a terminal.
 
     Raises:
-        InputError: ``usage.format``, ``file.missing`` or ``file.special``.
+        InputError: ``usage.format``, ``file.dash``, ``file.missing`` or ``file.special``.
     """
     from muniment.reports.files import require_target
     from muniment.schemas.errors import InputError

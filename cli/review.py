@@ -100,6 +100,7 @@ def packet(
     Example: muniment packet --framework nist-ai-rmf-1.0 -o packet.pdf
     """
     from muniment.reports.bundle import require_bundle, write_bundle
+    from muniment.reports.cover import read_cover
     from muniment.reports.files import require_target, write_atomically
     from muniment.reports.issued import record_packet
     from muniment.schemas.errors import InputError
@@ -113,6 +114,7 @@ def packet(
     if bundle is not None:
         form.require("--bundle")
         require_bundle(bundle)
+    warnings = () if cover is None else form.warnings(read_cover(cover))
     opened = open_workspace(workspace, key)
     with show.progress("verifying the ledger, rendering") as bar:
         data = opened.packet(
@@ -149,10 +151,13 @@ def packet(
             )
         else:
             show.line("it holds no proof: packets as PDF and HTML do")
+        for warning in warnings:
+            show.note(f"note: {warning}")
 
     answer = {"file": str(output), "format": str(form), "size": len(data), "sha256": sha256}
     answer |= {"root": opened.config.root, "bundle": None if bundle is None else str(bundle)}
-    return Answer({**answer, "record": _reference(attached)}, text)
+    answer |= {"record": _reference(attached), "warnings": list(warnings)}
+    return Answer(answer, text)
 
 
 @app.command("sign")

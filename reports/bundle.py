@@ -24,7 +24,7 @@ def require_bundle(target: Path) -> None:
     """Refuse, before any work is done, a place at which no bundle can be put.
 
     Raises:
-        InputError: ``file.missing``, ``file.special`` or ``export.not-empty``.
+        InputError: ``file.dash``, ``file.missing``, ``file.special`` or ``export.not-empty``.
     """
     if is_zip(target):
         require_target(target)

@@ -17,8 +17,14 @@ def require_target(path: Path) -> None:
     """Refuse, before any work is done, a path at which no file can be put.
 
     Raises:
-        InputError: ``file.missing`` or ``file.special``.
+        InputError: ``file.dash``, ``file.missing`` or ``file.special``.
     """
+    if str(path) == "-":
+        raise InputError(
+            "file.dash",
+            "'-' is not taken for stdout, and would be a file of that name",
+            hint="name a file; what can be printed is printed where no file is named",
+        )
     if not path.parent.is_dir():
         raise InputError("file.missing", f"there is no folder {path.parent}")
     if path.exists() and not path.is_file():

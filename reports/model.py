@@ -167,6 +167,8 @@ class PacketInput:
     """How many there are over earlier checkpoints."""
     previous: PreviousPacket | None = None
     look: Look = Look()
+    gated: tuple[str, ...] = ()
+    """Ids of the catalogs with controls that the profile blocks on."""
 
 
 class Embedded(NamedTuple):

@@ -31,6 +31,9 @@ MAX_TEMPLATE = 256 << 10
 STYLE = "packet.css"
 NOTICE = "notice.html"
 """Says which templates were overridden, and cannot be."""
+_FIXED = (NOTICE, "stamp.html", "webpage.")
+"""How the names of templates begin that are ours alone: beside the notice, the stamp that a
+signature is checked by, and the packet as a web page."""
 
 
 def read_overrides(root: Path) -> tuple[Override, ...]:
@@ -48,8 +51,7 @@ def replaceable() -> list[str]:
     """Names that a workspace's template may have."""
     every = resources.files(__package__).joinpath("templates").iterdir()
     names = (item.name for item in every if item.name.endswith(".html"))
-    others = (NOTICE, "webpage.")
-    return sorted([STYLE, *(name for name in names if not name.startswith(others))])
+    return sorted([STYLE, *(name for name in names if not name.startswith(_FIXED))])
 
 
 def _override(file: Path) -> Override:

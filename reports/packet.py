@@ -106,7 +106,8 @@ def unsigned(
 
     asked = extras or Extras()
     form.require_shown(asked)
-    asked = replace(asked, look=replace(asked.look, overrides=()))
+    look = replace(asked.look, cover=form.fitted(asked.look.cover), overrides=())
+    asked = replace(asked, look=look)
     packet, files = gather(workspace, verified, coverage, decision, profile, None, asked)
     return render(packet, files, form)
 

@@ -79,6 +79,7 @@ def packet_input(
         outside_earlier=int(said["outside_earlier"]),
         previous=_previous(given, decision.coverage),
         look=_look(said["look"]),
+        gated=tuple(dict.fromkeys(c.id.partition(":")[0] for c in decision.scope)),
     )
 
 

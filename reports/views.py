@@ -422,13 +422,17 @@ def evaluations(packet: PacketInput) -> tuple[Record, ...]:
 
 
 def charted(packet: PacketInput) -> tuple[Record, ...]:
-    """The evaluation results that get tables and charts: in force before replaced, those with a
-    fault first, then the latest; in the order of :func:`evaluations`."""
-    found = evaluations(packet)
+    """The evaluation results that get tables and charts: the first of :func:`ranked`, in the order
+    of :func:`evaluations`."""
+    kept = {record.index for record in ranked(packet)[:MAX_EVALUATIONS]}
+    return tuple(record for record in evaluations(packet) if record.index in kept)
+
+
+def ranked(packet: PacketInput) -> tuple[Record, ...]:
+    """Evaluation results, in force before replaced, those with a fault first, then the latest."""
     old = replaced(packet)
-    ranked = sorted(found, key=lambda r: (r.index in old, not _has_fault(r), -r.index))
-    kept = {record.index for record in ranked[:MAX_EVALUATIONS]}
-    return tuple(record for record in found if record.index in kept)
+    found = of_kind(packet, "eval-result")
+    return tuple(sorted(found, key=lambda r: (r.index in old, not _has_fault(r), -r.index)))
 
 
 def _has_fault(record: Record) -> bool:

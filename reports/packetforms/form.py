@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 from muniment.schemas.errors import InputError
 
 if TYPE_CHECKING:
-    from muniment.reports.model import Embedded, PacketInput
+    from muniment.reports.model import Cover, Embedded, PacketInput
     from muniment.reports.packet import Extras
 
 
@@ -47,17 +48,30 @@ class PacketForm(StrEnum):
         """
         from muniment.reports.model import Look
 
-        cover = asked.look.cover
         wanted = {
             "--paper": asked.look.paper != Look().paper,
             "--certificate": asked.certificate is not None,
             "--with-artifacts": asked.with_artifacts,
-            "the cover's logo": cover.logo is not None,
-            "the cover's accent": cover.accent is not None,
         }
         for name, is_wanted in wanted.items():
             if is_wanted:
                 self.require(name)
+
+    def fitted(self, cover: Cover) -> Cover:
+        """The cover as this form shows it: all of its words, and what looks there is place for."""
+        return replace(
+            cover,
+            logo=cover.logo if self in _LOOKS["logo"] else None,
+            accent=cover.accent if self in _LOOKS["accent"] else None,
+        )
+
+    def warnings(self, cover: Cover) -> tuple[str, ...]:
+        """What of the cover this form leaves out: never a word, so that one file does for all."""
+        return tuple(
+            f"the cover's {name} has no place in a packet that is {self}; it is left out"
+            for name, forms in _LOOKS.items()
+            if getattr(cover, name) is not None and self not in forms
+        )
 
     def require(self, name: str) -> None:
         """Refuse an extra, by the name users know it by, that this form has no place for.
@@ -81,10 +95,13 @@ _ONLY: Mapping[str, tuple[PacketForm, ...]] = {
     "--certificate": (PacketForm.PDF,),
     "--bundle": (PacketForm.PDF,),
     "--with-artifacts": (PacketForm.PDF, PacketForm.HTML),
-    "the cover's logo": (PacketForm.PDF,),
-    "the cover's accent": (PacketForm.PDF, PacketForm.HTML),
 }
 """Extras that not every form shows. The sample and the cover's words have a place in each."""
+_LOOKS: Mapping[str, tuple[PacketForm, ...]] = {
+    "logo": (PacketForm.PDF,),
+    "accent": (PacketForm.PDF, PacketForm.HTML),
+}
+"""Fields of a cover that are no words."""
 _ENDINGS = {
     ".pdf": PacketForm.PDF,
     ".html": PacketForm.HTML,

@@ -3,7 +3,8 @@ not, of bounded size, without the proofs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from muniment.controls.coverage import State
@@ -17,7 +18,8 @@ from muniment.reports import (
     views,
 )
 from muniment.reports.inert import escape, said
-from muniment.reports.markup import cell, details, table
+from muniment.reports.markup import cell, cut, details, table
+from muniment.schemas.text import counted
 from muniment.schemas.times import format_time
 
 from .facts import register
@@ -31,8 +33,11 @@ if TYPE_CHECKING:
     from muniment.schemas.statement import RecordRef
 
 _MOST = 28_000
-"""Bytes of one table, of which there are at most thirty-two; GitHub refuses a text over 1 MiB."""
-_MOST_CATALOGS, _MOST_EVALUATIONS, _MOST_LINES = 4, 4, 20
+"""Bytes of one table, of which there are two dozen beside matrices and evaluations; GitHub refuses
+a text over 1 MiB."""
+_MOST_MATRICES, _MOST_EVALUATIONS = 150_000, 100_000
+"""Bytes of all tables of that sort."""
+_MOST_LINES = 20
 
 
 def to_markdown(packet: PacketInput) -> str:
@@ -57,7 +62,7 @@ def to_markdown(packet: PacketInput) -> str:
         *_section("Owners and approvals", _owners(packet), _approvals(packet)),
         *_section("Evaluation results", *_evaluations(packet)),
         *_section("Data provenance", _data(packet)),
-        *_section("From data to gate", _lineage(packet)),
+        *_section("From data to gate", *_lineage(packet)),
         *_section("Monitoring over time", *_monitoring(packet)),
         *_section("Evidence register", _register(packet)),
         *_section("What this packet leaves out", _left_out(packet), _sentences(packet)),
@@ -118,9 +123,14 @@ def _lines(text: str) -> str:
     return "<br>".join(escape(said(line)) for line in text.strip().split("\n"))
 
 
+def _text(text: str) -> str:
+    """As ``cell``, but that line feeds break lines."""
+    return escape(cut(said(text, "\n"))).replace("\n", "<br>")
+
+
 def _gaps(controls: Sequence[ControlResult]) -> str:
     rows = [
-        [*_named(control), str(control.state), _why(control), cell(control.unblock or "–")]
+        [*_named(control), str(control.state), _why(control), _text(control.unblock or "–")]
         for control in controls
     ]
     return _table(["control", "what is wanted", "state", "why", "what would unblock it"], rows)
@@ -128,7 +138,7 @@ def _gaps(controls: Sequence[ControlResult]) -> str:
 
 def _needs(packet: PacketInput) -> str:
     rows = [
-        [cell(need.text), cell(", ".join(control.id for control in need.controls))]
+        [_text(need.text), cell(", ".join(control.id for control in need.controls))]
         for catalog in packet.coverage.catalogs
         for need in views.needs(packet, catalog)
     ]
@@ -140,13 +150,15 @@ def _named(control: ControlResult) -> list[str]:
 
 
 def _why(control: ControlResult) -> str:
-    return cell("; ".join(reason.full() for reason in control.reasons) or "–")
+    return _text("; ".join(reason.full() for reason in control.reasons) or "–")
 
 
 def _matrix(packet: PacketInput) -> Iterable[str]:
     columns = ["control", "what is wanted", "state", "evidence", "approved by", "fresh until"]
-    catalogs = packet.coverage.catalogs
-    for catalog in catalogs[:_MOST_CATALOGS]:
+    # NOTE: those that the verdict is about come first, so that no other takes their room.
+    catalogs = sorted(packet.coverage.catalogs, key=lambda item: item.catalog not in packet.gated)
+    found = []
+    for catalog in catalogs:
         rows = [
             [
                 *_named(control),
@@ -157,10 +169,9 @@ def _matrix(packet: PacketInput) -> Iterable[str]:
             ]
             for control in catalog.controls
         ]
-        title = f"{said(catalog.name)}: {len(rows)} controls"
-        yield details(title, _table(columns, rows))
-    if len(catalogs) > _MOST_CATALOGS:
-        yield f"and {len(catalogs) - _MOST_CATALOGS} more frameworks: {_ELSEWHERE}"
+        title = f"{said(catalog.name)}: {counted(len(rows), 'control')}"
+        found.append(details(title, _table(columns, rows)))
+    return _fitting(found, _MOST_MATRICES, "further framework")
 
 
 def _crossing(packet: PacketInput) -> Iterable[str]:
@@ -183,7 +194,7 @@ def _crossing(packet: PacketInput) -> Iterable[str]:
 
 
 def _hop(pair: Pair) -> str:
-    doubt = f" ({cell(pair.doubt)})" if pair.doubt else ""
+    doubt = f" ({_text(pair.doubt)})" if pair.doubt else ""
     return f"{cell(pair.first)}, {pair.fit.value}, {pair.source.value}{doubt}"
 
 
@@ -196,7 +207,7 @@ def _soa(packet: PacketInput) -> str:
             cell(line.short_id),
             cell(line.control.title),
             line.decided,
-            cell(line.justification or "–"),
+            _text(line.justification or "–"),
             str(line.control.state),
             cell(", ".join(line.owners) or "–"),
         ]
@@ -208,14 +219,23 @@ def _soa(packet: PacketInput) -> str:
 
 
 def _evaluations(packet: PacketInput) -> Iterable[str]:
-    found = views.evaluations(packet)
     old = views.replaced(packet)
-    for record in found[:_MOST_EVALUATIONS]:
+    found = []
+    for record in views.ranked(packet):
         by = f", superseded by #{old[record.index]}" if record.index in old else ""
         title = f"{record} {said(views.headline(record))}, {said(views.evaluated(record))}{by}"
-        yield details(title, _metrics(record) or "The record holds no metrics.")
-    if len(found) > _MOST_EVALUATIONS:
-        yield f"and {len(found) - _MOST_EVALUATIONS:,} more: {_ELSEWHERE}"
+        parts = [part for part in (_metrics(record), _checks(record)) if part]
+        found.append(details(title, "\n\n".join(parts) or "The record holds no figures."))
+    return _fitting(found, _MOST_EVALUATIONS, "further evaluation")
+
+
+def _fitting(parts: Sequence[str], most: int, what: str) -> Iterator[str]:
+    """The first parts that take no more than ``most`` bytes, and how many there are beyond."""
+    sizes = accumulate(len(part.encode()) for part in parts)
+    shown = sum(size <= most for size in sizes)
+    yield from parts[:shown]
+    if shown < len(parts):
+        yield f"and {counted(len(parts) - shown, what)}: {_ELSEWHERE}"
 
 
 def _metrics(record: Record) -> str:
@@ -227,6 +247,18 @@ def _metric(metric: Metric) -> list[str]:
     outcome = {None: "no threshold", True: "holds", False: "**fails**"}[metric.held]
     texts = (metric.name, metric.slice, metric.n, metric.value, metric.threshold)
     return [*map(cell, texts), outcome]
+
+
+def _checks(record: Record) -> str:
+    rows = [
+        [
+            cell(views.text_of(check.get("name"))),
+            cell(views.text_of(check.get("outcome"))),
+            _text(views.check_note(check)),
+        ]
+        for check in views.checks(record)
+    ]
+    return _table(["check", "outcome", "detail"], rows)
 
 
 def _sample(packet: PacketInput) -> Iterable[str]:
@@ -253,7 +285,7 @@ def _results(packet: PacketInput) -> Iterable[str]:
     columns = ["result", "tested by", "checkpoint", "passed", "exception", "not tested"]
     yield _table(columns, rows)
     exceptions = [
-        [str(test.record), f"#{index}", cell(note)]
+        [str(test.record), f"#{index}", _text(note)]
         for test in found
         for index, note in test.exceptions
     ]
@@ -264,20 +296,23 @@ def _data(packet: PacketInput) -> str:
     rows = []
     for source in sources.data_sources(packet):
         facts = {field.label: field.value for field in source.fields}
-        shown = [cell(facts.get(name, "–")) for name in ("Origin", "Licence", "Known gaps")]
+        shown = [_text(facts.get(name, "–")) for name in ("Origin", "Licence", "Known gaps")]
         rows.append([str(source.record), cell(source.name), cell(source.split), *shown])
     columns = ["record", "source", "used as", "origin", "licence", "known gaps"]
     return _table(columns, rows) or "No record says where data came from."
 
 
-def _lineage(packet: PacketInput) -> str:
+def _lineage(packet: PacketInput) -> Iterable[str]:
     found = lineage.lineage(packet)
     rows = [
         [cell(_node(node)), cell(node.detail), cell("; ".join(map(_tie, by)))]
         for node, by in found.rests
     ]
-    more = f"\n\n{found.unlisted:,} further rows are not listed." if found.unlisted else ""
-    return _table(["what", "says", "rests on"], rows) + more
+    if not rows:
+        return
+    yield _table(["what", "says", "rests on"], rows)
+    if found.unlisted:
+        yield f"{found.unlisted:,} further rows are not listed."
 
 
 def _tie(tie: lineage.Tie) -> str:
@@ -337,7 +372,7 @@ def _approvals(packet: PacketInput) -> str:
             str(record),
             cell(record.signer.name),
             cell(views.text_of(record.statement.body.get("decision"))),
-            cell(views.text_of(record.statement.body.get("statement"))),
+            _text(views.text_of(record.statement.body.get("statement"))),
         ]
         for record in views.of_kind(packet, "approval")
     ]
@@ -364,13 +399,13 @@ def _register(packet: PacketInput) -> str:
 
 
 def _left_out(packet: PacketInput) -> str:
-    rows = [[cell(item.code), cell(item.full())] for item in packet.coverage.left_out]
+    rows = [[cell(item.code), _text(item.full())] for item in packet.coverage.left_out]
     return _table(["code", "why it counts for nothing"], rows)
 
 
 def _sentences(packet: PacketInput) -> str:
     rest = len(packet.not_included) - _MOST_LINES
-    lines = [f"- {cell(sentence)}" for sentence in packet.not_included[:_MOST_LINES]]
+    lines = [f"- {_text(sentence)}" for sentence in packet.not_included[:_MOST_LINES]]
     if rest > 0:
         lines.append(f"- and {rest:,} more: {_ELSEWHERE}")
     return "\n".join([*lines, "- Long texts and tables are cut, and say so."])
@@ -395,7 +430,7 @@ def _outside(packet: PacketInput) -> str:
             cell(proof.source),
             views.short_time(proof.time) if proof.time else "not known",
             words[proof.held],
-            cell(proof.note),
+            _text(proof.note),
         ]
         for proof in packet.outside
     ]
@@ -411,4 +446,4 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return table(columns, rows, most=_MOST, where=_ELSEWHERE)
 
 
-_ELSEWHERE = "the packet’s other forms list them"
+_ELSEWHERE = "see the packet’s other forms"

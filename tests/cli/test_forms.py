@@ -84,3 +84,19 @@ def test_a_statement_in_a_file_is_summed_up(place: Path, cli: Cli) -> None:
     assert said.err == "wrote soa.csv\n"
     assert said.out.startswith("Statement of applicability of support@1.0.0: ")
     assert said.out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *((*command, *FORM, "-o", "-") for command in WITH_FORMS.values()),
+        ("packet", "--format", "markdown", "-o", "-"),
+        ("packet", "-o", "./-"),
+        ("gate", "--vsa", "-"),
+    ],
+)
+def test_a_dash_is_no_file(place: Path, cli: Cli, command: tuple[str, ...]) -> None:
+    """``-o -`` neither writes to stdout nor a file of that name: it is bad usage, and says so."""
+    said = cli(*command)
+    assert said.code == 2 and "file.dash" in said.out + said.err
+    assert not (place / "-").exists()

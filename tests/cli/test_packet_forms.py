@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -70,8 +71,6 @@ PIXEL = '<svg xmlns="http://www.w3.org/2000/svg"><rect width="1" height="1"/></s
         ("html", ("--paper", "letter")),
         ("html", ("--bundle", "files")),
         ("html", ("--certificate", "chain.pem")),
-        ("html", ("--cover", "logo.yaml")),
-        ("markdown", ("--cover", "accent.yaml")),
         ("json", ("--with-artifacts",)),
         ("xlsx", ("--paper", "letter")),
     ],
@@ -80,14 +79,27 @@ def test_what_a_form_has_no_place_for_is_refused(
     form: str, extra: tuple[str, ...], place: Path, cli: Cli
 ) -> None:
     """An extra that the form would pass over is an error, and nothing is written."""
-    (place / "logo.svg").write_text(PIXEL)
-    (place / "logo.yaml").write_text(f"{COVER}logo: logo.svg\n")
-    (place / "accent.yaml").write_text(f'{COVER}accent: "#1d5a91"\n')
     name = f"packet.{ENDINGS[form]}"
     said = cli(*PACKET, "--format", form, "-o", name, *extra)
     assert said.code == 2 and "usage.format" in said.err
-    assert extra[0] in said.err or extra[1].removesuffix(".yaml") in said.err
+    assert extra[0] in said.err
     assert not (place / name).exists() and not (place / "files").exists()
+
+
+@pytest.mark.parametrize("form", ENDINGS)
+def test_one_cover_does_for_all_forms(form: str, place: Path, cli: Cli) -> None:
+    """A look that the form cannot show is left out and noted; a page without it verifies whole."""
+    (place / "logo.svg").write_text(PIXEL)
+    (place / "cover.yaml").write_text(f'{COVER}logo: logo.svg\naccent: "#1d5a91"\n')
+    name = f"packet.{ENDINGS[form]}"
+    asked = (*PACKET, "--format", form, "-o", name, "--cover", "cover.yaml")
+    said = cli(*asked)
+    assert said.code == 0 and "note: the cover's logo has no place" in said.err
+    assert ("the cover's accent has no place" in said.err) == (form != "html")
+    assert len(cli(*asked, "--json").json["data"]["warnings"]) == (1 if form == "html" else 2)
+    if form == "html":
+        checks = cli("verify", name, "--json").json["data"]["checks"]
+        assert {c["name"]: c["outcome"] for c in checks}["page"] == "held"
 
 
 def test_the_library_refuses_what_the_command_refuses(place: Path) -> None:
@@ -185,3 +197,12 @@ def test_another_page_is_no_packet(place: Path, cli: Cli) -> None:
     (place / "other.html").write_text("<!DOCTYPE html><p>Verified!")
     said = cli("verify", "other.html")
     assert said.code == 1 and "packet.malformed" in said.out
+
+
+def test_markdown_begins_with_what_the_gate_blocks_on(place: Path, cli: Cli) -> None:
+    """The matrix of the profile's own framework stands first, wherever it was asked for."""
+    asked = ("--framework", "nist-ai-rmf-1.0", "--framework", "readiness-gate")
+    assert cli("packet", *asked, "--format", "markdown", "-o", "packet.md").code == 0
+    matrix = (place / "packet.md").read_text("utf-8").partition("## Control matrix")[2]
+    first, second = re.findall("<summary>(.*?) controls</summary>", matrix)
+    assert first.startswith("Production-readiness gate") and second.startswith("NIST AI RMF")

@@ -428,6 +428,66 @@ def test_the_page_is_printed(page: Path, ask: Ask, chromium: Chromium) -> None:
     chromium.call("Emulation.setEmulatedMedia", media="")
 
 
+BROKEN = """(() => {
+  const found = [];
+  for (const cell of document.querySelectorAll("th, td:not(.mono)")) {
+    const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      const text = texts.currentNode;
+      if (text.parentElement.closest("code, .mono, svg")) continue;
+      for (const word of text.data.matchAll(/[^\\s\\-–]+/gu)) {
+        if (word[0].length > 12) continue;
+        const range = document.createRange();
+        range.setStart(text, word.index);
+        range.setEnd(text, word.index + word[0].length);
+        const lines = new Set([...range.getClientRects()].map((line) => Math.round(line.top)));
+        if (lines.size > 1) found.push(word[0]);
+      }
+    }
+  }
+  return found;
+})()"""
+"""Words of a table that stand on more than one line."""
+
+
+@pytest.mark.parametrize(("media", "width"), [("", 1200), ("", 500), ("", 360), ("print", 688)])
+def test_no_word_of_a_table_is_broken(
+    page: Path, ask: Ask, chromium: Chromium, media: str, width: int
+) -> None:
+    """Words of twelve letters and short ids stand on one line, on any screen and on A4; from 500
+    pixels on, the table of checks needs no pushing."""
+    ask(page.read_bytes())
+    chromium.call("Emulation.setEmulatedMedia", media=media)
+    chromium.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=width, height=900, deviceScaleFactor=1, mobile=False,
+    )  # fmt: skip
+    chromium.ask("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+    assert chromium.ask(BROKEN) == []
+    frame = "document.getElementById('checks-table').parentElement"
+    assert width < 500 or chromium.ask(f"{frame}.scrollWidth - {frame}.clientWidth") <= 0
+    chromium.call("Emulation.setEmulatedMedia", media="")
+
+
+def test_a_tables_head_stands_with_its_first_row(
+    page: Path, ask: Ask, chromium: Chromium, tmp_path: Path
+) -> None:
+    """Wherever a sheet ends, the last line on it is no head of a table."""
+    ask(page.read_bytes())
+    heads = chromium.ask("[...document.querySelectorAll('thead')].map((one) => one.innerText)")
+    heads = [" ".join(head.split()) for head in heads]
+    sheet = tmp_path / "page.pdf"
+    for height in range(70, 120, 5):
+        data = chromium.call("Page.printToPDF", paperHeight=height / 10)["data"]
+        sheet.write_bytes(base64.b64decode(data))
+        text = subprocess.run(
+            ["pdftotext", "-layout", sheet, "-"], capture_output=True, text=True, check=True
+        ).stdout
+        for printed in filter(str.strip, text.split("\f")):
+            last = " ".join(printed.strip().splitlines()[-1].split())
+            assert last not in heads, f"{height / 10} inches"
+
+
 def test_the_script_knows_the_states_and_lists() -> None:
     """The script's own constants are those of the model."""
     script = Path(charts.__file__).with_name("templates").joinpath("webpage.js").read_text("utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from PIL import Image
 from muniment.reports.cover import contrast_with_white, read_cover
 from muniment.reports.look import read_look
 from muniment.reports.model import Cover, Logo, Look, PacketInput
-from muniment.reports.overrides import read_overrides
+from muniment.reports.overrides import read_overrides, replaceable
 from muniment.reports.render import render_html, render_pdf
 from muniment.schemas.errors import InputError, ReportError, SchemaError
 
@@ -202,13 +203,33 @@ def test_faults_of_templates_are_named(
 def test_templates_of_other_names_are_refused(tmp_path: Path) -> None:
     """A file that takes no template's place, or that of the notice, is an error and not ignored."""
     (tmp_path / "packet").mkdir()
-    for name in ("summary.html", "notice.html", "other.css"):
+    for name in ("summary.html", "notice.html", "stamp.html", "webpage.html", "other.css"):
         file = tmp_path / "packet" / name
         file.write_text("x")
         with pytest.raises(InputError) as caught:
             read_overrides(tmp_path)
         assert (caught.value.code, caught.value.found) == ("template.unknown", name)
         file.unlink()
+
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "packet.md").read_text("utf-8")
+
+
+def test_the_document_lists_the_templates() -> None:
+    """What docs/packet.md names is what a workspace may lay over."""
+    told = DOCUMENT.partition("the template of the same name:")[2].partition("A file of any")[0]
+    assert sorted(re.findall("`([a-z.]+)`", told)) == replaceable()
+
+
+def test_the_example_of_the_document(packet: PacketInput, tmp_path: Path) -> None:
+    """The template of docs/packet.md puts its paragraph into the sign-off, and changes no more."""
+    (example,) = re.findall("```jinja\n(.*?)```", DOCUMENT, re.S)
+    own, plain = render_html(packet_with(packet, tmp_path, closing=example)), render_html(packet)
+    notice = own.partition('id="templates"')[2]
+    (added,) = re.findall("<p>It was reviewed .*?</p>", example)
+    signoff = own.partition('id="signoff"')[2]
+    assert signoff.index(added) < signoff.index(">Reviewer</th>")
+    assert own.replace(added, "").count("<p>") == plain.count("<p>") + notice.count("<p>")
 
 
 def test_a_template_fetches_nothing(packet: PacketInput, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ from muniment.reports.packetforms.form import PacketForm
 from muniment.reports.packetforms.html import read_page, to_html
 from muniment.reports.packetforms.markdown import to_markdown
 from muniment.reports.packetforms.spreadsheet import to_xlsx
+from muniment.reports.printed import written_by
 from muniment.schemas.errors import InputError, ReportError, VerificationError
 from muniment.schemas.statement import Subject
 from muniment.schemas.times import format_time
@@ -177,6 +178,13 @@ def test_html_has_our_own_tags_alone(hostile: PacketInput) -> None:
     assert not RAW.search(text.replace("\n", ""))
 
 
+def test_the_formats_name_what_writes_a_page() -> None:
+    """The document on formats lists each field of ``renderer`` in ``pages.json``."""
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+    told = text.partition("names\nwhat writes such a page: ")[2].partition(". It has")[0]
+    assert re.findall("`([a-z0-9]+)`", told) == list(written_by())
+
+
 NOT_ON_A_PAGE = {
     *("Scope and system", "Coverage by area", "Verify this packet yourself", "Sign-off"),
     "Templates of the workspace",
@@ -258,13 +266,12 @@ def test_the_accent_is_the_pages(rich: PacketInput) -> None:
     assert caught.value.code == "report.accent"
 
 
+COVER = Cover("R", "S", ("C",), Logo("image/png", b""), "#7a1f3d")
 REFUSED: dict[str, tuple[Extras, set[str]]] = {
     "paper": (Extras(Look(paper="letter")), {"pdf"}),
     "certificate": (Extras(certificate=Path("chain.pem")), {"pdf"}),
     "artifacts": (Extras(with_artifacts=True), {"pdf", "html"}),
-    "logo": (Extras(Look(Cover(logo=Logo("image/png", b"")))), {"pdf"}),
-    "accent": (Extras(Look(Cover(accent="#7a1f3d"))), {"pdf", "html"}),
-    "words": (Extras(Look(Cover("R", "S", ("C",)))), set(PacketForm)),
+    "cover": (Extras(Look(COVER)), set(PacketForm)),
     "sample": (Extras(sample="2"), set(PacketForm)),
 }
 
@@ -280,6 +287,21 @@ def test_a_form_takes_what_it_shows_and_refuses_the_rest(name: str, form: Packet
     with pytest.raises(InputError) as caught:
         form.require_shown(asked)
     assert caught.value.code == "usage.format" and caught.value.found == str(form)
+
+
+@pytest.mark.parametrize("form", PacketForm)
+def test_a_form_leaves_out_looks_and_never_words(form: PacketForm) -> None:
+    """One cover does for every form: what a form cannot show of the look goes, and is named."""
+    shown = {"pdf": {"logo", "accent"}, "html": {"accent"}}.get(form, set())
+    fitted = form.fitted(COVER)
+    assert (fitted.reviewer, fitted.scope, fitted.conclusions) == ("R", "S", ("C",))
+    assert {name for name in ("logo", "accent") if getattr(fitted, name)} == shown
+    gone = [name for name in ("logo", "accent") if name not in shown]
+    assert form.warnings(COVER) == tuple(
+        f"the cover's {name} has no place in a packet that is {form}; it is left out"
+        for name in gone
+    )
+    assert form.warnings(fitted) == ()
 
 
 def test_the_policy_lets_nothing_else_run(hostile: PacketInput) -> None:
@@ -364,13 +386,67 @@ def test_markdown_is_bounded(build: ModuleType, packet: PacketInput) -> None:
     covered = replace(packet.coverage, catalogs=catalogs, left_out=())
     look = Look(Cover("R", "s " * 10_000, ("<" * 20_000,) * 50))
     outside = (OutsideProof("time stamp", "*" * 600, None, True, "*" * 600),) * 100
+    checks = [{"name": "*" * 600, "outcome": "pass", "message": "\n" * 600}] * 100
+    measured = tuple(build.record(n, "eval-result", {"checks": checks}) for n in range(5000, 5040))
     big = replace(
-        packet, records=records, coverage=covered, blocking=controls, look=look, outside=outside
+        packet,
+        records=(*records, *measured),
+        coverage=covered,
+        blocking=controls,
+        look=look,
+        outside=outside,
+        not_included=("*" * 600,) * 50,
     )
     text = to_markdown(big)
     assert len(text.encode()) < 1 << 20
-    assert re.search(r"and [\d,]+ more: the packet’s other forms list them", text)
-    assert "and 5 more frameworks" in text
+    assert re.search(r"and [\d,]+ more: see the packet’s other forms", text)
+    assert "and 4 further frameworks: see the packet’s other forms" in text
+    assert re.search(r"and \d+ further evaluations: see the packet’s other forms", text)
+
+
+def test_markdown_cuts_by_size_alone(build: ModuleType, packet: PacketInput) -> None:
+    """Twenty small frameworks and evaluations are all there: those that the verdict is about come
+    first, and results with a fault before others of later date."""
+    rows = (control("own:C-1", State.MET, ""),)
+    catalogs = tuple(CatalogCoverage(f"own{n}", f"Own {n}", "0" * 64, rows) for n in range(20))
+    covered = replace(packet.coverage, catalogs=catalogs)
+    fault = {"checks": [{"name": "smoke", "outcome": "fail", "message": "one\ntwo"}]}
+    measured = tuple(
+        build.record(n, "eval-result", {"title": f"Run {n}"} | (fault if n == 103 else {}))
+        for n in range(100, 120)
+    )
+    text = unescape(
+        to_markdown(replace(packet, records=measured, coverage=covered, gated=("own7",)))
+    )
+    frameworks = re.findall(r"<summary>Own (\d+): 1 control</summary>", text)
+    assert frameworks == ["7", *(str(n) for n in range(20) if n != 7)]
+    runs = re.findall(r"<summary>#(\d+) Run", text)
+    assert runs == ["103", *(str(n) for n in range(119, 99, -1) if n != 103)]
+    assert "| smoke | fail | one<br>two |" in text
+    assert "other forms" not in text.partition("## Evaluation results")[2].partition("## ")[0]
+
+
+def test_markdown_counts_one_as_one(build: ModuleType, packet: PacketInput) -> None:
+    """A single framework that has no room is said in the singular."""
+    rows = tuple(control(f"own:C-{n}", State.MET, "") for n in range(400))
+    rows = tuple(replace(row, title="t" * 400) for row in rows)
+    catalogs = tuple(CatalogCoverage(f"own{n}", "Own", "0" * 64, rows) for n in range(6))
+    text = to_markdown(replace(packet, coverage=replace(packet.coverage, catalogs=catalogs)))
+    assert "and 1 further framework: see the packet’s other forms" in text
+
+
+def test_markdown_breaks_lines_in_cells(build: ModuleType, packet: PacketInput) -> None:
+    """Where a record's text has lines, a cell has them too, and no code point in their place."""
+    body = {
+        "dataset": {"name": "Intake"},
+        "split": "train",
+        "knownGaps": ["no night shifts", "few children"],
+        "source": {"origin": "two clinics\nin <one> town"},
+    }
+    record = build.record(19, "data-provenance", body)
+    text = to_markdown(replace(packet, records=(*packet.records, record)))
+    assert "no night shifts<br>few children" in text
+    assert "two clinics<br>in &#60;one&#62; town" in text and "U+000A" not in text
 
 
 def test_json_says_what_the_packet_says(packet: PacketInput) -> None:
