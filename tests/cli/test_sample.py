@@ -79,10 +79,13 @@ def test_the_program_in_the_documents_draws_the_same(audited: Path, cli: Cli) ->
     text = (ROOT / "docs" / "formats.md").read_text("utf-8")
     (program,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
     assert cli("gate").code == 1  # its decision is about the system too, and is not drawn
+    assert (
+        cli("packet", "--framework", "nist-ai-rmf-1.0", "-o", "p.pdf").code == 0
+    )  # nor its record
     erased = ("--basis", "b", "--reason", "r", "--yes", "--key", "risk")
     for stage in range(2):
         assert cli("export", "bundles", f"out-{stage}").code == 0
-        for n, size, salt in ((1, 12, ""), (4, 11, "word"), (6, 10, ""), (7, 12, "x y")):
+        for n, size, salt in ((1, 13, ""), (4, 11, "word"), (6, 10, ""), (9, 13, "x y")):
             asked = ("--n", str(n), "--seed-from", str(size), *(("--salt", salt) if salt else ()))
             data = cli("sample", *asked, "--json").json["data"]
             done = subprocess.run(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +15,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muniment.controls.coverage import State
-from muniment.controls.sample import By, Sample, Seed, allocate, check_salt, differences, draw
+from muniment.controls.sample import (
+    By,
+    Sample,
+    Seed,
+    allocate,
+    check_salt,
+    differences,
+    draw,
+    population,
+)
 from muniment.controls.standing import standings
 from muniment.schemas.errors import InputError
+from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.record import Record
 from muniment.schemas.statement import SystemRef
 
-KINDS = ["policy", "eval-result", "decision", "approval", "waiver", "link", "retraction", "system"]
+KINDS = [
+    *("policy", "eval-result", "decision", "approval", "waiver", "link", "retraction", "system"),
+    "packet",
+]
+OUT = {"link", "retraction", "erasure", "gate-decision", "sample-test", "packet", "key"}
+"""What docs/formats.md leaves out of the population."""
 CONTROLS = [f"made-up:{letter}" for letter in "ABCDEFGH"]
 CONTROL = "nist-ai-rmf-1.0:MEASURE 2.3"
 ROOT = hashlib.sha256(b"root").hexdigest()
@@ -65,7 +82,7 @@ def test_what_holds_of_every_draw(
     )
     assert all(item.drawn <= item.population for item in sample.strata)
     assert min(n, len(sample.strata)) == sum(item.drawn > 0 for item in sample.strata)
-    assert {item.candidate.kind for item in sample.drawn} <= set(KINDS) - {"link", "retraction"}
+    assert {item.candidate.kind for item in sample.drawn} <= set(KINDS) - OUT
     assert list(differences(sample.to_body(), sample)) == []
 
 
@@ -89,8 +106,7 @@ def test_shares_are_in_proportion(sizes: list[int], seed: Seed, n: int) -> None:
 
 def _recomputed(records: list[Record], seed: Seed, n: int) -> list[int]:
     """By control, from what the documents say alone."""
-    out = {"link", "retraction", "erasure", "gate-decision", "sample-test"}
-    known = [item for item in records if item.kind not in out and item.index < seed.size]
+    known = [item for item in records if item.kind not in OUT and item.index < seed.size]
     claims = Counter(name for item in known for name in set(item.statement.controls))
     strata: dict[str, list[tuple[bytes, int]]] = {}
 
@@ -159,6 +175,19 @@ def test_small_strata_are_not_safe_from_few_draws() -> None:
         for number in range(600)
     )
     assert min(first.values()) > 150
+
+
+def test_the_population_has_every_kind_but_those_the_documents_name(book: Any) -> None:
+    """A kind that joins those shipped is drawn, or docs/formats.md must say why it is not."""
+    for kind in KindRegistry():
+        book.add(kind.name, body={"records": []})
+    drawn = population(book.records, book.system, len(book.records))
+    assert {item.kind for item in drawn} == {item.kind for item in book.records} - OUT
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+    table = text.partition("**Population.**")[2].partition("Every other kind")[0]
+    named = "".join(re.findall(r"^\| (.*?) \|", table, re.M))
+    assert set(re.findall(r"`([a-z-]+)`", named)) == OUT - {"gate-decision"}
+    assert "gate decision" in named
 
 
 def test_every_part_of_the_seed_matters(new_book: Any) -> None:
