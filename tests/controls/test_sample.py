@@ -14,7 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muniment.controls.coverage import State
+from muniment.controls.catalog import load_catalogs
+from muniment.controls.coverage import ControlResult, State
+from muniment.controls.crosswalk import Crosswalk, Fit, Pair, Source
+from muniment.controls.evaluator import evaluate
+from muniment.controls.explain import decisive
+from muniment.controls.profile import load_profile
 from muniment.controls.sample import (
     By,
     Sample,
@@ -39,6 +44,10 @@ OUT = {"link", "retraction", "erasure", "gate-decision", "sample-test", "packet"
 """What docs/formats.md leaves out of the population."""
 CONTROLS = [f"made-up:{letter}" for letter in "ABCDEFGH"]
 CONTROL = "nist-ai-rmf-1.0:MEASURE 2.3"
+TWO_KINDS = "nist-ai-rmf-1.0:GOVERN 4.1"
+"""A policy and a decision."""
+LENDER = "iso-42001-2023:A.6.2.4"
+"""An approved eval-result."""
 ROOT = hashlib.sha256(b"root").hexdigest()
 
 _plan = st.lists(
@@ -316,6 +325,61 @@ def test_an_exception_is_heard_as_a_no(book: Any) -> None:
     (reason,) = [item for item in found.reasons if item.code == "evidence.rejected"]
     assert reason.records == (record.ref, test.ref)
     assert "with an exception" in reason.text
+
+
+def test_an_exception_is_told_as_what_it_is(book: Any) -> None:
+    """Reason and advice name the test and what it found; a rejection is another matter."""
+    record = book.add("eval-result", CONTROL)
+    test = _test(book, (record, "exception"))
+    found = book.result(CONTROL)
+    (reason,) = [item for item in found.reasons if item.code == "evidence.rejected"]
+    assert reason.text == f"{record} was tested, with an exception, by Bob in {test}: seen"
+    assert (
+        found.unblock == f"put right what the test of {record} found, in {test}, and supersede it"
+    )
+    assert f'--supersedes "{record}"' in found.commands[-1]
+    other = book.add("policy", TWO_KINDS)
+    book.add("decision", TWO_KINDS)
+    _test(book, (other, "exception"))
+    found = book.result(TWO_KINDS)
+    assert found.state is State.PARTIAL
+    assert found.unblock.startswith(f"put right what the test of {other} found")
+
+
+def _lent(book: Any, pair: Pair) -> ControlResult:
+    coverage = evaluate(
+        book.records,
+        load_catalogs(),
+        load_profile("production"),
+        book.system,
+        book.now,
+        crosswalk=Crosswalk("made-up", "Made up", (pair,)),
+    )
+    return next(item for item in coverage.controls if item.id == CONTROL)
+
+
+@pytest.mark.parametrize("fit", [Fit.CLOSE, Fit.PARTIAL])
+def test_evidence_that_an_exception_keeps_from_coming_over_is_named(fit: Fit, book: Any) -> None:
+    """A control that lived on another's evidence says why it has none, and what to do."""
+    pair = Pair(LENDER, CONTROL, Source.INFERRED, fit)
+    record = book.add("eval-result", LENDER)
+    book.approve(record)
+    before = _lent(book, pair)
+    assert before.state is (State.MET if fit is Fit.CLOSE else State.PARTIAL)
+    test = _test(book, (record, "exception"))
+    found = _lent(book, pair)
+    assert found.state is State.MISSING
+    reason = decisive(found)
+    assert reason is not None and reason.code == "evidence.missing"
+    assert f"{record} (eval-result) could come over, {LENDER} → {CONTROL} (" in reason.text
+    assert f"but was tested, with an exception, by Bob in {test}: seen" in reason.text
+    assert set(reason.records) == {record.ref, test.ref}
+    advice = f"put right what the test of {record} found, in {test}, and supersede it, or attach an"
+    assert (found.unblock or "").startswith(advice) is (fit is Fit.CLOSE)
+    book.add("eval-result", CONTROL)
+    own = _lent(book, pair)
+    assert own.state is State.MET
+    assert not any("come over" in item.text for item in own.reasons)
 
 
 def test_only_the_same_auditor_lifts_an_exception(book: Any) -> None:
