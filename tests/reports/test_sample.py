@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from muniment.controls.sample import By, Sample, Seed, draw
+from muniment.controls.sample import By, Sample, Seed, Stratum, draw
 from muniment.reports import views
 from muniment.reports.printable import printable
-from muniment.reports.render import _environment
+from muniment.reports.render import Part, _environment, _hermetic, _number, _Style, _weasyprint
 from muniment.reports.samplecheck import check_samples
 from muniment.reports.sampleview import Drawing, Line, results, to_csv, to_template
 from muniment.schemas.finding import Check, Outcome
@@ -257,3 +257,29 @@ def test_a_draw_by_control_that_an_erasure_changed_is_not_checked(
     assert check.outcome is Outcome.NOT_CHECKED
     assert re.search("were erased", check.not_checked[0])
     assert not re.search("#", check.not_checked[0])
+
+
+def _pages(packet: Any, strata: int) -> dict[str, int]:
+    """The pages on which the heading of the records and the first of them stand."""
+    drawing = _drawing(packet, _sample(packet))
+    padded = tuple(Stratum(f"kind-{number}", 1, 0) for number in range(strata))
+    drawing = replace(drawing, sample=replace(drawing.sample, strata=padded))
+    page = _page(replace(packet, sample=drawing), [])
+    start, _, rest = page.partition('id="sample-records"')
+    rest = rest.replace(
+        '<tbody>\n<tr><th scope="row">', '<tbody>\n<tr><th id="row" scope="row">', 1
+    )
+    html = f'<html lang="en"><body>{start}id="sample-records"{rest}</body></html>'
+    with _hermetic(packet.checkpoint_time):
+        document = _Style(_weasyprint(), ()).lay_out(Part("sample.html", {}), html)
+    found: dict[str, int] = {}
+    _number(document, found, 0)
+    return found
+
+
+def test_the_table_to_fill_does_not_part_from_its_heading(packet: Any) -> None:
+    """However long the table before it is, heading, instruction and first row share a page."""
+    placed = [_pages(packet, strata) for strata in range(8, 14)]
+    for page in placed:
+        assert page["sample-records"] == page["row"]
+    assert {page["row"] for page in placed} == {1, 2}  # it did come to a page's end
