@@ -44,6 +44,17 @@ class Carried:
         return not self.counts, -self.until.timestamp(), self.path.rank, self.record.index
 
 
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that would carry the control, had nobody refused it."""
+
+    record: Record
+    vote: Record
+    """The first rejection that stands: of an approver, or an auditor's exception."""
+    path: Path | None = None
+    """The way it would have come over a crosswalk; None where it is the control's own."""
+
+
 @dataclass(slots=True)
 class Case:
     """What is known of one control while it is being decided."""
@@ -55,7 +66,9 @@ class Case:
     failed: list[Record] = field(default_factory=list)
     stale: list[Record] = field(default_factory=list)
     unapproved: list[Record] = field(default_factory=list)
-    rejected: list[Record] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    unlent: list[Rejected] = field(default_factory=list)
+    """What another control has, and cannot lend because it was refused there."""
     supporting: list[Record] = field(default_factory=list)
     carried: dict[str, Carried] = field(default_factory=dict)
     """Kind to the best record that a crosswalk brings, where the control has none of its own."""

@@ -30,7 +30,7 @@ class State(StrEnum):
     STALE = "stale"
     """There was evidence; it is too old."""
     UNAPPROVED = "unapproved"
-    """There is evidence; the second person has not approved it."""
+    """There is evidence; the second person has not approved it, or somebody refused it."""
     PARTIAL = "partial"
     """Some of what is needed is there."""
     MET = "met"

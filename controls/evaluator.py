@@ -7,6 +7,7 @@ that they cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from muniment.schemas.statement import GATE_DECISION, SystemRef
 from .case import (
     Carried,
     Case,
+    Rejected,
     begin_of,
     day,
     fresh_until,
@@ -37,7 +39,7 @@ from .crosschecks import (
 )
 from .crosswalk import NONE, Crosswalk, Path, Paths
 from .exceptions import MAX_DAYS, gather_exceptions, may_exclude, settle
-from .explain import explain, unblock
+from .explain import explain, refused, unblock
 from .index import (
     APPLICABILITY,
     APPROVAL,
@@ -181,6 +183,12 @@ class _Evaluator:
         failed: list[Path] = []
         for path in paths.to(case.control.id):
             source, state = cases[path.start], states[path.start]
+            case.unlent += [
+                replace(item, path=path)
+                for item in source.rejected
+                if item.record.kind in case.requirement.any_of
+                and self._fits(item.record, case.requirement)
+            ]
             if state in (State.MET, State.PARTIAL):
                 counts = state is State.MET and path.carries
                 found += self._would_do(case.requirement, source, path, counts)
@@ -230,11 +238,14 @@ class _Evaluator:
 
     def _holds(self, record: Record, requirement: Requirement) -> bool:
         """Whether a record that counts elsewhere meets all of this requirement but its kind."""
+        return self._is_approved(record, requirement) and self._fits(record, requirement)
+
+    def _fits(self, record: Record, requirement: Requirement) -> bool:
+        """Whether a record meets all that a requirement asks for but kind and approval."""
         section = section_of(record, requirement)
         return (
             section is not None
             and self._fresh_until(record, requirement) >= self._as_of
-            and self._is_approved(record, requirement)
             and self._broken_rule(record, requirement) is None
         )
 
@@ -396,10 +407,9 @@ class _Evaluator:
             case.stale.append(record)
             case.say("evidence.stale", f"{record} counted until {lapse(until)}", record)
         elif rejections:
-            case.rejected.append(record)
+            case.rejected.append(Rejected(record, rejections[0]))
             for vote in rejections:
-                word = "rejected" if vote.kind == APPROVAL else "tested, with an exception,"
-                text = f"{record} was {word} by {vote.signer.name} in {vote}"
+                text = f"{record} {refused(Rejected(record, vote))}"
                 case.say("evidence.rejected", text, record, vote)
         elif not self._is_approved(record, case.requirement):
             case.unapproved.append(record)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .case import Case, refs
+from muniment.schemas.text import shorten
+
+from .case import Case, Rejected, refs
 from .coverage import ControlResult, Reason, State
 from .guide import approve, attach
+from .index import SAMPLE_TEST
 from .requirement import SecondPerson
+
+_NOTE = 200
+"""Most characters of an auditor's note that a reason quotes."""
 
 _DECIDING: dict[State, tuple[str, ...]] = {
     State.FAILED: (
@@ -48,7 +54,15 @@ def explain(case: Case, state: State) -> None:
         elif case.supporting and not case.good:
             code = "evidence.only-supporting"
             text = f"only supporting evidence is there; {wanted} is needed"
-        case.reasons.insert(0, Reason(code, text, refs(case.supporting)))
+        named = list(case.supporting)
+        if case.unlent and not requirement.is_unset:
+            item = case.unlent[0]
+            text += (
+                f"; {item.record} ({item.record.kind}) could come over, {item.path}, but "
+                f"{refused(item)}"
+            )
+            named += [item.record, item.vote]
+        case.reasons.insert(0, Reason(code, text, refs(named)))
 
 
 def _explain_carried(case: Case, state: State) -> None:
@@ -91,12 +105,12 @@ def unblock(case: Case, state: State) -> tuple[str | None, str | None]:
             f"{', '.join(case.unmeasured)}{', and have it approved' if expected else ''}",
             attach("eval-result", control),
         )
-    if state is State.UNAPPROVED:
-        first = case.rejected[0]
-        return (
-            f"answer the rejection of {first} with better evidence",
-            attach(first.kind, control, f' --supersedes "{first}"'),
-        )
+    for item in case.rejected:
+        if item.record.kind not in case.kinds:
+            return (
+                _answer(item),
+                attach(item.record.kind, control, f' --supersedes "{item.record}"'),
+            )
     if state is State.STALE:
         newest = case.stale[-1]
         return (
@@ -105,10 +119,33 @@ def unblock(case: Case, state: State) -> tuple[str | None, str | None]:
         )
     kinds = [kind for kind in case.requirement.any_of if kind not in case.kinds]
     part = f", with its {case.requirement.section} part" if case.requirement.section else ""
+    lent = [item for item in case.unlent if item.path is not None and item.path.carries]
+    instead = f"{_answer(lent[0])}, or " if lent and state is State.MISSING else ""
     return (
-        f"attach {_one_of(kinds)}{part}",
+        f"{instead}attach {_one_of(kinds)}{part}",
         attach(kinds[0], control),
     )
+
+
+def refused(item: Rejected) -> str:
+    """What somebody said of a record that carries nothing for it, and where."""
+    vote = item.vote
+    if vote.kind != SAMPLE_TEST:
+        return f"was rejected by {vote.signer.name} in {vote}"
+    noted = [
+        " ".join(said.get("note", "").split())
+        for said in vote.statement.body["records"]
+        if said["sha256"] == item.record.sha256
+    ]
+    text = f"was tested, with an exception, by {vote.signer.name} in {vote}"
+    return f"{text}: {shorten(noted[0], _NOTE)}" if noted and noted[0] else text
+
+
+def _answer(item: Rejected) -> str:
+    """What is to be done about a record that was refused."""
+    if item.vote.kind == SAMPLE_TEST:
+        return f"put right what the test of {item.record} found, in {item.vote}, and supersede it"
+    return f"answer the rejection of {item.record} with better evidence"
 
 
 def decisive(control: ControlResult) -> Reason | None:

@@ -18,7 +18,7 @@ from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record
 from muniment.schemas.statement import GATE_DECISION, SystemRef
 
-from .index import ERASURE, LINK, RETRACTION, SAMPLE_TEST
+from .index import ERASURE, LINK, PACKET, RETRACTION, SAMPLE_TEST
 from .standing import erased
 
 RULE = "muniment-sample/v1"
@@ -27,8 +27,9 @@ MAX_DRAWN = 1000
 """Most records of one sample."""
 NO_CONTROL, GONE = "none", "erased"
 """Strata by control of records that claim none, and of those whose controls are not known."""
-_NOT_TESTED = frozenset({LINK, RETRACTION, ERASURE, GATE_DECISION, SAMPLE_TEST})
-"""Kinds that only speak of other records."""
+_KEY = "key"
+_NOT_DRAWN = frozenset({LINK, RETRACTION, ERASURE, GATE_DECISION, SAMPLE_TEST, PACKET, _KEY})
+"""Kinds that only speak of other records, of what was concluded from them, or of keys."""
 _SALT = re.compile(r"[!-~](?:[ -~]{0,198}[!-~])?")
 
 
@@ -183,10 +184,10 @@ def population(records: Iterable[Record], system: SystemRef, size: int) -> list[
     found = {
         item.index: Candidate(item.index, item.sha256, item.kind, None)
         for item in erased(own)
-        if item.index < min(size, item.by) and item.kind not in _NOT_TESTED
+        if item.index < min(size, item.by) and item.kind not in _NOT_DRAWN
     }
     for record in own:
-        if record.index < size and record.kind not in _NOT_TESTED:
+        if record.index < size and record.kind not in _NOT_DRAWN:
             controls = tuple(sorted(set(record.statement.controls)))
             found[record.index] = Candidate(record.index, record.sha256, record.kind, controls)
     return [found[index] for index in sorted(found)]

@@ -49,7 +49,7 @@ MEANINGS: Mapping[State, str] = {
     State.FAILED: "current evidence says no",
     State.MISSING: "no evidence of a kind that carries the control",
     State.STALE: "there was evidence; it is too old",
-    State.UNAPPROVED: "there is evidence; a second person has not approved it",
+    State.UNAPPROVED: "there is evidence; a second person has not approved it, or objects",
     State.PARTIAL: "some of what is needed is there",
     State.MET: "current, approved where asked, and passing",
     State.WAIVED: "set aside by a signed record, with a reason and an end",

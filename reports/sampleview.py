@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from muniment.controls.index import SAMPLE_TEST
+from muniment.controls.index import APPLICABILITY, APPROVAL, SAMPLE_TEST, WAIVER, is_approved
 from muniment.controls.sample import By, Drawn, Sample, population
 from muniment.controls.standing import standings
 from muniment.evidence.checkpoint import SignedCheckpoint
@@ -21,7 +22,8 @@ from . import inert
 from .erased import erasures
 
 COLUMNS = (
-    "Record", "Stratum", "Kind", "Controls", "Signed by", "Recorded", "Standing", "SHA-256",
+    "Record", "Stratum", "Kind", "Title", "Controls", "Signed by", "Recorded", "Standing",
+    "SHA-256",
 )  # fmt: skip
 OUTCOMES = ("passed", "exception", "not-tested")
 """What a test may come to, as in the kind ``sample-test``."""
@@ -45,9 +47,26 @@ class Line:
         return self.drawn.candidate.index
 
     @property
+    def title(self) -> str:
+        """What it is about, in a few words."""
+        return _title(self.record)
+
+    @property
     def controls(self) -> str:
-        """The controls it claims itself, as one text."""
-        return ", ".join(self.drawn.candidate.controls or ()) or "–"
+        """The controls it claims itself, or excuses, as one text."""
+        return ", ".join(self.drawn.candidate.controls or _excused(self.record)) or "–"
+
+    @property
+    def says(self) -> str:
+        """What a judgement is about: ``waives A.6.2.6``; empty of evidence."""
+        record = self.record
+        if record is not None and record.kind == APPROVAL:
+            word = "approves" if is_approved(record) else "rejects"
+            named = [f"#{item['index']}" for item in record.statement.body.get("records", ())]
+            return f"{word} {_some(named)}" if named else ""
+        verb = {WAIVER: "waives", APPLICABILITY: "decides whether to apply"}
+        excused = _excused(record)
+        return f"{verb[self.drawn.candidate.kind]} {_some(excused)}" if excused else ""
 
     @property
     def signer(self) -> str:
@@ -65,6 +84,7 @@ class Line:
             f"#{self.index}",
             self.drawn.stratum,
             self.drawn.candidate.kind,
+            self.title,
             self.controls,
             self.signer,
             self.recorded,
@@ -78,6 +98,7 @@ class Line:
         return {
             **self.drawn.to_json(),
             "kind": self.drawn.candidate.kind,
+            "title": None if record is None else self.title,
             "controls": list(self.drawn.candidate.controls or ()),
             "signer": None if record is None else record.signer.fingerprint,
             "recorded_at": None if record is None else format_time(record.recorded_at),
@@ -108,6 +129,11 @@ class Drawing:
             f"{counted(len(sample.drawn), 'record')} of {sample.population:,} about "
             f"{sample.system}, by {sample.by}"
         )
+
+    @property
+    def root(self) -> str:
+        """Root hash of the checkpoint that seeds the draw, base64 as in the checkpoint itself."""
+        return _base64(self.sample.seed.root)
 
     def remarks(self) -> Iterator[str]:
         """What limits what the sample shows, one sentence each."""
@@ -203,9 +229,12 @@ def to_template(drawing: Drawing) -> str:
         "records:",
     ]
     for line, item in zip(drawing.lines, body["records"], strict=True):
-        about = (line.drawn.candidate.kind, line.controls, f"signed by {line.signer}")
+        claims = line.drawn.candidate.controls
+        about = [line.says, f"claims {_some(claims)}" if claims else ""]
+        about += [f"signed by {line.signer}", line.standing]
         lines += [
-            f"  # #{line.index}: {_comment(', '.join((*about, line.standing)))}",
+            f"  # #{line.index}, {line.drawn.candidate.kind}: {_comment(line.title)}",
+            f"  #   {_comment('; '.join(filter(None, about)))}",
             f"  - index: {item['index']}",
             f"    sha256: {json.dumps(item['sha256'])}",
             f"    stratum: {json.dumps(item['stratum'])}",
@@ -216,34 +245,97 @@ def to_template(drawing: Drawing) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """What the test of one record came to."""
+
+    index: int
+    title: str
+    """What the record is about, in a few words."""
+    kind: str
+    """Empty where the record is not there any more."""
+    outcome: str
+    """One of ``OUTCOMES``."""
+    note: str
+    """Empty where the auditor wrote none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tested:
-    """One signed record of an auditor's tests, counted."""
+    """One signed record of an auditor's tests."""
 
     record: Record
-    size: int
-    """Size of the checkpoint that seeded the draw."""
-    counts: tuple[int, ...]
-    """In the order of ``OUTCOMES``."""
-    exceptions: tuple[tuple[int, str], ...]
-    """Place and note of each exception."""
+    standing: str
+    """``counts``, or what became of it."""
+    lines: tuple[Result, ...]
+    """In the order of the signed list."""
+
+    @property
+    def size(self) -> int:
+        """Size of the checkpoint that seeded the draw."""
+        return int(self.record.statement.body["checkpoint"]["size"])
+
+    @property
+    def root(self) -> str:
+        """Root hash of that checkpoint, base64."""
+        return _base64(self.record.statement.body["checkpoint"]["root"])
+
+    @property
+    def salt(self) -> str:
+        """The auditor's word; empty where there is none."""
+        return str(self.record.statement.body.get("salt", ""))
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many records came to each, in the order of ``OUTCOMES``."""
+        count = Counter(line.outcome for line in self.lines)
+        return tuple(count[name] for name in OUTCOMES)
+
+    @property
+    def exceptions(self) -> tuple[tuple[int, str], ...]:
+        """Place and note of each exception."""
+        return tuple((line.index, line.note) for line in self.lines if line.outcome == OUTCOMES[1])
 
 
 def results(records: Iterable[Record]) -> list[Tested]:
     """The auditors' results among records, in their order."""
-    found = []
-    for record in records:
-        if record.kind != SAMPLE_TEST:
-            continue
-        body = record.statement.body
-        count = Counter(item["outcome"] for item in body["records"])
-        said = [
-            (item["index"], item["note"])
-            for item in body["records"]
-            if item["outcome"] == OUTCOMES[1]
-        ]
-        counts = tuple(count[name] for name in OUTCOMES)
-        found.append(Tested(record, body["checkpoint"]["size"], counts, tuple(said)))
-    return found
+    given = list(records)
+    by_digest = {record.sha256: record for record in given}
+    states = standings(given)
+    return [
+        Tested(
+            record,
+            states[record.index],
+            tuple(
+                _result(item, by_digest.get(item["sha256"]))
+                for item in record.statement.body["records"]
+            ),
+        )
+        for record in given
+        if record.kind == SAMPLE_TEST
+    ]
+
+
+def _result(item: Mapping[str, Any], record: Record | None) -> Result:
+    kind = "" if record is None else record.kind or ""
+    return Result(item["index"], _title(record), kind, item["outcome"], item.get("note", ""))
+
+
+def _title(record: Record | None) -> str:
+    from .views import headline  # NOTE: which rests on this module, by way of the packet's model
+
+    return "not known any more" if record is None else headline(record)
+
+
+def _excused(record: Record | None) -> list[str]:
+    """The controls that a waiver or a decision on applicability is about."""
+    if record is None or record.kind not in (WAIVER, APPLICABILITY):
+        return []
+    named = record.statement.body["controls"]
+    return [item if isinstance(item, str) else item["control"] for item in named]
+
+
+def _base64(root: str) -> str:
+    return base64.b64encode(bytes.fromhex(root)).decode()
 
 
 def _comment(text: str) -> str:

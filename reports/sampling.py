@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,13 @@ from muniment.controls.sample import (
 )
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
 from muniment.evidence.draft import Evidence
-from muniment.schemas.errors import ConsistencyError, InputError, SchemaError
+from muniment.schemas.errors import ConsistencyError, InputError, Problem, SchemaError
 from muniment.schemas.record import Record
 from muniment.schemas.statement import SystemRef
+from muniment.schemas.text import counted, shorten
 
 from .coverages import checkpoint_of
-from .sampleview import Drawing, drawn
+from .sampleview import OUTCOMES, Drawing, drawn
 from .since import old_checkpoint
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 LATEST = "latest"
 _MOST_DIGITS = 12
+_CHOICES = f"{', '.join(OUTCOMES[:-1])} or {OUTCOMES[-1]}"
 
 
 def draw_sample(
@@ -107,6 +109,15 @@ def record_results(workspace: Workspace, file: Path) -> Attached:
         VerificationError: ``ledger.unsound``.
     """
     named, body = _read(file, workspace)
+    if open_ := tuple(_unanswered(body)):
+        verb = "needs" if len(open_) == 1 else "need"
+        raise SchemaError(
+            "body.malformed",
+            f"{counted(len(open_), 'record')} still {verb} an answer, beginning with "
+            f"{open_[0].path}",
+            open_,
+            hint=f"fill in {file.name}: outcome: {_CHOICES}; and note: TEXT for the last two",
+        )
     problems = workspace.kinds.get(SAMPLE_TEST).problems(body)
     if problems:
         first = problems[0]
@@ -151,6 +162,18 @@ def _read(file: Path, workspace: Workspace) -> tuple[str, dict[str, Any]]:
             problems,
         )
     return named, body
+
+
+def _unanswered(body: Mapping[str, Any]) -> Iterator[Problem]:
+    """Every record whose outcome or note is still to be written, named as people write it."""
+    for item in body["records"]:
+        place, outcome = f"#{item['index']}", item.get("outcome")
+        if outcome is None:
+            yield Problem(place, f"has no outcome: it is {_CHOICES}")
+        elif outcome not in OUTCOMES:
+            yield Problem(place, f"has the outcome {shorten(str(outcome), 60)!r}: it is {_CHOICES}")
+        elif outcome != OUTCOMES[0] and "note" not in item:
+            yield Problem(place, f"has no note: {outcome} needs one")
 
 
 def _as_if_passed(item: Any) -> Any:

@@ -6,6 +6,7 @@ grouped.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -66,7 +67,8 @@ class Expected:
         plain = {
             k: v for k, v in coverage.items() if k not in ("catalogs", "left_out", "considered")
         }
-        seed = facts.sample["checkpoint"]["root"] if facts.sample else ""
+        root = facts.sample["checkpoint"]["root"] if facts.sample else ""
+        seed = base64.b64encode(bytes.fromhex(root)).decode()
         grouped = [coverage["artifact_sha256"] or "", facts.root, seed]
         return scope(
             plain,

@@ -56,7 +56,7 @@ _CONTROLS = (
 )
 _OMISSIONS = (("Code", 24), ("Records", 16), ("Why", 100))
 _SAMPLE = (
-    *zip(sampleview.COLUMNS, (9, 24, 20, 30, 24, 12, 24, 24), strict=True),
+    *zip(sampleview.COLUMNS, (9, 24, 20, 40, 30, 24, 12, 24, 24), strict=True),
     ("Outcome", 14),
     ("Note", 60),
 )

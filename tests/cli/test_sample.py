@@ -39,7 +39,7 @@ def audited(place: Path, cli: Cli) -> Path:
 
 
 def _fill(
-    file: Path, outcomes: Mapping[int, tuple[str, str]] | None = None, **changes: Any
+    file: Path, outcomes: Mapping[int, tuple[str | None, str | None]] | None = None, **changes: Any
 ) -> None:
     """Answer a template: passed, or by place what is said there."""
     filled = yaml.safe_load(file.read_text())
@@ -79,10 +79,13 @@ def test_the_program_in_the_documents_draws_the_same(audited: Path, cli: Cli) ->
     text = (ROOT / "docs" / "formats.md").read_text("utf-8")
     (program,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
     assert cli("gate").code == 1  # its decision is about the system too, and is not drawn
+    assert (
+        cli("packet", "--framework", "nist-ai-rmf-1.0", "-o", "p.pdf").code == 0
+    )  # nor its record
     erased = ("--basis", "b", "--reason", "r", "--yes", "--key", "risk")
     for stage in range(2):
         assert cli("export", "bundles", f"out-{stage}").code == 0
-        for n, size, salt in ((1, 12, ""), (4, 11, "word"), (6, 10, ""), (7, 12, "x y")):
+        for n, size, salt in ((1, 13, ""), (4, 11, "word"), (6, 10, ""), (9, 13, "x y")):
             asked = ("--n", str(n), "--seed-from", str(size), *(("--salt", salt) if salt else ()))
             data = cli("sample", *asked, "--json").json["data"]
             done = subprocess.run(
@@ -204,6 +207,30 @@ def test_what_is_refused(command: tuple[str, ...], code: str, audited: Path, cli
     assert f"[{code}]" in said.err or code in said.out, said.err
     assert len(cli("record", "list", "--json").json["data"]["records"]) == before
     assert not (audited / "p.pdf").exists()
+
+
+@pytest.mark.parametrize(
+    ("answers", "says"),
+    [
+        ({}, "2 records still need an answer, beginning with #8"),
+        ({8: ("passed", None), 9: ("pass", None)}, "#9: has the outcome 'pass': it is passed,"),
+        ({8: ("passed", None), 9: ("exception", None)}, "#9: has no note: exception needs one"),
+        ({8: ("passed", None), 9: ("not-tested", "")}, "#9: has no note: not-tested needs one"),
+    ],
+)
+def test_what_is_still_open_is_named(
+    answers: dict[int, tuple[str | None, str | None]], says: str, audited: Path, cli: Cli
+) -> None:
+    """A list that is not filled in is told by the record's number, with what to write."""
+    assert cli("sample", "--n", "99", "--template", "s.yaml").code == 0
+    filled: dict[int, tuple[str | None, str | None]] = dict.fromkeys(range(11), ("passed", None))
+    filled |= {8: (None, None), 9: (None, None)}
+    _fill(audited / "s.yaml", filled | answers)
+    said = cli("sample", "record", "s.yaml", "--key", "auditor")
+    assert said.code == 2
+    text = " ".join(said.err.split())
+    assert says in text and "[body.malformed]" in text
+    assert "fill in s.yaml: outcome: passed, exception or not-tested; and note: TEXT" in text
 
 
 def test_a_root_that_is_not_the_ledgers_is_refused(audited: Path, cli: Cli) -> None:

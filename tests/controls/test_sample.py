@@ -4,24 +4,50 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muniment.controls.coverage import State
-from muniment.controls.sample import By, Sample, Seed, allocate, check_salt, differences, draw
+from muniment.controls.catalog import load_catalogs
+from muniment.controls.coverage import ControlResult, State
+from muniment.controls.crosswalk import Crosswalk, Fit, Pair, Source
+from muniment.controls.evaluator import evaluate
+from muniment.controls.explain import decisive
+from muniment.controls.profile import load_profile
+from muniment.controls.sample import (
+    By,
+    Sample,
+    Seed,
+    allocate,
+    check_salt,
+    differences,
+    draw,
+    population,
+)
 from muniment.controls.standing import standings
 from muniment.schemas.errors import InputError
+from muniment.schemas.kinds import KindRegistry
 from muniment.schemas.record import Record
 from muniment.schemas.statement import SystemRef
 
-KINDS = ["policy", "eval-result", "decision", "approval", "waiver", "link", "retraction", "system"]
+KINDS = [
+    *("policy", "eval-result", "decision", "approval", "waiver", "link", "retraction", "system"),
+    "packet",
+]
+OUT = {"link", "retraction", "erasure", "gate-decision", "sample-test", "packet", "key"}
+"""What docs/formats.md leaves out of the population."""
 CONTROLS = [f"made-up:{letter}" for letter in "ABCDEFGH"]
 CONTROL = "nist-ai-rmf-1.0:MEASURE 2.3"
+TWO_KINDS = "nist-ai-rmf-1.0:GOVERN 4.1"
+"""A policy and a decision."""
+LENDER = "iso-42001-2023:A.6.2.4"
+"""An approved eval-result."""
 ROOT = hashlib.sha256(b"root").hexdigest()
 
 _plan = st.lists(
@@ -65,7 +91,7 @@ def test_what_holds_of_every_draw(
     )
     assert all(item.drawn <= item.population for item in sample.strata)
     assert min(n, len(sample.strata)) == sum(item.drawn > 0 for item in sample.strata)
-    assert {item.candidate.kind for item in sample.drawn} <= set(KINDS) - {"link", "retraction"}
+    assert {item.candidate.kind for item in sample.drawn} <= set(KINDS) - OUT
     assert list(differences(sample.to_body(), sample)) == []
 
 
@@ -89,8 +115,7 @@ def test_shares_are_in_proportion(sizes: list[int], seed: Seed, n: int) -> None:
 
 def _recomputed(records: list[Record], seed: Seed, n: int) -> list[int]:
     """By control, from what the documents say alone."""
-    out = {"link", "retraction", "erasure", "gate-decision", "sample-test"}
-    known = [item for item in records if item.kind not in out and item.index < seed.size]
+    known = [item for item in records if item.kind not in OUT and item.index < seed.size]
     claims = Counter(name for item in known for name in set(item.statement.controls))
     strata: dict[str, list[tuple[bytes, int]]] = {}
 
@@ -159,6 +184,19 @@ def test_small_strata_are_not_safe_from_few_draws() -> None:
         for number in range(600)
     )
     assert min(first.values()) > 150
+
+
+def test_the_population_has_every_kind_but_those_the_documents_name(book: Any) -> None:
+    """A kind that joins those shipped is drawn, or docs/formats.md must say why it is not."""
+    for kind in KindRegistry():
+        book.add(kind.name, body={"records": []})
+    drawn = population(book.records, book.system, len(book.records))
+    assert {item.kind for item in drawn} == {item.kind for item in book.records} - OUT
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+    table = text.partition("**Population.**")[2].partition("Every other kind")[0]
+    named = "".join(re.findall(r"^\| (.*?) \|", table, re.M))
+    assert set(re.findall(r"`([a-z-]+)`", named)) == OUT - {"gate-decision"}
+    assert "gate decision" in named
 
 
 def test_every_part_of_the_seed_matters(new_book: Any) -> None:
@@ -287,6 +325,61 @@ def test_an_exception_is_heard_as_a_no(book: Any) -> None:
     (reason,) = [item for item in found.reasons if item.code == "evidence.rejected"]
     assert reason.records == (record.ref, test.ref)
     assert "with an exception" in reason.text
+
+
+def test_an_exception_is_told_as_what_it_is(book: Any) -> None:
+    """Reason and advice name the test and what it found; a rejection is another matter."""
+    record = book.add("eval-result", CONTROL)
+    test = _test(book, (record, "exception"))
+    found = book.result(CONTROL)
+    (reason,) = [item for item in found.reasons if item.code == "evidence.rejected"]
+    assert reason.text == f"{record} was tested, with an exception, by Bob in {test}: seen"
+    assert (
+        found.unblock == f"put right what the test of {record} found, in {test}, and supersede it"
+    )
+    assert f'--supersedes "{record}"' in found.commands[-1]
+    other = book.add("policy", TWO_KINDS)
+    book.add("decision", TWO_KINDS)
+    _test(book, (other, "exception"))
+    found = book.result(TWO_KINDS)
+    assert found.state is State.PARTIAL
+    assert found.unblock.startswith(f"put right what the test of {other} found")
+
+
+def _lent(book: Any, pair: Pair) -> ControlResult:
+    coverage = evaluate(
+        book.records,
+        load_catalogs(),
+        load_profile("production"),
+        book.system,
+        book.now,
+        crosswalk=Crosswalk("made-up", "Made up", (pair,)),
+    )
+    return next(item for item in coverage.controls if item.id == CONTROL)
+
+
+@pytest.mark.parametrize("fit", [Fit.CLOSE, Fit.PARTIAL])
+def test_evidence_that_an_exception_keeps_from_coming_over_is_named(fit: Fit, book: Any) -> None:
+    """A control that lived on another's evidence says why it has none, and what to do."""
+    pair = Pair(LENDER, CONTROL, Source.INFERRED, fit)
+    record = book.add("eval-result", LENDER)
+    book.approve(record)
+    before = _lent(book, pair)
+    assert before.state is (State.MET if fit is Fit.CLOSE else State.PARTIAL)
+    test = _test(book, (record, "exception"))
+    found = _lent(book, pair)
+    assert found.state is State.MISSING
+    reason = decisive(found)
+    assert reason is not None and reason.code == "evidence.missing"
+    assert f"{record} (eval-result) could come over, {LENDER} → {CONTROL} (" in reason.text
+    assert f"but was tested, with an exception, by Bob in {test}: seen" in reason.text
+    assert set(reason.records) == {record.ref, test.ref}
+    advice = f"put right what the test of {record} found, in {test}, and supersede it, or attach an"
+    assert (found.unblock or "").startswith(advice) is (fit is Fit.CLOSE)
+    book.add("eval-result", CONTROL)
+    own = _lent(book, pair)
+    assert own.state is State.MET
+    assert not any("come over" in item.text for item in own.reasons)
 
 
 def test_only_the_same_auditor_lifts_an_exception(book: Any) -> None:

@@ -96,7 +96,9 @@ def hostile(build: ModuleType) -> PacketInput:
     more = (
         build.record(103, "data-provenance", data | {"contents": files}),
         build.record(104, "monitoring-report", period),
-        build.record(105, "sample-test", {"checkpoint": {"size": 9}, "records": [tested]}),
+        build.record(
+            105, "sample-test", {"checkpoint": {"size": 9, "root": "9" * 64}, "records": [tested]}
+        ),
         build.record(100, "eval-result", evaluation),
         build.record(101, "owner-assignment", roles),
         build.record(102, "approval", approval),
@@ -140,7 +142,9 @@ def rich(build: ModuleType, packet: PacketInput) -> PacketInput:
     more = (
         build.record(19, "data-provenance", data),
         build.record(20, "monitoring-report", report),
-        build.record(21, "sample-test", {"checkpoint": {"size": 9}, "records": [test]}),
+        build.record(
+            21, "sample-test", {"checkpoint": {"size": 9, "root": "9" * 64}, "records": [test]}
+        ),
     )
     return replace(
         packet,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from dataclasses import replace
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from muniment.controls.sample import By, Sample, Seed, draw
+from muniment.controls.sample import By, Sample, Seed, Stratum, draw
 from muniment.reports import views
-from muniment.reports.render import _environment
+from muniment.reports.printable import printable
+from muniment.reports.render import Part, _environment, _hermetic, _number, _Style, _weasyprint
 from muniment.reports.samplecheck import check_samples
 from muniment.reports.sampleview import Drawing, Line, results, to_csv, to_template
 from muniment.schemas.finding import Check, Outcome
@@ -53,6 +55,8 @@ def _page(packet: Any, found: list[Any]) -> str:
         "packet": packet,
         "v": views,
         "known": {record.index for record in packet.records},
+        "anchors": views.control_anchors(packet),
+        "counted": views.counted_for(packet),
         "results": found,
     }
     return _environment(()).get_template("sample.html").render(values)
@@ -83,7 +87,84 @@ def test_results_are_printed_as_text(packet: Any) -> None:
     assert (found.counts, found.size) == ((0, 3, 0), 19)
     page = _page(packet, [found])
     assert "&lt;script&gt;" in page and "<script>" not in page
-    assert "[U+202E]" in page and page.count("Exception at") == 3
+    assert "[U+202E]" in page and page.count("<b>Exception</b>") == 3
+
+
+def test_a_row_says_what_is_to_be_tested(packet: Any) -> None:
+    """Title, and the controls that it counts for; what is erased is not known."""
+    drawing = _drawing(packet, _sample(packet, n=99))
+    page = _page(replace(packet, sample=drawing), [])
+    counted = views.counted_for(packet)
+    for line in drawing.lines:
+        assert line.record is not None
+        row = page.partition(f'href="#record-{line.index}">#{line.index}</a></th>')[2]
+        row = row.partition("</tr>")[0]
+        assert printable(views.headline(line.record)) in row
+        for control in counted.get(line.index, ())[: views.MAX_LINKS]:
+            assert views.short_id(control) in row
+        is_idle = line.index not in counted and not line.says
+        assert ("Counts for no control" in row) is is_idle
+    gone = replace(drawing.lines[0], record=None)
+    page = _page(replace(packet, sample=replace(drawing, lines=(gone,))), [])
+    assert "not known any more" in page
+
+
+def test_a_judgement_is_named_by_what_it_is_about(packet: Any, build: ModuleType) -> None:
+    """A waiver's row, comment and cell name the controls that it excuses, an approval's its
+    records."""
+    bodies = {
+        "waiver": {"controls": ["a:1", "a:2"]},
+        "applicability": {"controls": [{"control": "a:3"}]},
+        "approval": {"decision": "rejected", "records": [{"index": 4, "sha256": "4" * 64}]},
+    }
+    made = [build.record(90 + n, *item) for n, item in enumerate(bodies.items())]
+    given = replace(packet, records=tuple(made))
+    drawing = _drawing(given, draw(made, given.coverage.system, Seed(99, ROOT), 3, By.KIND))
+    says = ["waives a:1, a:2", "decides whether to apply a:3", "rejects #4"]
+    assert [line.says for line in drawing.lines] == says
+    assert [line.controls for line in drawing.lines] == ["a:1, a:2", "a:3", "–"]
+    assert all(text in to_template(drawing) for text in says)
+    page = _page(replace(given, sample=drawing), [])
+    assert all(text in page for text in says)
+
+
+def test_every_result_is_printed(packet: Any) -> None:
+    """Each record's outcome and note, the seed, the word, and who tested when, not counts alone."""
+    sample = _sample(packet)
+    outcomes = ("passed", "exception", "not-tested")
+    listed = [
+        {**item, "outcome": outcome, **({"note": f"note on {outcome}"} if number else {})}
+        for number, (item, outcome) in enumerate(
+            zip(sample.to_body()["records"], outcomes, strict=True)
+        )
+    ]
+    record = _tested(packet, sample, records=listed, salt="a word")
+    (found,) = results([*packet.records[:-1], record])
+    assert (found.counts, found.standing) == ((1, 1, 1), "counts")
+    page = _page(packet, [found])
+    table = page.partition("<h4>")[2].partition('<table class="tall">')
+    for text in (
+        *("Checkpoint of 19 records", "a word", record.signer.email),
+        *(views.long_time(record.recorded_at), "1 passed, 1 exception, 1 not tested"),
+        views.grouped(base64.b64encode(bytes.fromhex(ROOT)).decode()),
+    ):
+        assert text in table[0]
+    rows = table[2].partition("<tbody>")[2].partition("</tbody>")[0].split("</tr>")[:-1]
+    assert len(rows) == 3
+    for row, item, shown in zip(
+        rows, listed, ("Passed", "<b>Exception</b>", "Not tested"), strict=True
+    ):
+        assert f"#{item['index']}" in row and shown in row and item.get("note", "–") in row
+
+
+def test_root_hashes_are_printed_as_on_the_cover(packet: Any) -> None:
+    """One form on all pages, base64; the embedded sample keeps the hexadecimal the rule hashes."""
+    drawing = _drawing(packet, _sample(packet))
+    page = _page(replace(packet, sample=drawing), [])
+    assert views.grouped(base64.b64encode(bytes.fromhex(ROOT)).decode()) in page
+    assert views.grouped(ROOT) not in page
+    assert drawing.sample.to_json()["checkpoint"]["root"] == ROOT
+    assert ROOT in to_template(drawing)
 
 
 def test_names_of_strangers_do_not_leave_their_cell(packet: Any) -> None:
@@ -176,3 +257,29 @@ def test_a_draw_by_control_that_an_erasure_changed_is_not_checked(
     assert check.outcome is Outcome.NOT_CHECKED
     assert re.search("were erased", check.not_checked[0])
     assert not re.search("#", check.not_checked[0])
+
+
+def _pages(packet: Any, strata: int) -> dict[str, int]:
+    """The pages on which the heading of the records and the first of them stand."""
+    drawing = _drawing(packet, _sample(packet))
+    padded = tuple(Stratum(f"kind-{number}", 1, 0) for number in range(strata))
+    drawing = replace(drawing, sample=replace(drawing.sample, strata=padded))
+    page = _page(replace(packet, sample=drawing), [])
+    start, _, rest = page.partition('id="sample-records"')
+    rest = rest.replace(
+        '<tbody>\n<tr><th scope="row">', '<tbody>\n<tr><th id="row" scope="row">', 1
+    )
+    html = f'<html lang="en"><body>{start}id="sample-records"{rest}</body></html>'
+    with _hermetic(packet.checkpoint_time):
+        document = _Style(_weasyprint(), ()).lay_out(Part("sample.html", {}), html)
+    found: dict[str, int] = {}
+    _number(document, found, 0)
+    return found
+
+
+def test_the_table_to_fill_does_not_part_from_its_heading(packet: Any) -> None:
+    """However long the table before it is, heading, instruction and first row share a page."""
+    placed = [_pages(packet, strata) for strata in range(8, 14)]
+    for page in placed:
+        assert page["sample-records"] == page["row"]
+    assert {page["row"] for page in placed} == {1, 2}  # it did come to a page's end
