@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from muniment.controls.index import SAMPLE_TEST
@@ -43,7 +43,18 @@ def check_samples(
     for record in records:
         if record.kind == SAMPLE_TEST and record.distrusted is None:
             _check(check, record.statement.body, records, system, roots, record.index)
+            check.findings.extend(_own(record, records))
     return check if check.checked or check.findings or check.not_checked else None
+
+
+def _own(test: Record, records: Sequence[Record]) -> Iterator[Finding]:
+    """What an auditor tested of what they signed themselves."""
+    signers = {record.sha256: record.signer.person for record in records}
+    for item in test.statement.body["records"]:
+        is_own = signers.get(item["sha256"]) == test.signer.person
+        if is_own and item["outcome"] != "not-tested":
+            text = f"{test} is by {test.signer.name}, who signed #{item['index']} themselves"
+            yield Finding("sample.own", text, test.index)
 
 
 def _check(

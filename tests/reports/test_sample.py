@@ -46,7 +46,8 @@ def _tested(packet: Any, sample: Sample, **changes: Any) -> Record:
     statement = replace(
         last.statement, predicate_type=predicate_type("sample-test"), body={**body, **changes}
     )
-    tested: Record = replace(last, index=18, sha256="9" * 64, statement=statement)
+    auditor = replace(last.signer, name="Outside Auditor", email="auditor@example.com")
+    tested: Record = replace(last, index=18, sha256="9" * 64, statement=statement, signer=auditor)
     return tested
 
 
@@ -56,7 +57,7 @@ def _page(packet: Any, found: list[Any]) -> str:
         "v": views,
         "known": {record.index for record in packet.records},
         "anchors": views.control_anchors(packet),
-        "counted": views.counted_for(packet),
+        "ties": views.ties(packet),
         "results": found,
     }
     return _environment(()).get_template("sample.html").render(values)
@@ -94,16 +95,15 @@ def test_a_row_says_what_is_to_be_tested(packet: Any) -> None:
     """Title, and the controls that it counts for; what is erased is not known."""
     drawing = _drawing(packet, _sample(packet, n=99))
     page = _page(replace(packet, sample=drawing), [])
-    counted = views.counted_for(packet)
     for line in drawing.lines:
         assert line.record is not None
         row = page.partition(f'href="#record-{line.index}">#{line.index}</a></th>')[2]
         row = row.partition("</tr>")[0]
         assert printable(views.headline(line.record)) in row
-        for control in counted.get(line.index, ())[: views.MAX_LINKS]:
+        tied = views.ties(packet).get(line.index, {})
+        for control in (control for ids in tied.values() for control in ids[: views.MAX_LINKS]):
             assert views.short_id(control) in row
-        is_idle = line.index not in counted and not line.says
-        assert ("Counts for no control" in row) is is_idle
+        assert ("No control here rests on it" in row) is (not tied and not line.says)
     gone = replace(drawing.lines[0], record=None)
     page = _page(replace(packet, sample=replace(drawing, lines=(gone,))), [])
     assert "not known any more" in page
@@ -193,7 +193,7 @@ def test_what_the_rule_draws_holds(packet: Any) -> None:
     """The printed sample and the tested one are both drawn again."""
     sample = _sample(packet)
     check = _checked(packet, _tested(packet, sample), printed=sample.to_json())
-    assert (check.outcome, check.checked) == (Outcome.HELD, 2)
+    assert not check.findings and (check.outcome, check.checked) == (Outcome.HELD, 2)
     assert check_samples(None, packet.records, packet.coverage.system, {}) is None
 
 
@@ -228,6 +228,16 @@ def test_a_picked_list_that_was_signed_is_found(packet: Any) -> None:
     check = _checked(packet, _tested(packet, sample, records=[picked]))
     (finding,) = check.findings
     assert (finding.code, finding.record) == ("sample.differs", 18)
+
+
+def test_records_of_ones_own_that_were_tested_are_found(packet: Any) -> None:
+    """A client of one's own lets a signer test what they signed; the verification names it."""
+    sample = _sample(packet)
+    test = _tested(packet, sample)
+    first = next(item for item in packet.records if item.index == sample.drawn[0].candidate.index)
+    check = _checked(packet, replace(test, signer=first.signer))
+    assert {finding.code for finding in check.findings} == {"sample.own"}
+    assert any(f"#{first.index} themselves" in item.message for item in check.findings)
 
 
 def test_a_draw_by_control_that_an_erasure_changed_is_not_checked(
