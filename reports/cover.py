@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
@@ -18,9 +20,14 @@ MAX_LOGO = 256 << 10
 """Bytes of a logo."""
 MAX_SIDE = 2000
 """Pixels of a logo's longer side."""
+MAX_DEPTH = 16
+"""Elements of a drawing that stand in one another: each is a state more that a page must save, and
+PDF/A allows 28 (ISO 19005-3 §6.1.13)."""
 LEAST_CONTRAST = 4.5
 """Between the accent colour and white, as WCAG 2.2 asks of text (§1.4.3): white stands on it."""
 _PNG = b"\x89PNG\r\n\x1a\n"
+_MODES = frozenset(("1", "L", "LA", "P", "RGB", "RGBA"))
+"""What Pillow calls the kinds of pixels that the pages can hold."""
 _SVG = "{http://www.w3.org/2000/svg}"
 _ELEMENTS = frozenset(
     (
@@ -128,16 +135,44 @@ def _logo(file: Path) -> Logo:
 def _check_png(file: Path, data: bytes) -> None:
     import io
 
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    if len(data) < 24 or max(struct.unpack(">II", data[16:24])) > MAX_SIDE:
-        raise _refused(file, "it is too large", f"at most {MAX_SIDE} pixels on a side")
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            # NOTE: loading would forgive a cut file, for WeasyPrint tells the library to.
+        with warnings.catch_warnings(), _strictly():
+            # NOTE: of an image that would fill the memory Pillow warns before it reads on.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=["PNG"])
             image.verify()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            image = Image.open(io.BytesIO(data), formats=["PNG"])
+            if max(image.size) <= MAX_SIDE:
+                image.load()
+    except MemoryError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(file) from error
+    except Exception as error:  # the boundary to a library that reads a stranger's bytes
         raise _refused(file, "it cannot be read as PNG", "a whole PNG file") from error
+    if max(image.size) > MAX_SIDE:
+        raise _too_large(file)
+    if image.mode not in _MODES:
+        raise _refused(file, "its pixels have 16 bits each", "a PNG with 8 bits a colour or fewer")
+
+
+@contextmanager
+def _strictly() -> Iterator[None]:
+    """Have Pillow refuse a file that was cut: WeasyPrint, once it is loaded, lets it pass."""
+    from PIL import ImageFile
+
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def _too_large(file: Path) -> InputError:
+    return _refused(file, "it is too large", f"at most {MAX_SIDE} pixels on a side")
 
 
 def _check_svg(file: Path, data: bytes) -> None:
@@ -151,8 +186,13 @@ def _check_svg(file: Path, data: bytes) -> None:
         raise _refused(file, "it is neither PNG nor plain SVG", "a PNG or SVG image") from error
     if root.tag != f"{_SVG}svg":
         raise _refused(file, "it is neither PNG nor plain SVG", "a PNG or SVG image")
-    for element in root.iter():
-        _check_element(file, element)
+    level = [root]
+    for _ in range(MAX_DEPTH):
+        for element in level:
+            _check_element(file, element)
+        level = [inner for element in level for inner in element]
+    if level:
+        raise _refused(file, "its groups stand too deep in one another", f"at most {MAX_DEPTH}")
 
 
 def _check_element(file: Path, element: Element) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pikepdf
 import pytest
 from PIL import Image
 
-from muniment.reports.cover import contrast_with_white, read_cover
+from muniment.reports.cover import MAX_DEPTH, contrast_with_white, read_cover
 from muniment.reports.look import read_look
 from muniment.reports.model import Cover, Logo, Look, PacketInput
 from muniment.reports.overrides import read_overrides
@@ -24,6 +26,23 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{}</svg>'
 def png(width: int = 40, height: int = 20) -> bytes:
     file = io.BytesIO()
     Image.new("RGBA", (width, height), (10, 80, 60, 200)).save(file, "PNG")
+    return file.getvalue()
+
+
+def raw_png(width: int, height: int, pixels: bytes, *first: tuple[bytes, bytes]) -> bytes:
+    """A PNG of 8-bit greys put together by hand: every length and checksum in it is right."""
+    parts = [*first, (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))]
+    parts += [(b"IDAT", zlib.compress(pixels)), (b"IEND", b"")]
+    found = b"\x89PNG\r\n\x1a\n"
+    for name, data in parts:
+        checksum = struct.pack(">I", zlib.crc32(name + data))
+        found += struct.pack(">I", len(data)) + name + data + checksum
+    return found
+
+
+def deep_grey() -> bytes:
+    file = io.BytesIO()
+    Image.new("I;16", (4, 4)).save(file, "PNG")
     return file.getvalue()
 
 
@@ -114,16 +133,77 @@ def test_drawings_that_do_more_than_draw(tmp_path: Path, inside: str) -> None:
         (b"", "cover.logo"),
         (png()[:60], "cover.logo"),
         (png(2001, 1), "cover.logo"),
+        (raw_png(100, 100, b"\0" * 10), "cover.logo"),
+        (raw_png(60_000, 60_000, b"", (b"tEXt", b"\0" * 16)), "cover.logo"),
+        (raw_png(10_000, 10_000, b""), "cover.logo"),
+        (raw_png(4, 4, b"\0" * 20, (b"cHRM", b"\0" * 3)), "cover.logo"),
+        (deep_grey(), "cover.logo"),
+        (SVG.format("<g>" * 9_000 + "</g>" * 9_000).encode(), "cover.logo"),
         (b"x" * (256 * 1024 + 1), "file.too-large"),
     ],
-    ids=["entity", "html", "gif", "empty", "cut", "wide", "long"],
+    ids=[
+        "entity",
+        "html",
+        "gif",
+        "empty",
+        "cut",
+        "wide",
+        "few pixels",
+        "bomb",
+        "large",
+        "chunk",
+        "16 bits",
+        "deep",
+        "long",
+    ],
 )
 def test_files_that_are_no_logo(tmp_path: Path, data: bytes, code: str) -> None:
-    """What is no whole, small PNG or plain SVG is refused."""
+    """What is no whole, small PNG or plain SVG is refused, also once WeasyPrint is loaded, which
+    has Pillow forgive a cut file."""
+    pytest.importorskip("weasyprint")
     (tmp_path / "logo").write_bytes(data)
     with pytest.raises(InputError) as caught:
         cover(tmp_path, "logo: logo\n")
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_a_png_is_drawn_as_it_is(packet: PacketInput, tmp_path: Path, mode: str) -> None:
+    """PDF/A forbids that a reader smooths an image (ISO 19005-3 §6.2.8): no image asks for it, nor
+    does its mask, whatever the workspace's style sheet says."""
+    (tmp_path / "packet").mkdir()
+    (tmp_path / "packet/packet.css").write_text("img { image-rendering: auto }")
+    file = io.BytesIO()
+    Image.new(mode, (40, 20)).save(file, "PNG")
+    (tmp_path / "logo.png").write_bytes(file.getvalue())
+    found = cover(tmp_path, "logo: logo.png\n")
+    pdf = render_pdf(replace(packet, look=Look(found, read_overrides(tmp_path))), ())
+    with pikepdf.open(io.BytesIO(pdf)) as document:
+        streams = [item for item in document.objects if isinstance(item, pikepdf.Stream)]
+        images = [item for item in streams if item.get("/Subtype") == "/Image"]
+        assert len(images) == (2 if mode.endswith("A") else 1)
+        assert not any(item.Interpolate for item in images)
+
+
+def test_the_deepest_drawing_keeps_to_the_limit(packet: PacketInput, tmp_path: Path) -> None:
+    """Groups as deep as a logo may have them leave the page with no more saved states than PDF/A
+    allows (ISO 19005-3 §6.1.13); one more is refused."""
+    levels = MAX_DEPTH - 2
+    shape = '<rect width="9" height="9" fill="#fff"/>'
+    drawn = SVG.format('<g transform="scale(.9)">' * levels + shape + "</g>" * levels)
+    (tmp_path / "logo.svg").write_text(drawn)
+    pdf = render_pdf(replace(packet, look=Look(cover(tmp_path, "logo: logo.svg\n"))), ())
+    depth = deepest = 0
+    with pikepdf.open(io.BytesIO(pdf)) as document:
+        for form in [document.pages[0], *document.pages[0].Resources.XObject.values()]:
+            for step in pikepdf.parse_content_stream(form):
+                depth += {"q": 1, "Q": -1}.get(str(step.operator), 0)
+                deepest = max(depth, deepest)
+    assert levels < deepest <= 28
+    (tmp_path / "logo.svg").write_text(drawn.replace(shape, f"<g>{shape}</g>"))
+    with pytest.raises(InputError, match="too deep") as caught:
+        cover(tmp_path, "logo: logo.svg\n")
+    assert caught.value.code == "cover.logo"
 
 
 def test_a_logo_that_is_missing(tmp_path: Path) -> None:
