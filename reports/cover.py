@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from muniment.schemas.errors import InputError
 from muniment.schemas.files import read_small
 from muniment.schemas.validation import Validator
 
-from .model import Cover, Logo
+from .model import Cover, Embedded, Logo
 
 MAX_LOGO = 256 << 10
 """Bytes of a logo."""
@@ -25,6 +26,9 @@ MAX_DEPTH = 16
 PDF/A allows 28 (ISO 19005-3 §6.1.13)."""
 LEAST_CONTRAST = 4.5
 """Between the accent colour and white, as WCAG 2.2 asks of text (§1.4.3): white stands on it."""
+LOGOS = {"image/png": "logo.png", "image/svg+xml": "logo.svg"}
+"""Embedded file that a packet's logo is, by its media type."""
+_COLOUR = "#[0-9A-Fa-f]{6}"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MODES = frozenset(("1", "L", "LA", "P", "RGB", "RGBA"))
 """What Pillow calls the kinds of pixels that the pages can hold."""
@@ -57,7 +61,7 @@ def read_cover(file: Path) -> Cover:
     said = value.get("conclusions", [])
     accent = value.get("accent")
     if accent is not None:
-        _require_contrast(accent)
+        require_accent(accent)
     return Cover(
         value.get("reviewer"),
         value.get("scope"),
@@ -87,7 +91,7 @@ def _form() -> Validator:
         "accent": {
             "description": "A colour, written #1d5a91.",
             "type": "string",
-            "pattern": "^#[0-9A-Fa-f]{6}$",
+            "pattern": f"^{_COLOUR}$",
             "x-form": "a colour, written '#1d5a91' in quotes",
         },
     }
@@ -111,7 +115,19 @@ def contrast_with_white(colour: str) -> float:
     return 1.05 / (luminance + 0.05)
 
 
-def _require_contrast(colour: str) -> None:
+def require_accent(colour: str) -> None:
+    """Refuse what is no colour, or one that white cannot be read on.
+
+    Raises:
+        InputError: ``cover.accent``.
+    """
+    if not re.fullmatch(_COLOUR, colour):
+        raise InputError(
+            "cover.accent",
+            "the accent is no colour",
+            expected="a colour, written #1d5a91",
+            found=colour[:60],
+        )
     ratio = contrast_with_white(colour)
     if ratio < LEAST_CONTRAST:
         raise InputError(
@@ -123,8 +139,28 @@ def _require_contrast(colour: str) -> None:
         )
 
 
+def logo_file(logo: Logo) -> Embedded:
+    """The logo as a packet embeds it, so that whoever verifies can set the same pages."""
+    name = LOGOS[logo.media_type]
+    return Embedded(name, logo.data, logo.media_type, "Source", "Logo on the cover")
+
+
+def embedded_logo(files: Mapping[str, bytes]) -> Logo | None:
+    """The logo among a packet's files, as strictly checked as when a packet is made.
+
+    Raises:
+        InputError: ``cover.logo``.
+    """
+    return next((_checked(name, files[name]) for name in LOGOS.values() if name in files), None)
+
+
 def _logo(file: Path) -> Logo:
-    data = read_small(file, MAX_LOGO)
+    return _checked(str(file), read_small(file, MAX_LOGO))
+
+
+def _checked(file: str, data: bytes) -> Logo:
+    if len(data) > MAX_LOGO:
+        raise _refused(file, "it is too large", f"at most {MAX_LOGO:,} bytes")
     if data.startswith(_PNG):
         _check_png(file, data)
         return Logo("image/png", data)
@@ -132,7 +168,7 @@ def _logo(file: Path) -> Logo:
     return Logo("image/svg+xml", data)
 
 
-def _check_png(file: Path, data: bytes) -> None:
+def _check_png(file: str, data: bytes) -> None:
     import io
 
     from PIL import Image
@@ -171,11 +207,11 @@ def _strictly() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _too_large(file: Path) -> InputError:
+def _too_large(file: str) -> InputError:
     return _refused(file, "it is too large", f"at most {MAX_SIDE} pixels on a side")
 
 
-def _check_svg(file: Path, data: bytes) -> None:
+def _check_svg(file: str, data: bytes) -> None:
     """Refuse whatever could fetch, run, refer to something, or need a font."""
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import fromstring
@@ -195,7 +231,7 @@ def _check_svg(file: Path, data: bytes) -> None:
         raise _refused(file, "its groups stand too deep in one another", f"at most {MAX_DEPTH}")
 
 
-def _check_element(file: Path, element: Element) -> None:
+def _check_element(file: str, element: Element) -> None:
     name = str(element.tag).removeprefix(_SVG)
     if name not in _ELEMENTS:
         raise _refused(
@@ -214,5 +250,5 @@ def _check_element(file: Path, element: Element) -> None:
             )
 
 
-def _refused(file: Path, why: str, expected: str) -> InputError:
+def _refused(file: str, why: str, expected: str) -> InputError:
     return InputError("cover.logo", f"{file} cannot be a logo: {why}", expected=expected)

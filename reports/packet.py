@@ -20,6 +20,7 @@ from muniment.schemas.text import counted, first_up
 
 from .artifactfiles import MAX_BYTES, LeftOut, carry
 from .coverages import known_since
+from .cover import logo_file
 from .custody import outside_proofs
 from .earlier import outside_files, previous_file
 from .erased import erased_words, erasures
@@ -167,6 +168,7 @@ def gather(
             previous_file(workspace.ledger, checkpoint, _of_system(verified.records, coverage)),
             *taken,
             document_file(PAGES, said, "What the pages say beside, and what set them"),
+            *(logo_file(logo) for logo in [asked.look.cover.logo] if logo is not None),
         ],
         left_out,
     )

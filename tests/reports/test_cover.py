@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zlib
 from dataclasses import replace
@@ -17,6 +18,7 @@ from muniment.reports.cover import MAX_DEPTH, contrast_with_white, read_cover
 from muniment.reports.look import read_look
 from muniment.reports.model import Cover, Logo, Look, PacketInput
 from muniment.reports.overrides import read_overrides
+from muniment.reports.printed import pages_document, with_look
 from muniment.reports.render import render_html, render_pdf
 from muniment.schemas.errors import InputError, ReportError, SchemaError
 
@@ -195,7 +197,8 @@ def test_the_deepest_drawing_keeps_to_the_limit(packet: PacketInput, tmp_path: P
     pdf = render_pdf(replace(packet, look=Look(cover(tmp_path, "logo: logo.svg\n"))), ())
     depth = deepest = 0
     with pikepdf.open(io.BytesIO(pdf)) as document:
-        for form in [document.pages[0], *document.pages[0].Resources.XObject.values()]:
+        streams: list[Any] = [document.pages[0], *document.pages[0].Resources.XObject.values()]
+        for form in streams:
             for step in pikepdf.parse_content_stream(form):
                 depth += {"q": 1, "Q": -1}.get(str(step.operator), 0)
                 deepest = max(depth, deepest)
@@ -312,3 +315,39 @@ def test_an_accent_colours_the_cover(packet: PacketInput, tmp_path: Path) -> Non
     look: Any = Look(cover(tmp_path, "accent: '#6a1b4d'\n"))
     assert ".cover .band { background: #6a1b4d }" in render_html(replace(packet, look=look))
     assert "background: #" not in render_html(packet)
+
+
+DRAWN = SVG.format('<rect width="9" height="9"/>').encode()
+LIES: dict[str, dict[str, bytes | None]] = {
+    "another logo": {"logo.svg": DRAWN.replace(b"9", b"8")},
+    "no logo": {"logo.svg": None},
+    "one that runs": {"logo.svg": DRAWN.replace(b"<rect", b"<script/><rect")},
+    "one too large": {"logo.svg": DRAWN + b" " * (256 << 10)},
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_logo_that_was_swapped(packet: PacketInput, name: str) -> None:
+    """Neither does the verifier draw a logo that making a packet would refuse, nor another than the
+    one that ``pages.json`` names."""
+    logo = Logo("image/svg+xml", DRAWN)
+    said = pages_document("Bank", [], [], 0, Look(Cover(logo=logo)), {})
+    files = {"pages.json": json.dumps(said).encode(), "logo.svg": logo.data}
+    assert with_look(packet, files).look.cover.logo == logo
+    changed = {**files, **LIES[name]}
+    with pytest.raises(InputError) as caught:
+        with_look(packet, {key: data for key, data in changed.items() if data is not None})
+    assert caught.value.code == "cover.logo"
+    if name == "another logo":
+        bare = pages_document("Bank", [], [], 0, Look(), {})
+        with pytest.raises(InputError, match="not the one"):
+            with_look(packet, {**files, "pages.json": json.dumps(bare).encode()})
+
+
+@pytest.mark.parametrize("accent", ["red } .verdict { display: none", "#ffffff"])
+def test_an_accent_that_hides_something(packet: PacketInput, accent: str) -> None:
+    """Whoever signs a packet puts no style of their own into pages that a verifier sets again."""
+    said = {"pages.json": b'{"look": {"logo": null}}'}
+    with pytest.raises(InputError) as caught:
+        with_look(replace(packet, look=Look(Cover(accent=accent))), said)
+    assert caught.value.code == "cover.accent"
