@@ -19,8 +19,8 @@ from muniment.schemas.record import Record, Signer
 from muniment.schemas.text import counted, first_up
 
 from .artifactfiles import MAX_BYTES, LeftOut, carry
-from .coverages import known_since
 from .cover import logo_file
+from .coverages import known_since
 from .custody import outside_proofs
 from .earlier import outside_files, previous_file
 from .erased import erased_words, erasures
