@@ -6,8 +6,10 @@ import io
 import json
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pikepdf
@@ -17,9 +19,9 @@ from PIL import Image
 from muniment.reports.cover import MAX_DEPTH, contrast_with_white, read_cover
 from muniment.reports.look import read_look
 from muniment.reports.model import Cover, Logo, Look, PacketInput
-from muniment.reports.overrides import read_overrides
+from muniment.reports.overrides import Sandbox, read_overrides
 from muniment.reports.printed import pages_document, with_look
-from muniment.reports.render import render_html, render_pdf
+from muniment.reports.render import _context, render_html, render_pdf
 from muniment.schemas.errors import InputError, ReportError, SchemaError
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{}</svg>'
@@ -280,6 +282,75 @@ def test_faults_of_templates_are_named(
         render_html(own)
     assert caught.value.code == "report.template"
     assert said in str(caught.value) and "packet/" in str(caught.value)
+
+
+UNESCAPED = {
+    "module": "{{ charts.Markup(packet.organisation) }}",
+    "other module": "{{ v.Markup(packet.organisation) }}",
+    "class": "{{ code.__class__(packet.organisation) }}",
+    "filter": "{{ packet.organisation|safe }}",
+    "mapped filter": "{{ [packet.organisation]|map('safe')|first }}",
+    "indent": "{{ code|indent(packet.organisation, true) }}",
+    "mapped indent": "{{ [code]|map('indent', packet.organisation, true)|first }}",
+    "translate": "{{ code.translate({60: packet.organisation}) }}",
+    "attr of translate": "{{ (code|attr('translate'))({60: packet.organisation}) }}",
+    "replace": "{{ code.replace('<', packet.organisation) }}",
+    "replace filter": "{{ code|replace('<', packet.organisation) }}",
+    "join": "{{ code[:1].join([packet.organisation, packet.organisation]) }}",
+    "format": "{{ code[:1].format(packet.organisation) ~ packet.organisation }}",
+    "format of markup": "{% set m %}{0} %s{% endset %}{{ m.format(packet.organisation) }}",
+    "percent": "{% set m %}%s{% endset %}{{ m % packet.organisation }}{{ m|format(v) }}",
+    "pad": "{{ code[:1].ljust(9, packet.organisation[:1]) }}{{ packet.organisation }}",
+    "no escaping": "{% autoescape false %}{{ packet.organisation }}{% endautoescape %}",
+    "no escaping, set": "{% autoescape false %}{% set m %}{{ packet.organisation }}{% endset %}"
+    "{{ m }}{% endautoescape %}{{ packet.organisation|string }}",
+    "macro": "{% autoescape false %}{% macro m(x) %}{{ x }}{% endmacro %}"
+    "{{ m(packet.organisation) }}{% endautoescape %}",
+    "wrap": "{{ code|wordwrap(9, wrapstring=packet.organisation) }}",
+    "cut": "{{ code|truncate(9, true, packet.organisation) }}",
+    "json": "{{ [packet.organisation]|tojson(indent=packet.organisation) }}",
+    "attributes": "{{ {'a': packet.organisation}|xmlattr }}",
+    "names of attributes": "{{ {packet.organisation: 'a'}|xmlattr }}",
+    "links": "{{ packet.organisation|urlize(rel=packet.organisation) }}",
+    "a chart's name": "{{ charts.donut(total, packet.organisation) }}",
+    "a chart's value": "{{ charts.gauge(packet.organisation, 1, true, 'x') }}",
+}
+
+
+@pytest.mark.parametrize("text", UNESCAPED.values(), ids=UNESCAPED)
+def test_no_template_makes_markup_of_a_text(packet: PacketInput, tmp_path: Path, text: str) -> None:
+    """Whatever a template asks for, what a record says is text, or the template is refused."""
+    own = packet_with(replace(packet, organisation="<b>bold</b>"), tmp_path, register=text)
+    try:
+        page = render_html(own)
+    except ReportError as error:
+        assert error.code == "report.template"
+        return
+    assert "bold" in page and "<b>" not in page
+
+
+def test_templates_reach_no_class_and_no_module(packet: PacketInput) -> None:
+    """From all that a template is given no step leads to a module, a class or a path, but those
+    that the sandbox refuses."""
+    sandbox = Sandbox()
+    seen: dict[int, Any] = {}
+    todo: list[tuple[str, Any]] = list(_context(packet).items())
+    while todo:
+        path, value = todo.pop()
+        assert not isinstance(value, ModuleType | type | Path), path
+        if id(value) in seen or path.count(".") > 5:
+            continue
+        seen[id(value)] = value
+        if isinstance(value, Mapping):
+            todo.extend((f"{path}.", inner) for inner in value.values())
+        elif isinstance(value, tuple | list | set | frozenset):
+            todo.extend((f"{path}.", inner) for inner in value)
+        elif type(value).__module__.startswith(("muniment.", "types")):
+            for name in dir(value):
+                inner = getattr(value, name, None)
+                if sandbox.is_safe_attribute(value, name, inner):
+                    todo.append((f"{path}.{name}", inner))
+    assert len(seen) > 100
 
 
 def test_templates_of_other_names_are_refused(tmp_path: Path) -> None:
