@@ -1,6 +1,7 @@
 """``muniment packet`` and ``verify``: for those who judge."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -113,7 +114,7 @@ def packet(
     form.require_name(output)
     if bundle is not None:
         form.require("--bundle")
-        require_bundle(bundle)
+        require_bundle(bundle, output)
     warnings = () if cover is None else form.warnings(read_cover(cover))
     opened = open_workspace(workspace, key)
     with show.progress("verifying the ledger, rendering") as bar:
@@ -134,9 +135,10 @@ def packet(
     signed = form is PacketForm.PDF
     # NOTE: first, so that no packet is out of which the ledger does not know.
     attached = record_packet(opened, data, output.name) if signed and not no_record else None
-    sha256 = write_atomically(output, data)
-    if bundle is not None:
-        write_bundle(data, bundle)
+    with _naming(attached):
+        sha256 = write_atomically(output, data)
+        if bundle is not None:
+            write_bundle(data, bundle)
 
     def text() -> None:
         dated = "PAdES B-B" if opened.config.timestamps is None else "time-stamped, PAdES B-T"
@@ -180,22 +182,21 @@ def sign(
 
     Example: muniment packet sign packet.pdf --key risk
     """
-    from muniment.reports.countersign import countersign
+    from muniment.reports.countersign import countersign, read_pdf
     from muniment.reports.files import require_target, write_atomically
     from muniment.reports.issued import record_packet
-    from muniment.reports.verify import MAX_PACKET
-    from muniment.schemas.files import read_small
 
     from . import show
 
     target = output or file
     require_target(target)
-    before = read_small(file, MAX_PACKET)
+    before = read_pdf(file)
     opened = open_workspace(workspace, key)
     with show.progress("verifying the ledger") as bar:
         pdf = countersign(opened, before, certificate, bar)
     attached = None if no_record else record_packet(opened, pdf, target.name, before)
-    sha256 = write_atomically(target, pdf)
+    with _naming(attached):
+        sha256 = write_atomically(target, pdf)
 
     def text() -> None:
         show.line(f"wrote {target} ({len(pdf):,} bytes), counter-signed with {opened.key_name}")
@@ -204,6 +205,20 @@ def sign(
 
     answer = {"file": str(target), "size": len(pdf), "sha256": sha256}
     return Answer({**answer, "record": _reference(attached)}, text)
+
+
+@contextmanager
+def _naming(attached: "Attached | None") -> Iterator[None]:
+    """Have an error in writing a packet name the record that says it was issued."""
+    from muniment.schemas.errors import MunimentError
+
+    try:
+        yield
+    except MunimentError as error:
+        if attached is not None:
+            left = f"record {attached.record} of the ledger says that the packet was issued"
+            error.hint = f"{left}; made again, it gets a record of its own"
+        raise
 
 
 def _reference(attached: "Attached | None") -> "dict[str, Any] | None":

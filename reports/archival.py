@@ -127,9 +127,17 @@ def _attachment(item: Embedded, packet: PacketInput, fetcher: Any) -> Any:
 def _finish(document: Any, pdf: Any, packet: PacketInput, attachments: Sequence[Embedded]) -> None:
     mend_tags(pdf, packet)
     add_fields(document, pdf)
+    _forbid_smoothing(pdf)
     _finish_attachments(pdf, attachments)
     _fix_pages(pdf)
     _settle(pdf)
+
+
+def _forbid_smoothing(pdf: Any) -> None:
+    """Have no image drawn smoother than it is (ISO 19005-3 §6.2.8), whatever a style sheet says."""
+    for item in pdf.objects:
+        if "Interpolate" in getattr(item, "extra", {}):
+            item.extra["Interpolate"] = "false"
 
 
 def _fix_pages(pdf: Any) -> None:

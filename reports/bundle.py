@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import io
+import tempfile
 import zipfile
 from pathlib import Path
 
-from .files import new_folder, require_target, told_as_report_error, write_atomically
+from muniment.schemas.errors import InputError
+
+from .files import (
+    free_folder,
+    new_folder,
+    real_path,
+    require_parent,
+    require_target,
+    told_as_report_error,
+    write_atomically,
+)
 from .signature import read_attachments
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -20,18 +31,38 @@ def is_zip(target: Path) -> bool:
     return target.suffix.lower() == ".zip"
 
 
-def require_bundle(target: Path) -> None:
-    """Refuse, before any work is done, a place at which no bundle can be put.
+def require_bundle(target: Path, output: Path) -> None:
+    """Refuse, before any work is done, a place at which no bundle can be put; leaves it as it is.
+
+    Args:
+        output: where the packet itself will be written.
 
     Raises:
-        InputError: ``file.dash``, ``file.missing``, ``file.special`` or ``export.not-empty``.
+        InputError: ``usage.bundle``, ``file.dash``, ``file.missing``, ``file.special`` or
+            ``export.not-empty``.
+        ReportError: ``report.unwritable``.
     """
+    place, packet = real_path(target), real_path(output)
+    if place == packet:
+        raise InputError(
+            "usage.bundle",
+            f"the packet and the files inside it cannot both be {target}",
+            hint="name another file for one of them",
+        )
     if is_zip(target):
         require_target(target)
-    else:
-        with new_folder(target):
-            pass
-        target.rmdir()
+        return
+    with told_as_report_error(target):
+        is_there = free_folder(target).exists()
+        require_parent(place)
+        if place in packet.parents:
+            raise InputError(
+                "usage.bundle",
+                f"the packet would be written among the files inside it, in {target}",
+                hint="name another folder for one of them",
+            )
+        probe = tempfile.mkdtemp(dir=place if is_there else place.parent, prefix=f".{place.name}-")
+        Path(probe).rmdir()
 
 
 def write_bundle(pdf: bytes, target: Path) -> int:

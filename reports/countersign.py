@@ -7,16 +7,35 @@ from typing import TYPE_CHECKING
 
 from muniment.evidence.note import SignedNote
 from muniment.schemas.errors import InputError, VerificationError
+from muniment.schemas.files import read_small
 
 from . import proofs
 from .packet import signing_identity
 from .sigfields import COUNTER
 from .signature import check_signature, read_attachments
+from .verify import MAX_PACKET
+from .verifyfile import is_pdf
 
 if TYPE_CHECKING:
     from muniment.evidence.verification import Progress
 
     from .workspace import Workspace
+
+
+def read_pdf(file: Path) -> bytes:
+    """A packet to sign, as it was issued.
+
+    Raises:
+        InputError: ``packet.not-pdf``, and what ``read_small`` raises.
+    """
+    data = read_small(file, MAX_PACKET)
+    if not is_pdf(data):
+        raise InputError(
+            "packet.not-pdf",
+            f"{file} is no PDF, and of a packet's forms only a PDF is signed",
+            hint="muniment packet -o packet.pdf makes one",
+        )
+    return data
 
 
 def countersign(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import struct
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
@@ -12,15 +15,23 @@ from muniment.schemas.errors import InputError
 from muniment.schemas.files import read_small
 from muniment.schemas.validation import Validator
 
-from .model import Cover, Logo
+from .model import Cover, Embedded, Logo
 
 MAX_LOGO = 256 << 10
 """Bytes of a logo."""
 MAX_SIDE = 2000
 """Pixels of a logo's longer side."""
+MAX_DEPTH = 16
+"""Elements of a drawing that stand in one another: each is a state more that a page must save, and
+PDF/A allows 28 (ISO 19005-3 §6.1.13)."""
 LEAST_CONTRAST = 4.5
 """Between the accent colour and white, as WCAG 2.2 asks of text (§1.4.3): white stands on it."""
+LOGOS = {"image/png": "logo.png", "image/svg+xml": "logo.svg"}
+"""Embedded file that a packet's logo is, by its media type."""
+_COLOUR = "#[0-9A-Fa-f]{6}"
 _PNG = b"\x89PNG\r\n\x1a\n"
+_MODES = frozenset(("1", "L", "LA", "P", "RGB", "RGBA"))
+"""What Pillow calls the kinds of pixels that the pages can hold."""
 _SVG = "{http://www.w3.org/2000/svg}"
 _ELEMENTS = frozenset(
     (
@@ -50,7 +61,7 @@ def read_cover(file: Path) -> Cover:
     said = value.get("conclusions", [])
     accent = value.get("accent")
     if accent is not None:
-        _require_contrast(accent)
+        require_accent(accent)
     return Cover(
         value.get("reviewer"),
         value.get("scope"),
@@ -80,7 +91,7 @@ def _form() -> Validator:
         "accent": {
             "description": "A colour, written #1d5a91.",
             "type": "string",
-            "pattern": "^#[0-9A-Fa-f]{6}$",
+            "pattern": f"^{_COLOUR}$",
             "x-form": "a colour, written '#1d5a91' in quotes",
         },
     }
@@ -104,7 +115,19 @@ def contrast_with_white(colour: str) -> float:
     return 1.05 / (luminance + 0.05)
 
 
-def _require_contrast(colour: str) -> None:
+def require_accent(colour: str) -> None:
+    """Refuse what is no colour, or one that white cannot be read on.
+
+    Raises:
+        InputError: ``cover.accent``.
+    """
+    if not re.fullmatch(_COLOUR, colour):
+        raise InputError(
+            "cover.accent",
+            "the accent is no colour",
+            expected="a colour, written #1d5a91",
+            found=colour[:60],
+        )
     ratio = contrast_with_white(colour)
     if ratio < LEAST_CONTRAST:
         raise InputError(
@@ -116,8 +139,28 @@ def _require_contrast(colour: str) -> None:
         )
 
 
+def logo_file(logo: Logo) -> Embedded:
+    """The logo as a packet embeds it, so that whoever verifies can set the same pages."""
+    name = LOGOS[logo.media_type]
+    return Embedded(name, logo.data, logo.media_type, "Source", "Logo on the cover")
+
+
+def embedded_logo(files: Mapping[str, bytes]) -> Logo | None:
+    """The logo among a packet's files, as strictly checked as when a packet is made.
+
+    Raises:
+        InputError: ``cover.logo``.
+    """
+    return next((_checked(name, files[name]) for name in LOGOS.values() if name in files), None)
+
+
 def _logo(file: Path) -> Logo:
-    data = read_small(file, MAX_LOGO)
+    return _checked(str(file), read_small(file, MAX_LOGO))
+
+
+def _checked(file: str, data: bytes) -> Logo:
+    if len(data) > MAX_LOGO:
+        raise _refused(file, "it is too large", f"at most {MAX_LOGO:,} bytes")
     if data.startswith(_PNG):
         _check_png(file, data)
         return Logo("image/png", data)
@@ -125,22 +168,50 @@ def _logo(file: Path) -> Logo:
     return Logo("image/svg+xml", data)
 
 
-def _check_png(file: Path, data: bytes) -> None:
+def _check_png(file: str, data: bytes) -> None:
     import io
 
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    if len(data) < 24 or max(struct.unpack(">II", data[16:24])) > MAX_SIDE:
-        raise _refused(file, "it is too large", f"at most {MAX_SIDE} pixels on a side")
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            # NOTE: loading would forgive a cut file, for WeasyPrint tells the library to.
+        with warnings.catch_warnings(), _strictly():
+            # NOTE: of an image that would fill the memory Pillow warns before it reads on.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=["PNG"])
             image.verify()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            image = Image.open(io.BytesIO(data), formats=["PNG"])
+            if max(image.size) <= MAX_SIDE:
+                image.load()
+    except MemoryError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(file) from error
+    except Exception as error:  # the boundary to a library that reads a stranger's bytes
         raise _refused(file, "it cannot be read as PNG", "a whole PNG file") from error
+    if max(image.size) > MAX_SIDE:
+        raise _too_large(file)
+    if image.mode not in _MODES:
+        raise _refused(file, "its pixels have 16 bits each", "a PNG with 8 bits a colour or fewer")
 
 
-def _check_svg(file: Path, data: bytes) -> None:
+@contextmanager
+def _strictly() -> Iterator[None]:
+    """Have Pillow refuse a file that was cut: WeasyPrint, once it is loaded, lets it pass."""
+    from PIL import ImageFile
+
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def _too_large(file: str) -> InputError:
+    return _refused(file, "it is too large", f"at most {MAX_SIDE} pixels on a side")
+
+
+def _check_svg(file: str, data: bytes) -> None:
     """Refuse whatever could fetch, run, refer to something, or need a font."""
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import fromstring
@@ -151,11 +222,16 @@ def _check_svg(file: Path, data: bytes) -> None:
         raise _refused(file, "it is neither PNG nor plain SVG", "a PNG or SVG image") from error
     if root.tag != f"{_SVG}svg":
         raise _refused(file, "it is neither PNG nor plain SVG", "a PNG or SVG image")
-    for element in root.iter():
-        _check_element(file, element)
+    level = [root]
+    for _ in range(MAX_DEPTH):
+        for element in level:
+            _check_element(file, element)
+        level = [inner for element in level for inner in element]
+    if level:
+        raise _refused(file, "its groups stand too deep in one another", f"at most {MAX_DEPTH}")
 
 
-def _check_element(file: Path, element: Element) -> None:
+def _check_element(file: str, element: Element) -> None:
     name = str(element.tag).removeprefix(_SVG)
     if name not in _ELEMENTS:
         raise _refused(
@@ -174,5 +250,5 @@ def _check_element(file: Path, element: Element) -> None:
             )
 
 
-def _refused(file: Path, why: str, expected: str) -> InputError:
+def _refused(file: str, why: str, expected: str) -> InputError:
     return InputError("cover.logo", f"{file} cannot be a logo: {why}", expected=expected)

@@ -14,7 +14,7 @@ from muniment.schemas.errors import InputError, ReportError
 
 
 def require_target(path: Path) -> None:
-    """Refuse, before any work is done, a path at which no file can be put.
+    """Refuse, before any work is done, a path at which no file can be put; a link is followed.
 
     Raises:
         InputError: ``file.dash``, ``file.missing`` or ``file.special``.
@@ -25,11 +25,32 @@ def require_target(path: Path) -> None:
             "'-' is not taken for stdout, and would be a file of that name",
             hint="name a file; what can be printed is printed where no file is named",
         )
-    if not path.parent.is_dir():
-        raise InputError("file.missing", f"there is no folder {path.parent}")
+    require_parent(real_path(path))
     if path.exists() and not path.is_file():
         # NOTE: a device or a pipe would be replaced by a file, as it is put there whole.
         raise InputError("file.special", f"{path} is no plain file; name one")
+
+
+def real_path(path: Path) -> Path:
+    """Where a path leads.
+
+    Raises:
+        InputError: ``file.special``.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise InputError("file.special", f"{path} is a link that leads nowhere") from error
+
+
+def require_parent(path: Path) -> None:
+    """Refuse a path whose folder is not there.
+
+    Raises:
+        InputError: ``file.missing``.
+    """
+    if not path.parent.is_dir():
+        raise InputError("file.missing", f"there is no folder {path.parent}")
 
 
 def write_atomically(path: Path, data: bytes) -> str:
@@ -73,7 +94,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         with told_as_report_error(folder):
-            folder = _free(folder)
+            folder = free_folder(folder)
             # NOTE: an empty folder is filled, not replaced: somebody may stand in it.
             is_there = folder.exists()
             beside = folder if is_there else folder.parent
@@ -106,9 +127,13 @@ def told_as_report_error(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _free(folder: Path) -> Path:
-    """The folder's real path, if there is nothing there yet but an empty folder."""
-    folder = folder.resolve()
+def free_folder(folder: Path) -> Path:
+    """The folder's real path, if there is nothing there yet but an empty folder.
+
+    Raises:
+        InputError: ``export.not-empty`` or ``file.special``.
+    """
+    folder = real_path(folder)
     if folder.exists():
         _require_empty(folder)
     return folder

@@ -85,7 +85,7 @@ class PreviousPacket:
 
 @dataclass(frozen=True, slots=True)
 class Logo:
-    """An image for the cover that was checked."""
+    """An image for the cover that was checked; a packet embeds it as it is."""
 
     media_type: str
     """``image/png`` or ``image/svg+xml``."""

@@ -19,6 +19,7 @@ from jinja2 import (
 )
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
 
 from muniment.schemas.errors import InputError, ReportError
 from muniment.schemas.files import files_in, read_small
@@ -34,6 +35,10 @@ NOTICE = "notice.html"
 _FIXED = (NOTICE, "stamp.html", "webpage.")
 """How the names of templates begin that are ours alone: beside the notice, the stamp that a
 signature is checked by, and the packet as a web page."""
+_UNESCAPING = ("safe", "indent")
+"""Filters that make markup of text: the second of what it is told to indent markup with."""
+_UNTOLD = ("translate",)
+"""Methods by which markup takes up text that is not escaped."""
 
 
 def read_overrides(root: Path) -> tuple[Override, ...]:
@@ -71,11 +76,21 @@ def _override(file: Path) -> Override:
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """An environment in which templates reach what they are given and nothing behind it."""
+    """An environment in which templates reach what they are given and nothing behind it, and no
+    name, filter or method turns a text into markup."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take ``jinja2.Environment``'s options."""
+        super().__init__(**options)
+        for name in _UNESCAPING:
+            del self.filters[name]
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Refuse modules as well: from any of them it is a few steps to the operating system."""
-        return not isinstance(value, ModuleType) and super().is_safe_attribute(obj, attr, value)
+        """Refuse modules and classes as well: from there it is a few steps to the operating system,
+        or to what makes markup of any text."""
+        if isinstance(value, ModuleType | type) or (isinstance(obj, Markup) and attr in _UNTOLD):
+            return False
+        return super().is_safe_attribute(obj, attr, value)
 
 
 def loader(overrides: Sequence[Override]) -> BaseLoader:

@@ -19,6 +19,7 @@ from muniment.schemas.record import Record, Signer
 from muniment.schemas.text import counted, first_up
 
 from .artifactfiles import MAX_BYTES, LeftOut, carry
+from .cover import logo_file
 from .coverages import known_since
 from .custody import outside_proofs
 from .earlier import outside_files, previous_file
@@ -168,6 +169,7 @@ def gather(
             previous_file(workspace.ledger, checkpoint, _of_system(verified.records, coverage)),
             *taken,
             document_file(PAGES, said, "What the pages say beside, and what set them"),
+            *(logo_file(logo) for logo in [asked.look.cover.logo] if logo is not None),
         ],
         left_out,
     )

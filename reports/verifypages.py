@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from muniment.schemas.errors import MunimentError, ReportError
+from muniment.schemas.errors import InputError, MunimentError, ReportError
 from muniment.schemas.finding import Check, Finding
 from muniment.schemas.record import Record
 from muniment.schemas.text import counted
@@ -15,7 +15,7 @@ from .artifactfiles import carried_digests
 from .model import PacketInput
 from .pagecheck import compare_pages
 from .pagetext import read_pages
-from .printed import renderer
+from .printed import renderer, with_look
 from .signature import first_revision, read_embedded
 from .worker import render
 
@@ -49,8 +49,8 @@ def cannot_set(said: Mapping[str, Any]) -> str | None:
         said: ``pages.json``.
     """
     stated, look = said["renderer"], said["look"]
-    if look["logo"] or look["templates"]:
-        return "the pages have a logo or templates of the workspace, which no verifier runs"
+    if look["templates"]:
+        return "the pages have templates of the workspace, which no verifier runs"
     try:
         here = renderer()
     except ReportError as error:
@@ -69,7 +69,13 @@ def check_rendering(check: Check, pdf: bytes, packet: PacketInput) -> None:
         ReportError: they cannot be set.
     """
     check.checked = 1
-    if first_revision(pdf) != render(packet, read_embedded(pdf)):
+    files = read_embedded(pdf)
+    try:
+        packet = with_look(packet, {item.name: item.data for item in files})
+    except InputError as error:
+        check.findings.append(Finding.of(error))
+        return
+    if first_revision(pdf) != render(packet, files):
         text = "the same program sets other pages from the embedded data"
         check.findings.append(Finding("pages.not-these", text))
 

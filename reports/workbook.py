@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
 
-from muniment.schemas.text import shorten, visible
+from muniment.schemas.text import visible
 from muniment.schemas.times import format_time
 
 MAX_CELL = 32_000
-"""Characters of a cell; spreadsheet programs hold 32,767."""
+"""UTF-16 units of a cell, in which spreadsheet programs count; they hold 32,767."""
 _MODIFIED = re.compile(rb"(<dcterms:modified[^>]*>)[^<]*")
 _CORE = "docProps/core.xml"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -34,7 +34,12 @@ class Sheet:
 
 def cell_text(text: str) -> str:
     """What a cell shows: cut, and characters that do not print spelt out, but for line feeds."""
-    return shorten(visible(text, keep="\n"), MAX_CELL)
+    shown = visible(text, keep="\n")
+    units = shown.encode("utf-16-le")
+    if len(units) <= 2 * MAX_CELL:
+        return shown
+    # NOTE: half of a character that takes two units is left away.
+    return units[: 2 * (MAX_CELL - 1)].decode("utf-16-le", "ignore") + "…"
 
 
 def to_xlsx(title: str, sheets: Iterable[Sheet], moment: datetime) -> bytes:

@@ -30,13 +30,16 @@ class PacketForm(StrEnum):
         Raises:
             InputError: ``usage.format``.
         """
-        meant = _ENDINGS.get(path.suffix.lower(), self)
-        if meant is not self:
+        ending = path.suffix.lower()
+        meant = ZIP if ending == f".{ZIP}" else str(_ENDINGS.get(ending, self))
+        if meant != self:
             raise InputError(
                 "usage.format",
                 f"{path.name} would not be what its name says",
-                hint=f"--format {meant}, or another name",
-                expected=str(meant),
+                hint="--bundle writes the files inside a packet as a zip"
+                if meant == ZIP
+                else f"--format {meant}, or another name",
+                expected=meant,
                 found=str(self),
             )
 
@@ -90,6 +93,8 @@ class PacketForm(StrEnum):
             )
 
 
+ZIP = "zip"
+"""A file that is no packet, but holds the files inside one."""
 _ONLY: Mapping[str, tuple[PacketForm, ...]] = {
     "--paper": (PacketForm.PDF,),
     "--certificate": (PacketForm.PDF,),

@@ -15,6 +15,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,12 @@ import pikepdf
 import pytest
 from benchmarks.ledgers import SYSTEM, new_workspace
 from cryptography.hazmat.primitives.asymmetric import ec
+from PIL import Image
 
 from muniment.evidence.keyfiles import CONFIG_VARIABLE
 from muniment.reports import worker
+from muniment.reports.cover import MAX_DEPTH
+from muniment.reports.model import Logo
 from muniment.reports.sigfields import REVIEWER
 
 from ..cli.conftest import run_all
@@ -60,14 +64,17 @@ _COVER = """\
 reviewer: Head of Model Risk
 scope: The production build, as it ran since July.
 conclusions: [The system is not ready for launch., The data chain is sound.]
-logo: logo.svg
+logo: logo.png
 accent: "#1d5a91"
 """
-_LOGO = """\
+_LEVELS = MAX_DEPTH - 2
+_LOGO = f"""\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20"><title>Example Bank</title>
 <rect width="40" height="20" rx="3" fill="#1d5a91"/>
-<circle cx="10" cy="10" r="6" fill="#fff"/></svg>
+{'<g transform="scale(.9)">' * _LEVELS}<circle cx="10" cy="10" r="6" fill="#fff"/>{"</g>" * _LEVELS}
+</svg>
 """
+"""As deep as a logo may be."""
 _ASK_PAGE = """
 import json, page, sys
 for file in sys.argv[1:]:
@@ -110,7 +117,7 @@ def _demo(folder: Path) -> None:
     place = folder / "demo/ws"
     place.mkdir(parents=True)
     (place / "cover.yaml").write_text(_COVER)
-    (place / "logo.svg").write_text(_LOGO)
+    Image.new("RGBA", (80, 40), (29, 90, 145, 200)).save(place / "logo.png")
     ask = ("--workspace", "d", "--no-record", "-o")
     sign = ["packet", "sign", "d/packet.pdf", "--key", "demo-executive"]
     letter = ["packet", "--paper", "letter", "--cover", "cover.yaml"]
@@ -123,6 +130,8 @@ def _demo(folder: Path) -> None:
 
 def _hostile(folder: Path) -> None:
     packet = hostile_packet()
+    words = replace(packet.look.cover, logo=Logo("image/svg+xml", _LOGO.encode()))
+    packet = replace(packet, look=replace(packet.look, cover=words))
     assert packet.reviewer is not None
     pdf = worker.render(packet, build.ATTACHMENTS)
     who = build.identity(ec.generate_private_key(ec.SECP256R1()), packet.reviewer, "Example Bank")
