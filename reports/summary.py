@@ -18,7 +18,9 @@ MAX_LINES = 7
 _MAX_GROUPS = 6
 """A framework with more areas than this is one line there."""
 _NAME = 172.0
-"""Points of room in a line for a name, at 8.5 points; a framework's may take two."""
+"""Points of room in a line for a name, at 8.5 points."""
+_MAX_TALL = 5
+"""Frameworks up to which the name of each may take two lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,10 @@ def heat(packet: PacketInput) -> Heat:
     catalogs = packet.coverage.catalogs
     room = MAX_LINES - len(catalogs)
     lines: list[HeatLine] = []
+    width = _NAME * 1.8 if len(catalogs) <= _MAX_TALL else _NAME
     is_whole = len(catalogs) <= MAX_LINES
     for catalog in catalogs[:MAX_LINES]:
-        lines.append(HeatLine(fitted(catalog.name, _NAME * 1.8, 8.5, 600), catalog.counts(), True))
+        lines.append(HeatLine(fitted(catalog.name, width, 8.5, 600), catalog.counts(), True))
         areas = _areas(catalog)
         if len(areas) <= min(room, _MAX_GROUPS):
             lines.extend(areas)

@@ -7,6 +7,7 @@ grouped.
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -15,13 +16,17 @@ from importlib import resources
 from itertools import pairwise
 from typing import Any
 
+from muniment.schemas import strictjson
+
 from .accounting import Scope, scope
 from .blocks import Block
 from .embedded import Entry, Facts, groups, refs
 from .sentences import Sentences
 from .structure import bare
 
-MOST = "12 records or controls 200 entries 15 evaluation results 15 sources 2,000,000 65,536"
+MOST = (
+    "RFC 8785 12 records or controls 200 entries 15 evaluation results 15 sources 2,000,000 65,536"
+)
 """Limits that the chapter on omissions names."""
 _DRAWN = ("data-provenance", "eval-result", "approval", "gate-decision")
 _TIES = "The same in words"
@@ -119,11 +124,23 @@ class Expected:
             [f"#{number}" for number in refs(_without_genesis(entry))],
             [f"#{enrolled.index}", enrolled.body["holder"]],
             _counted(entry.body),
+            self._inputs(entry),
             [f"and {len(ids) - 12} more" for ids in (counts, *ties) if len(ids) > 12],
             list(ties),
             [f"claims {len(claims - set(facts.controls))} control"],
             [reason for reason in facts.coverage["left_out"] if place in [*refs(reason)][:1]],
         )
+
+    def _inputs(self, entry: Entry) -> list[str]:
+        """What a gate decision rests on: records, counted and by their places, and two digests."""
+        listed = [item["digest"]["sha256"] for item in entry.body.get("inputAttestations", ())]
+        if not listed:
+            return []
+        lists = (entry.body["inputAttestations"], entry.body["muniment_decision"]["catalogs"])
+        here = [f"#{other.index}" for other in self.facts.about.values() if other.sha256 in listed]
+        missing = len(listed) - len(here)
+        digests = (hashlib.sha256(strictjson.canonical(item)).hexdigest() for item in lists)
+        return [f"{len(listed)} records", f"{missing} not", "RFC 8785", *here, *digests]
 
     def _tied_to(self, place: int) -> list[list[str]]:
         """The controls that a record does something else to than count, by what it does."""

@@ -39,7 +39,7 @@ class Sentences:
                 f"It rests on {others} verified records under checkpoint {facts.size:,} of the "
                 f"ledger {facts.origin}.",
                 f"{coverage['considered']} of {others}",
-                f"as {issued:,} of them say",
+                *([f"as {issued:,} of them say"] if issued else []),
             ],
         )
         blocking = {item["control"] for item in facts.gate["blocking"]}

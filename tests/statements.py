@@ -95,8 +95,8 @@ def decisions(facts: Facts, found: list[Block]) -> Iterator[str]:
             yield f"{row.cells} instead of {word}"
         if said is not None and not row.cell("Decided").endswith(f"#{said['record']['index']}"):
             yield f"{row.cells} names another record than {said['record']['index']}"
-        if row.cell("Evidence") != _named(_places(control["evidence"])):
-            yield f"{row.cells} names other evidence"
+        if row.cell("Records") != _named(_weighed(control)):
+            yield f"{row.cells} names other records"
 
 
 def lapses(facts: Facts, found: list[Block]) -> Iterator[str]:
@@ -169,7 +169,7 @@ def register(facts: Facts, found: list[Block]) -> Iterator[str]:
         counted = [name for name, c in facts.controls.items() if _counts_for(c, entry.index)]
         wanted = [
             f"Recorddigest:{entry.sha256}",
-            f"countsfor{_listed(facts, counted)}",
+            f"countsfor{_listed(facts, counted)}" if counted else "",
             f"recorded{entry.recorded[:10]}{entry.recorded[11:16]}UTC",
         ]
         yield from (f"{row.key}: no {text}" for text in wanted if text not in row.cells[1])

@@ -100,7 +100,7 @@ def test_everything_in_the_workspace_verifies(workspace: Workspace) -> None:
     report = workspace.verify()
     assert list(report.findings) == []
     counts = {check.name: check.checked for check in report.checks}
-    assert counts["signatures"] == counts["trust"] == 52
+    assert counts["signatures"] == counts["trust"] == 53
     assert counts["git"] == counts["artifacts"] == 14
 
 
@@ -352,7 +352,8 @@ def test_keys_of_an_earlier_demo_are_taken_again(
     told: Told, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second demo pins the same root key and writes over no key file."""
-    monkeypatch.setattr(Workspace, "packet", lambda self, **options: b"none is needed")
+    made = told.packet.read_bytes()
+    monkeypatch.setattr(Workspace, "packet", lambda self, **options: made)
     again = tell(tmp_path / "again", lambda line: None)
     opened = Workspace(again.workspace)
     assert opened.config.root == workspace.config.root

@@ -213,7 +213,7 @@ def test_a_page_has_the_chapters_of_the_pdf(build: ModuleType, rich: PacketInput
         "Head of Risk wrote this",
         "is sound.",
         "Since July.",
-        "7 records were added since the packet of 21 October 2026, checkpoint 12.",
+        "7 records came since the packet of 21 October 2026, checkpoint 12.",
         "Rights held by the clinics",
         "close, inferred",
         "a doubt",

@@ -46,7 +46,7 @@ def test_trend_counts_from_the_packet_before(packet: PacketInput) -> None:
     assert (steps[State.MET].before, steps[State.MET].now, steps[State.MET].change) == (2, 4, "+2")
     assert steps[State.MISSING].change == "−3"
     assert summary.trend_sentence(later) == (
-        "8 records were added since the packet of 1 October 2026, checkpoint 11."
+        "8 records came since the packet of 1 October 2026, checkpoint 11."
     )
     assert "no trend yet" in summary.trend_sentence(packet)
 
