@@ -22,6 +22,7 @@ from ..expected import Expected
 from ..structure import Reading, bare, read
 from .issuing import Issued
 
+pytestmark = pytest.mark.xdist_group("issued")
 STEP = 5
 """Every so many blocks are tried with each of their numbers changed."""
 LIMIT = 0.1

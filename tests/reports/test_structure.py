@@ -15,6 +15,7 @@ from ..readingorder import HEADINGS, Unit, differences, of_html, of_tree
 from ..structure import Reading, bare, read
 from .issuing import Issued
 
+pytestmark = pytest.mark.xdist_group("issued")
 SCRIPTS = {
     "Arabic": "سجل مخاطر النماذج 2026",
     "Hebrew": "רישום סיכוני מודלים 2026",

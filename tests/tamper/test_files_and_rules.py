@@ -365,7 +365,7 @@ def test_a_catalog_changed_afterwards(
     controls[0] = replace(controls[0], requirement=replace(controls[0].requirement, **change))
     changed = replace(gate, controls=tuple(controls))
     assert changed.sha256 != signed
-    monkeypatch.setattr("muniment.reports.workspace.load_catalog", lambda _: changed)
+    monkeypatch.setattr("muniment.reports.rulebook.load_catalog", lambda _: changed)
     again = office(decided).gate(str(SYSTEM), profile="pilot").attached
     assert again is not None
     decision = again.record.statement.body["muniment_decision"]
