@@ -22,16 +22,15 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from muniment.controls.catalog import Catalog, load_catalog
-from muniment.controls.crosswalk import Crosswalk, Pair, load_crosswalk
+from muniment.controls.catalog import Catalog
+from muniment.controls.crosswalk import Crosswalk
 from muniment.controls.evaluator import evaluate
 from muniment.controls.gate import GateDecision, decide
-from muniment.controls.profile import Profile, load_profile, shipped_layers
+from muniment.controls.profile import Profile
 from muniment.controls.standing import counting
 from muniment.evidence.admission import PastTrust, admit, find_compromised
 from muniment.evidence.checkpoint import SignedCheckpoint, verify_checkpoint
@@ -72,6 +71,7 @@ from .earlier import (
 from .erased import erased_words, erasures
 from .identity import certified_name
 from .printed import PAGES, packet_input, same_program
+from .rulescheck import check_rules
 from .samplecheck import check_samples, printed_sample
 from .signature import SignatureStatus, check_signature, read_embedded
 from .since import old_checkpoint
@@ -401,7 +401,7 @@ class PacketVerifier:
         }
         crosswalk = Crosswalk.from_json(self._json(proofs.CROSSWALK))
         profile = Profile.from_json(given["profile"])
-        self._judged_by(list(catalogs.values()), crosswalk, profile)
+        check_rules(self._check("rules"), list(catalogs.values()), crosswalk, profile)
         check = self._check("coverage")
         system = SystemRef(given["system"]["id"], given["system"]["version"])
         as_of = parse_time(given["as_of"])
@@ -473,51 +473,6 @@ class PacketVerifier:
         if not check.not_checked:
             check.not_checked.append("no record of the packet was read from a tool's file")
         return said
-
-    def _judged_by(self, catalogs: list[Catalog], crosswalk: Crosswalk, profile: Profile) -> None:
-        check = self._check("rules")
-        controls = {control.id for catalog in catalogs for control in catalog.controls}
-        for catalog in catalogs:
-            if _is_own(catalog):
-                check.not_checked.append(
-                    f"catalog {catalog.id} is the organisation's own, with its own requirements; "
-                    f"it stands whole in {proofs.catalog_name(catalog.id)}: judge it yourself"
-                )
-            else:
-                self._same(check, "catalog", catalog.id, catalog.sha256, load_catalog)
-        shipped = load_crosswalk().among(controls)
-        own = [pair for pair in crosswalk.pairs if _is_own_pair(pair, catalogs)]
-        if own:
-            check.not_checked.append(
-                f"{len(own)} pairs of the crosswalk are the organisation's own; they stand in "
-                f"{proofs.CROSSWALK}: judge them yourself"
-            )
-        rest = replace(crosswalk, pairs=tuple(pair for pair in crosswalk.pairs if pair not in own))
-        self._same(check, "crosswalk", rest.id, rest.sha256, lambda _: shipped)
-        if profile.id in shipped_layers():
-            self._same(check, "profile", profile.id, profile.sha256, load_profile)
-        else:
-            check.not_checked.append(
-                f"profile {profile} is the organisation's own; it stands whole in {proofs.INPUT}: "
-                "judge it yourself"
-            )
-
-    def _same(self, check: Check, what: str, name: str, digest: str, load: Any) -> None:
-        try:
-            own = load(name).sha256
-        except MunimentError:
-            own = f"no {what} {name}"
-        check.checked += 1
-        if own != digest:
-            check.findings.append(
-                Finding(
-                    "rules.differ",
-                    f"the packet was judged by a {what} {name} that this verifier does not ship; "
-                    "verify with the version of Muniment that the packet names",
-                    expected=own,
-                    found=digest,
-                )
-            )
 
     # (10)
     def _samples(
@@ -676,18 +631,3 @@ class PacketVerifier:
 
     def _json(self, name: str) -> Any:
         return strictjson.loads(self._file(name), what=name)
-
-
-def _is_own_pair(pair: Pair, catalogs: Sequence[Catalog]) -> bool:
-    """Whether one end of a pair is of a catalog that does not ship."""
-    own = {catalog.id for catalog in catalogs if _is_own(catalog)}
-    return bool({end.partition(":")[0] for end in (pair.first, pair.second)} & own)
-
-
-def _is_own(catalog: Catalog) -> bool:
-    """Whether the catalog goes by a name that nothing which ships could be meant by."""
-    try:
-        load_catalog(catalog.id)
-    except InputError as error:
-        return error.code == "catalog.unknown"
-    return False

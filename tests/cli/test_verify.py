@@ -86,7 +86,7 @@ def test_a_packet_judged_by_other_rules(
         "load_crosswalk": load_crosswalk,
     }[rules]
     monkeypatch.setattr(
-        f"muniment.reports.verify.{rules}", lambda *name: replace(load(*name), name="Another")
+        f"muniment.reports.rulescheck.{rules}", lambda *name: replace(load(*name), name="Another")
     )
     found = {finding.code for finding in verify_packet(packet, None).findings}
     assert found == {"rules.differ"}
